@@ -1,0 +1,37 @@
+"""Exact theory of random-then-top data pruning: draw s samples, keep the q of largest loss."""
+
+from orderdp_theory.ball import inclusion_probabilities_ball
+from orderdp_theory.design import Design
+from orderdp_theory.deviation import (
+    chi,
+    effective_sample_size,
+    spectrum_deviation,
+    total_variation,
+)
+from orderdp_theory.estimator import estimator_covariance_trace, estimator_mean
+from orderdp_theory.exact import inclusion_probabilities_exact
+from orderdp_theory.inclusion import inclusion_probabilities, joint_inclusion_probabilities
+from orderdp_theory.limits import cvar, limit_gamma
+from orderdp_theory.ranking import Ranking
+from orderdp_theory.sampling import draw_ranks
+from orderdp_theory.surrogate import surrogate_loss, surrogate_weights
+
+__all__ = [
+    "Design",
+    "Ranking",
+    "chi",
+    "cvar",
+    "draw_ranks",
+    "effective_sample_size",
+    "estimator_covariance_trace",
+    "estimator_mean",
+    "inclusion_probabilities",
+    "inclusion_probabilities_ball",
+    "inclusion_probabilities_exact",
+    "joint_inclusion_probabilities",
+    "limit_gamma",
+    "spectrum_deviation",
+    "surrogate_loss",
+    "surrogate_weights",
+    "total_variation",
+]
