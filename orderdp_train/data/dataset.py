@@ -1,0 +1,147 @@
+"""The two kinds of data set the trainer knows: on-device tensors and streamed folders."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, fields, replace
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from orderdp_train.data.augment import Augmentation
+
+Split = Literal["train", "test"]
+Batch = tuple[Tensor, Tensor, Tensor]
+
+
+class ImageData(Protocol):
+    """What training, evaluation and audits need of any data set."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def num_train(self) -> int: ...
+    @property
+    def num_test(self) -> int: ...
+    @property
+    def num_classes(self) -> int: ...
+    @property
+    def in_channels(self) -> int: ...
+    @property
+    def image_size(self) -> int: ...
+
+    def batches(
+        self,
+        index_batches: Iterable[Tensor],
+        split: Split = "train",
+        generator: torch.Generator | None = None,
+    ) -> Iterator[Batch]:
+        """Yield ``(indices, images, labels)`` for each index tensor, on the data's device.
+
+        ``images`` is float32 ``(b, c, h, w)``, normalised. With a ``generator`` (training) the
+        images are augmented by draws from it; without one they are the plain images.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A small image data set held whole, as uint8 tensors on one device.
+
+    Shapes and dtypes: ``train_images`` uint8 ``(n, c, h, w)``; ``train_labels`` int64 ``(n,)``,
+    after label noise; ``test_images``, ``test_labels`` the same with the test split's length, never
+    noisy; ``mean``, ``std`` float32 ``(c,)`` of pixels scaled to [0, 1]; ``flipped`` bool ``(n,)``,
+    true where label noise replaced the label.
+    """
+
+    name: str
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+    mean: Tensor
+    std: Tensor
+    num_classes: int
+    flipped: Tensor
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        for split, images, labels in (
+            ("train", self.train_images, self.train_labels),
+            ("test", self.test_images, self.test_labels),
+        ):
+            if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[-1] < 1:
+                raise ValueError(
+                    f"{split}_images must be uint8 of shape (n, c, h, w), "
+                    f"got {images.dtype} of shape {tuple(images.shape)}"
+                )
+            if len(labels) != len(images) or len(labels) == 0:
+                raise ValueError(
+                    f"{self.name}: {len(images)} {split} images and {len(labels)} labels: "
+                    "need one label an image, and at least one image"
+                )
+
+    @property
+    def num_train(self) -> int:
+        return len(self.train_labels)
+
+    @property
+    def num_test(self) -> int:
+        return len(self.test_labels)
+
+    @property
+    def in_channels(self) -> int:
+        return self.train_images.shape[1]
+
+    @property
+    def image_size(self) -> int:
+        return self.train_images.shape[-1]
+
+    @property
+    def device(self) -> torch.device:
+        return self.train_images.device
+
+    def to(self, device: torch.device | str) -> "DataSet":
+        """The same data with every tensor on ``device``."""
+        moved = {
+            f.name: value.to(device)
+            for f in fields(self)
+            if isinstance(value := getattr(self, f.name), Tensor)
+        }
+        return replace(self, **moved)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Turn uint8 images ``(b, c, h, w)`` into float32 of about zero mean and unit variance."""
+        mean, std = self.mean.view(1, -1, 1, 1), self.std.view(1, -1, 1, 1)
+        return (images.float() - 255 * mean) * (1 / (255 * std))
+
+    def batches(
+        self,
+        index_batches: Iterable[Tensor],
+        split: Split = "train",
+        generator: torch.Generator | None = None,
+    ) -> Iterator[Batch]:
+        """See :meth:`ImageData.batches`."""
+        train = split == "train"
+        images = self.train_images if train else self.test_images
+        labels = self.train_labels if train else self.test_labels
+        for indices in index_batches:
+            indices = indices.to(self.device)
+            batch = images[indices]
+            if generator is not None:
+                batch = self.augmentation(batch, generator)
+            yield indices, self.normalise(batch), labels[indices]
+
+
+def pixel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation, float32 ``(c,)``, of uint8 images ``(n, c, h, w)`` over 255.
+
+    A constant channel gets standard deviation 1, so that normalising it does not divide by zero.
+    """
+    counts = torch.stack(
+        [torch.bincount(channel.flatten(), minlength=256) for channel in images.unbind(1)]
+    ).double()
+    levels = torch.arange(256, dtype=torch.float64, device=images.device) / 255
+    density = counts / counts.sum(1, keepdim=True)
+    mean = density @ levels
+    std = ((levels - mean[:, None]).square() * density).sum(1).sqrt()
+    return mean.float(), torch.where(std > 0, std, torch.ones_like(std)).float()
