@@ -1,7 +1,13 @@
 """Models by name, with the stem that fits the image size."""
 
+import difflib
+from typing import Any
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+SMALL_IMAGE = 64  # below it the ImageNet stem would throw away nearly all of the image
 
 
 class SmallCNN(nn.Module):
@@ -29,8 +35,46 @@ class SmallCNN(nn.Module):
 def build_model(name: str, *, in_channels: int, num_classes: int, image_size: int) -> nn.Module:
     """Build a model with fresh weights from torch's global generator (seed it first).
 
-    Raises ``ValueError`` for a name that is not known.
+    ``cnn`` is :class:`SmallCNN`. ``resnet18`` and ``resnet50`` are torchvision's; for images up to
+    64×64 their stem is one 3×3 convolution of stride 1 without pooling, as usual for CIFAR. Any
+    other name is looked up in timm. Raises ``ValueError`` for a name that nobody knows and for a
+    model that cannot take images of this size.
     """
     if name == "cnn":
         return SmallCNN(in_channels, num_classes)
-    raise ValueError(f"unknown model {name!r} for {image_size}×{image_size} images: try 'cnn'")
+    if name in ("resnet18", "resnet50"):
+        return _resnet(name, in_channels, num_classes, image_size)
+    return _timm(name, in_channels, num_classes, image_size)
+
+
+def _resnet(name: str, in_channels: int, num_classes: int, image_size: int) -> nn.Module:
+    from torchvision.models import resnet18, resnet50
+
+    model = (resnet18 if name == "resnet18" else resnet50)(num_classes=num_classes)
+    if image_size <= SMALL_IMAGE:
+        model.conv1 = nn.Conv2d(in_channels, 64, 3, padding=1, bias=False)
+        model.maxpool = nn.Identity()  # pyright: ignore[reportAttributeAccessIssue]
+    elif in_channels != 3:
+        model.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
+    return model
+
+
+def _timm(name: str, in_channels: int, num_classes: int, image_size: int) -> nn.Module:
+    import timm
+
+    if not timm.is_model(name):
+        known = {"cnn", "resnet18", "resnet50", *timm.list_models()}
+        close = ", ".join(difflib.get_close_matches(name, sorted(known), n=3)) or "cnn"
+        raise ValueError(f"unknown model {name!r}, the nearest names here or in timm are: {close}")
+    # Transformers are built for one image size and have to be told another.
+    fixed = timm.models.get_pretrained_cfg_value(name, "fixed_input_size")
+    size: dict[str, Any] = {"img_size": image_size} if fixed else {}
+    try:
+        model = timm.create_model(name, in_chans=in_channels, num_classes=num_classes, **size)
+        with torch.no_grad():
+            model.eval()(torch.zeros(1, in_channels, image_size, image_size))
+    # timm refuses sizes in many ways, some only when an image arrives.
+    except (AssertionError, RuntimeError, TypeError, ValueError, ZeroDivisionError) as error:
+        shape = f"{in_channels}×{image_size}×{image_size}"
+        raise ValueError(f"{name} cannot take {shape} images ({error}): choose another") from None
+    return model.train()

@@ -1,17 +1,27 @@
 """Image data: small sets whole on the training device, ImageNet streamed."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
-from orderdp_train.data import digits
+from orderdp_train.data import cifar, digits, imagenet, mnist5k, synthetic
 from orderdp_train.data.augment import Augmentation
 from orderdp_train.data.dataset import DataSet, ImageData
+from orderdp_train.data.imagenet import StreamedDataSet
 from orderdp_train.data.label_noise import flip_labels
 
-__all__ = ["DATA_SETS", "Augmentation", "DataSet", "ImageData", "flip_labels", "load_data"]
+__all__ = [
+    "DATA_SETS",
+    "Augmentation",
+    "DataSet",
+    "ImageData",
+    "StreamedDataSet",
+    "flip_labels",
+    "load_data",
+]
 
-DATA_SETS = ("digits",)
+DATA_SETS = ("digits", "mnist5k", "cifar10", "cifar100", "imagenet", "synthetic")
 
 
 def load_data(
@@ -20,17 +30,36 @@ def load_data(
     label_noise: float = 0.0,
     seed: int = 0,
     device: torch.device | str = "cpu",
-) -> DataSet:
+    root: Path | str = "data",
+    download: bool = False,
+    num_workers: int = 2,
+) -> DataSet | StreamedDataSet:
     """Load a data set by name, one of ``DATA_SETS``, onto ``device``.
 
     ``label_noise`` is the fraction of training labels replaced by a different class, drawn with a
-    generator of its own seeded by ``seed``; ``DataSet.flipped`` says which. Raises ``ValueError``
-    for an unknown name or a fraction outside [0, 1].
+    generator of its own seeded by ``seed``; ``flipped`` says which. ``root`` is where CIFAR and
+    ImageNet lie, ``download`` fetches CIFAR first, and ``num_workers`` decode ImageNet.
+
+    Raises:
+        ValueError: an unknown name, a fraction outside [0, 1], or damaged files.
+        OSError: files are missing or cannot be fetched.
     """
-    if name not in DATA_SETS:
-        raise ValueError(f"unknown data set {name!r}: choose one of {', '.join(DATA_SETS)}")
-    data = digits.load()
-    labels, flipped = flip_labels(
-        data.train_labels, label_noise, data.num_classes, torch.Generator().manual_seed(seed)
-    )
+    folder = Path(root)
+    match name:
+        case "digits":
+            data = digits.load()
+        case "mnist5k":
+            data = mnist5k.load()
+        case "cifar10":
+            data = cifar.load(cifar.CIFAR10, folder, download)
+        case "cifar100":
+            data = cifar.load(cifar.CIFAR100, folder, download)
+        case "imagenet":
+            data = imagenet.load(folder, num_workers)
+        case "synthetic":
+            data = synthetic.load()
+        case _:
+            raise ValueError(f"unknown data set {name!r}: choose one of {', '.join(DATA_SETS)}")
+    generator = torch.Generator().manual_seed(seed)
+    labels, flipped = flip_labels(data.train_labels, label_noise, data.num_classes, generator)
     return replace(data, train_labels=labels, flipped=flipped).to(device)
