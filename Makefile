@@ -1,0 +1,57 @@
+# Every target sets up what it needs: .venv is made and filled on first use.
+PYTHON ?= python3
+BIN := .venv/bin
+# Two test processes share two cores, so each keeps to one thread.
+TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONHASHSEED=0
+
+.DEFAULT_GOAL := help
+.PHONY: help audit test verify proofs lint types bench figures notebooks clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+audit: .venv/train  ## audit the gradient bias of five methods on the digits, report in audit/
+	$(BIN)/orderdp-train audit
+
+test: .venv/dev  ## run the test suite
+	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist worksteal
+
+verify: .venv/dev  ## decide every claim of the paper by computation
+	$(BIN)/orderdp-theory verify
+
+proofs: .venv/dev  ## check the symbolic certificates and compile the formal proofs
+	$(BIN)/orderdp-theory prove
+	@bash proofs/coq/check.sh; status=$$?; [ $$status -eq 3 ] || exit $$status
+
+lint: .venv/dev  ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/dev  ## type check the packages
+	$(BIN)/basedpyright
+
+bench: .venv/dev  ## measure the speed ratios of benchmarks/README.md
+	$(BIN)/python -m benchmarks
+
+figures: .venv/dev  ## draw the figures of the theory into figures/
+	$(BIN)/orderdp-theory figures --out figures
+
+notebooks: .venv/dev  ## execute all notebooks from clean
+	$(BIN)/python notebooks/execute.py
+
+clean:  ## remove what the targets made, .venv included
+	rm -rf .venv build *.egg-info audit figures .pytest_cache .ruff_cache .hypothesis
+
+.venv/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: Python 3.11 or newer is needed; name one with 'make PYTHON=python3.12 ...'" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/train: .venv/python pyproject.toml
+	$(BIN)/pip install --quiet --editable '.[train]'
+	@touch $@
+
+.venv/dev: .venv/python pyproject.toml
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,173 @@
+"""``orderdp-theory weights``: the inclusion probabilities of a design, checked."""
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from orderdp_theory import Design
+
+SHOWN_RANKS = 24
+# A larger design is printed where γ has fallen to these fractions of s/n.
+LEVELS = (
+    1 - 1e-12,
+    1 - 1e-6,
+    0.999,
+    0.99,
+    0.9,
+    0.75,
+    0.5,
+    0.25,
+    0.1,
+    0.01,
+    1e-3,
+    1e-6,
+    1e-12,
+    1e-100,
+)
+
+
+def weights(
+    n: Annotated[int, typer.Argument(help="Population size.", show_default=False)],
+    s: Annotated[int, typer.Argument(help="Candidates drawn at random.", show_default=False)],
+    q: Annotated[int, typer.Argument(help="Candidates kept.", show_default=False)],
+    exact: Annotated[bool, typer.Option("--exact", help="Rational numbers.")] = False,
+    ball: Annotated[
+        int | None, typer.Option(metavar="BITS", help="Certified enclosures of this precision.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write every rank to this file.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the weights into this file (.png, .svg, .pdf).")
+    ] = None,
+) -> None:
+    """Print the inclusion probabilities of the design (N, S, Q) with their checks."""
+    from rich.console import Console
+
+    from orderdp_theory import (
+        Design,
+        inclusion_probabilities,
+        inclusion_probabilities_ball,
+        inclusion_probabilities_exact,
+    )
+    from orderdp_theory.checks import check_inclusion_probabilities
+    from orderdp_theory.files import write_atomically
+
+    if exact and ball is not None:
+        raise ValueError("--exact and --ball exclude each other; give one of them")
+    design = Design(n, s, q)
+    if exact:
+        gamma: Sequence[Any] = inclusion_probabilities_exact(design)
+    elif ball is not None:
+        gamma = inclusion_probabilities_ball(design, ball)
+    else:
+        gamma = inclusion_probabilities(design)
+    checks = check_inclusion_probabilities(design, gamma)
+
+    if csv is not None:
+        write_atomically(csv, _csv(design, gamma))
+    if plot is not None:
+        from orderdp_theory.figures.style import render
+        from orderdp_theory.figures.weights import weights_figure
+
+        write_atomically(plot, render(weights_figure(design), plot.suffix))
+
+    console = Console()
+    console.print(_ranks(design, gamma))
+    console.print(_summary(design))
+    console.print(_checks(checks))
+    if not all(check.holds for check in checks):
+        raise typer.Exit(1)
+
+
+def _shown(design: "Design") -> list[int]:
+    """The ranks to print: all of a small design, else its ends and where γ falls."""
+    import numpy as np
+
+    from orderdp_theory import inclusion_probabilities
+
+    if design.n <= SHOWN_RANKS:
+        return list(range(1, design.n + 1))
+    end = design.n - design.s + design.q
+    fallen = inclusion_probabilities(design)[::-1]
+    crossings = design.n - np.searchsorted(fallen, np.array(LEVELS) * design.s / design.n)
+    edges = {1, design.q, design.q + 1, end, end + 1, design.n}
+    return sorted(rank for rank in edges | set(crossings.tolist()) if 1 <= rank <= design.n)
+
+
+def _ranks(design: "Design", gamma: Sequence[Any]) -> "Table":
+    from rich.table import Table
+
+    table = Table(title=f"Inclusion probabilities of n={design.n}, s={design.s}, q={design.q}")
+    table.add_column("rank j", justify="right")
+    table.add_column("γ_j = P((j) ∈ Q)", justify="right", overflow="fold")
+    table.add_column("weight γ_j/q", justify="right")
+    table.add_column("n·γ_j/q", justify="right")
+    for rank in _shown(design):
+        value = gamma[rank - 1]
+        weight = float(value) / design.q
+        table.add_row(str(rank), _text(value), f"{weight:.6g}", f"{weight * design.n:.6g}")
+    return table
+
+
+def _text(value: Any) -> str:
+    from flint import arb
+
+    if isinstance(value, Fraction):
+        return str(value)
+    if isinstance(value, arb):
+        return value.str(20)
+    return f"{float(value):.16g}"
+
+
+def _summary(design: "Design") -> "Table":
+    from rich.table import Table
+
+    from orderdp_theory import (
+        chi,
+        effective_sample_size,
+        spectrum_deviation,
+        total_variation,
+    )
+
+    table = Table(title="Distance from uniform sampling", show_header=False)
+    table.add_row("prune ratio 1 − q/n", f"{design.prune_ratio} = {float(design.prune_ratio):.6g}")
+    table.add_row("χ = √(n Σ(γ/q)² − 1)", f"{chi(design):.10g}")
+    table.add_row("total variation of γ/q and uniform", f"{total_variation(design):.10g}")
+    table.add_row("largest density deviation C_s", f"{spectrum_deviation(design):.10g}")
+    table.add_row("effective sample size 1/Σ(γ/q)²", f"{effective_sample_size(design):.10g}")
+    return table
+
+
+def _checks(checks: Sequence[Any]) -> "Table":
+    from rich.table import Table
+
+    table = Table(title="Checks")
+    for heading in ("property", "demanded", "found", ""):
+        table.add_column(heading)
+    for check in checks:
+        mark = "[green]holds[/]" if check.holds else "[bold red]FAILS[/]"
+        table.add_row(check.name, check.demanded, check.found, mark)
+    return table
+
+
+def _csv(design: "Design", gamma: Sequence[Any]) -> str:
+    """All ranks; an enclosure is written as [midpoint +/- radius], a rational as a fraction."""
+    from flint import arb
+
+    if isinstance(gamma[0], arb):
+        # flint's own text form: its radius includes the rounding to decimals.
+        rows = (
+            f"{j},{g.str(2 + int(g.rel_accuracy_bits() * 0.302))}" for j, g in enumerate(gamma, 1)
+        )
+        return "rank,inclusion_probability\n" + "\n".join(rows) + "\n"
+    if isinstance(gamma[0], Fraction):
+        rows = (f"{j},{g},{g / design.q}" for j, g in enumerate(gamma, 1))
+    else:
+        rows = (f"{j},{g!r},{g / design.q!r}" for j, g in enumerate(map(float, gamma), 1))
+    return "rank,inclusion_probability,weight\n" + "\n".join(rows) + "\n"
