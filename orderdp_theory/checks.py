@@ -86,7 +86,7 @@ def _support(design: Design, gamma: Sequence[Any]) -> Check:
         zero = sum(bool(g == 0) for g in gamma[end:])
         holds, note = positive == end, ""
     else:
-        values = np.asarray(gamma)
+        values = np.asarray(gamma, dtype=np.float64)
         positive = int(np.count_nonzero(values[:end] > 0))
         zero = int(np.count_nonzero(values[end:] == 0))
         underflow = end - positive
@@ -106,5 +106,5 @@ def _order(gamma: Sequence[Any]) -> Check:
         # An enclosure cannot show equality, so only a certain increase counts against it.
         rises = sum(bool(b > a) for a, b in itertools.pairwise(gamma))
     else:
-        rises = int(np.count_nonzero(np.diff(np.asarray(gamma)) > 0))
+        rises = int(np.count_nonzero(np.diff(np.asarray(gamma, dtype=np.float64)) > 0))
     return Check("order", "γ never rises with the rank", f"{rises} rises", rises == 0)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from orderdp_theory import Design
 
 SHOWN_RANKS = 24
+MAX_FRACTION = 40  # characters; longer fractions are abbreviated on screen, never in the CSV
 # A larger design is printed where γ has fallen to these fractions of s/n.
 LEVELS = (
     1 - 1e-12,
@@ -66,16 +67,19 @@ def weights(
     elif ball is not None:
         gamma = inclusion_probabilities_ball(design, ball)
     else:
-        gamma = inclusion_probabilities(design)
+        gamma = inclusion_probabilities(design).tolist()
     checks = check_inclusion_probabilities(design, gamma)
 
-    if csv is not None:
-        write_atomically(csv, _csv(design, gamma))
+    files: dict[Path, str | bytes] = {}
     if plot is not None:
         from orderdp_theory.figures.style import render
         from orderdp_theory.figures.weights import weights_figure
 
-        write_atomically(plot, render(weights_figure(design), plot.suffix))
+        files[plot] = render(weights_figure(design), plot.suffix)
+    if csv is not None:
+        files[csv] = _csv(design, gamma, ball or 0)
+    for path, content in files.items():
+        write_atomically(path, content)
 
     console = Console()
     console.print(_ranks(design, gamma))
@@ -119,10 +123,17 @@ def _text(value: Any) -> str:
     from flint import arb
 
     if isinstance(value, Fraction):
-        return str(value)
+        return str(value) if len(str(value)) <= MAX_FRACTION else _abbreviated(value)
     if isinstance(value, arb):
         return value.str(20)
     return f"{float(value):.16g}"
+
+
+def _abbreviated(value: Fraction) -> str:
+    """A long fraction by its leading digits and lengths."""
+    numerator, denominator = str(value.numerator), str(value.denominator)
+    lengths = f"({len(numerator)}/{len(denominator)} digits)"
+    return f"{numerator[:6]}…/{denominator[:6]}… {lengths}"
 
 
 def _summary(design: "Design") -> "Table":
@@ -156,18 +167,17 @@ def _checks(checks: Sequence[Any]) -> "Table":
     return table
 
 
-def _csv(design: "Design", gamma: Sequence[Any]) -> str:
+def _csv(design: "Design", gamma: Sequence[Any], bits: int) -> str:
     """All ranks; an enclosure is written as [midpoint +/- radius], a rational as a fraction."""
     from flint import arb
 
     if isinstance(gamma[0], arb):
         # flint's own text form: its radius includes the rounding to decimals.
-        rows = (
-            f"{j},{g.str(2 + int(g.rel_accuracy_bits() * 0.302))}" for j, g in enumerate(gamma, 1)
-        )
+        digits = 2 + math.ceil(bits * math.log10(2))
+        rows = (f"{j},{g.str(digits)}" for j, g in enumerate(gamma, 1))
         return "rank,inclusion_probability\n" + "\n".join(rows) + "\n"
     if isinstance(gamma[0], Fraction):
         rows = (f"{j},{g},{g / design.q}" for j, g in enumerate(gamma, 1))
     else:
-        rows = (f"{j},{g!r},{g / design.q!r}" for j, g in enumerate(map(float, gamma), 1))
+        rows = (f"{j},{g!r},{g / design.q!r}" for j, g in enumerate(gamma, 1))
     return "rank,inclusion_probability,weight\n" + "\n".join(rows) + "\n"
