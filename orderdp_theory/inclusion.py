@@ -1,48 +1,125 @@
-"""Inclusion probabilities of a design in double precision."""
+"""Inclusion probabilities of a design in double precision, at the speed of memory."""
+
+from bisect import bisect_left
+from math import lgamma, log
 
 import numpy as np
 from numpy.typing import NDArray
 
+from orderdp_theory import _double_double as dd
 from orderdp_theory.design import Design
 
+Array = NDArray[np.float64]
 
-def inclusion_probabilities(design: Design) -> NDArray[np.float64]:
-    """gamma_j = P(the sample of rank j is kept), float64 `(n,)`, rank 1 is the largest loss.
+_ROWS, _CHUNK = 16, 2**15  # double-double vectors of length _CHUNK / _ROWS stay in the cache
 
-    Relative error at most 1e-13 for every value >= 1e-290; exact zeros beyond rank n - s + q;
-    the sum is q to 1e-12 relative.
+
+def inclusion_probabilities(design: Design) -> Array:
+    """gamma_j = P(the sample of rank j is kept), float64 `(n,)`; rank 1 has the largest loss.
+
+    gamma_j = sum_{l=1..q} C(j-1, l-1) C(n-j, s-l) / C(n, s) (Eq. 3). The sequence is
+    non-increasing, exactly float(s/n) at j <= q and exactly zero at j > n - s + q. Every value
+    >= 1e-290 has a relative error of at most 1.3e-15, so the sum is q to 1.3e-15 as well; smaller
+    values may be rounded to zero. Needs the memory of the output plus 10 %; `ValueError` for
+    n >= 2^27.
+
+    Method. A candidate of rank j is kept if the q-th best of the other s - 1 candidates ranks
+    behind it. So for q < s, gamma is a tail sum of the distribution of that order statistic,
+
+        gamma_j - gamma_{j+1} = p_j = C(j-1, q-1) C(n-j-1, s-q-1) / C(n, s),  q <= j <= n - s + q,
+
+    a negative hypergeometric one. All terms are positive and neighbours have a rational ratio, so
+    products of ratios give the terms up to a factor, their sums the tails, and gamma_q = s/n the
+    factor: nothing cancels. Products and sums are carried in double-double, which leaves 11
+    roundings of float64: 2 in a term, 2 in a tail, both again in gamma_q, and 3 at the end.
     """
-    n, s, q = design.n, design.s, design.q
-    gamma = np.zeros(n)
-    if q == s:
-        gamma[:] = s / n
-        return gamma
-    first, last = q, n - s + q
-    mode = first
-    if s > 2:
-        mode = min(max((q - 1) * (n - 1) // (s - 2) + 1, first), last)
-    j = np.arange(first, last, dtype=np.longdouble)
-    ratio = j * (n - j - s + q) / ((j - q + 1) * (n - j - 1))
-    pmf = np.empty(last - first + 1, dtype=np.longdouble)
-    m = mode - first
-    pmf[m] = 1
-    pmf[m + 1 :] = np.cumprod(ratio[m:])
-    pmf[:m] = np.cumprod(1 / ratio[:m][::-1])[::-1]
-    tail = np.cumsum(pmf[::-1])[::-1]
-    gamma[:first] = s / n
-    gamma[first - 1 : last] = tail / tail[0] * s / n
+    gamma = np.zeros(design.n)
+    _fill(gamma, design, design.s / design.n)
     return gamma
 
 
-def joint_inclusion_probabilities(design: Design) -> NDArray[np.float64]:
+def joint_inclusion_probabilities(design: Design) -> Array:
     """pi_k = P(ranks j and k are both kept), the same for every j < k; float64 `(n,)`, pi_1 = 0.
 
-    Given that rank j < k is among the s candidates, it takes one of the q places before k, and
-    the other s - 1 candidates are a draw from the other n - 1 samples, where k has rank k - 1.
-    Hence pi_k = (s/n) gamma_{k-1} of the design (n-1, s-1, q-1).
+    pi_k = C(n-2, s-2) / C(n, s) * P(Y <= q-2), Y hypergeometric with population n-2, k-2 marked
+    and s-2 drawn. In words: if k is kept then so is any candidate j < k; and once j is a candidate
+    (probability s/n), k must be kept by the design (n-1, s-1, q-1), in which its rank is k-1.
+    Error contract as for `inclusion_probabilities`.
     """
     n, s, q = design.n, design.s, design.q
     joint = np.zeros(n)
     if q > 1:
-        joint[1:] = inclusion_probabilities(Design(n - 1, s - 1, q - 1)) * (s / n)
+        both_drawn = s * (s - 1) / (n * (n - 1))
+        _fill(joint[1:], Design(n - 1, s - 1, q - 1), both_drawn)
     return joint
+
+
+def _fill(gamma: Array, design: Design, top: float) -> None:
+    """Write the design's inclusion probabilities, times top / (s/n), into an array of zeros."""
+    n, s, q = design.n, design.s, design.q
+    if n >= 2**27:
+        raise ValueError(
+            f"n must be below 2^27 = {2**27} for products of ranks to be exact, got {n=}"
+        )
+    if q == s:
+        gamma[:] = top
+        return
+    first, last = _window(design)
+    gamma[: first - 1] = top
+    window = gamma[first - 1 : last]
+    _fill_terms(window, design, first)
+    _sum_tails(window)
+    window /= float(window[0])
+    window *= top
+    np.minimum.accumulate(window, out=window)
+
+
+def _window(design: Design) -> tuple[int, int]:
+    """The ranks first..last whose terms are needed.
+
+    The terms are unimodal, with ratios of neighbours that decrease. Before `first`, at most n
+    terms of less than 2^-64 / n of the largest are left out, 2^-64 of gamma_q together. Behind
+    `last`, terms are less than 2^-1024 of the largest, and their sum at most 2^-60 of any tail
+    >= 1e-290 gamma_q.
+    """
+    n, s, q = design.n, design.s, design.q
+    mode = min(max((q - 1) * (n - 1) // max(s - 2, 1) + 1, q), n - s + q)
+
+    def log_term(j: int) -> float:
+        return lgamma(j) - lgamma(j - q + 1) + lgamma(n - j) - lgamma(n - j - s + q + 1)
+
+    peak = log_term(mode)
+    first = bisect_left(range(q, mode), peak - log(n) - 64 * log(2), key=log_term)
+    beyond = bisect_left(range(mode, n - s + q), 1024 * log(2) - peak, key=lambda j: -log_term(j))
+    return q + first, mode + beyond
+
+
+def _fill_terms(terms: Array, design: Design, first: int) -> None:
+    """Write p_j for j = first, first + 1, ..., up to a common factor."""
+    n, s, q = design.n, design.s, design.q
+    last_ratio = first + len(terms) - 2
+    carry = np.array([[1.0], [0.0]])
+    terms[0] = 1
+    for start in range(1, len(terms), _CHUNK):
+        part = terms[start : start + _CHUNK]
+        columns = -(-len(part) // _ROWS)
+        ratios = np.empty((2, _ROWS, columns))
+        for row in range(_ROWS):
+            j = np.arange(columns, dtype=np.float64) * _ROWS + (first + start - 1 + row)
+            np.minimum(j, last_ratio, out=j)  # pads the last block
+            ratios[:, row] = dd.quotient(j * (n - s + q - j), (j - (q - 1)) * (n - 1 - j))
+        products, carry = dd.scan_blocks(dd.multiply, dd.multiply_rounded, ratios, carry)
+        part[:] = products.T.ravel()[: len(part)]
+
+
+def _sum_tails(terms: Array) -> None:
+    """Replace each of the positive terms by the sum of itself and all later ones."""
+    carry = np.zeros((2, 1))
+    for stop in range(len(terms), 0, -_CHUNK):
+        part = terms[max(stop - _CHUNK, 0) : stop][::-1]
+        columns = -(-len(part) // _ROWS)
+        padded = np.zeros((2, columns * _ROWS))
+        padded[0, : len(part)] = part
+        blocks = padded.reshape(2, columns, _ROWS).transpose(0, 2, 1).copy()
+        sums, carry = dd.scan_blocks(dd.add, dd.add_rounded, blocks, carry)
+        part[:] = sums.T.ravel()[: len(part)]
