@@ -1,0 +1,64 @@
+"""Slow and plain versions of what the theory package computes, none of them sharing its code."""
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from itertools import combinations, permutations, product
+from math import comb
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orderdp_theory import Design
+
+
+def kept_sets(design: Design) -> list[tuple[int, ...]]:
+    """The kept ranks (1-based, ascending) of each of the C(n, s) equally likely candidate sets."""
+    return [c[: design.q] for c in combinations(range(1, design.n + 1), design.s)]
+
+
+def inclusion_by_enumeration(design: Design) -> list[Fraction]:
+    """P(j kept) for j = 1..n, by counting candidate sets."""
+    sets = kept_sets(design)
+    return [Fraction(sum(j in kept for kept in sets), len(sets)) for j in range(1, design.n + 1)]
+
+
+def joint_by_enumeration(design: Design) -> dict[tuple[int, int], Fraction]:
+    """P(j and k kept) for all j < k, by counting candidate sets."""
+    sets = kept_sets(design)
+    return {
+        (j, k): Fraction(sum(j in kept and k in kept for kept in sets), len(sets))
+        for j, k in combinations(range(1, design.n + 1), 2)
+    }
+
+
+def inclusion_as_printed(design: Design, rank: int) -> Fraction:
+    """gamma_j by the sum the paper prints (Eq. 3)."""
+    n, s, q, j = design.n, design.s, design.q, rank
+    terms = (
+        comb(j - 1, position - 1) * comb(n - j, s - position)
+        for position in range(max(1, s - n + j), min(q, j) + 1)
+    )
+    return Fraction(sum(terms), comb(n, s))
+
+
+def orders(losses: Sequence[float]) -> Iterator[tuple[int, ...]]:
+    """All descending orders of the losses (0-based indices), one for each way to break ties."""
+    groups = [
+        [i for i, loss in enumerate(losses) if loss == value]
+        for value in sorted(set(losses), reverse=True)
+    ]
+    for choice in product(*(permutations(group) for group in groups)):
+        yield tuple(i for group in choice for i in group)
+
+
+def estimator_values(
+    gradients: NDArray, losses: Sequence[float], design: Design
+) -> NDArray[np.float64]:
+    """(1/q) sum_{i in Q} g_i for each candidate set and tie break; all rows equally likely."""
+    return np.array(
+        [
+            gradients[[order[rank - 1] for rank in kept]].mean(axis=0)
+            for order in orders(losses)
+            for kept in kept_sets(design)
+        ]
+    )
