@@ -10,6 +10,13 @@ from orderdp_theory.deviation import (
 )
 from orderdp_theory.estimator import estimator_covariance_trace, estimator_mean
 from orderdp_theory.exact import inclusion_probabilities_exact
+from orderdp_theory.gap import Gap, gap
+from orderdp_theory.horvitz_thompson import (
+    horvitz_thompson_covariance_trace,
+    horvitz_thompson_inclusion,
+    horvitz_thompson_joint,
+    horvitz_thompson_weights,
+)
 from orderdp_theory.inclusion import inclusion_probabilities, joint_inclusion_probabilities
 from orderdp_theory.limits import cvar, limit_gamma
 from orderdp_theory.ranking import Ranking
@@ -18,6 +25,7 @@ from orderdp_theory.surrogate import surrogate_loss, surrogate_weights
 
 __all__ = [
     "Design",
+    "Gap",
     "Ranking",
     "chi",
     "cvar",
@@ -25,6 +33,11 @@ __all__ = [
     "effective_sample_size",
     "estimator_covariance_trace",
     "estimator_mean",
+    "gap",
+    "horvitz_thompson_covariance_trace",
+    "horvitz_thompson_inclusion",
+    "horvitz_thompson_joint",
+    "horvitz_thompson_weights",
     "inclusion_probabilities",
     "inclusion_probabilities_ball",
     "inclusion_probabilities_exact",

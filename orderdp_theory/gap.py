@@ -1,0 +1,54 @@
+"""How much larger the surrogate loss is than the loss one wants, and two bounds on it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from orderdp_theory.design import Design
+from orderdp_theory.deviation import chi, total_variation
+from orderdp_theory.surrogate import surrogate_weights
+
+
+@dataclass(frozen=True)
+class Gap:
+    """L_q - L at one point, with what bounds it: 0 <= value <= min(chi_std, tv_range).
+
+    chi, total_variation: distances of the design's weights to uniform ones.
+    std, range: population standard deviation and max - min of the per-sample losses.
+    """
+
+    value: float
+    chi: float
+    std: float
+    total_variation: float
+    range: float
+
+    @property
+    def chi_std(self) -> float:
+        """The Cauchy-Schwarz bound, attained by losses that are affine in the weights."""
+        return self.chi * self.std
+
+    @property
+    def tv_range(self) -> float:
+        """The total-variation bound, attained by two-valued losses that split at weight 1/n."""
+        return self.total_variation * self.range
+
+
+def gap(losses: ArrayLike, design: Design) -> Gap:
+    """L_q - L = sum_j (gamma_j/q - 1/n) L_(j) for losses `(n,)`, and its two upper bounds.
+
+    Statement and proof: proofs/gap.md. Centred losses are summed, so the absolute error is a few
+    roundings of the range of the losses, whatever their mean. `ValueError` for losses that
+    `surrogate_weights` refuses.
+    """
+    weights = surrogate_weights(losses, design)
+    losses = np.asarray(losses, dtype=np.float64)
+    centred = losses - losses.mean()
+    return Gap(
+        value=float((weights - 1 / design.n) @ centred),
+        chi=chi(design),
+        std=float(np.sqrt(np.mean(centred**2))),
+        total_variation=total_variation(design),
+        range=float(np.ptp(losses)),
+    )

@@ -1,0 +1,132 @@
+"""The unbiased rule at the same exact budget: random-then-top plus a uniform draw from the rest.
+
+Keep q1 = design.q samples by random-then-top, then q2 uniformly without replacement from the n - q1
+that are not kept. Weighting each by 1 / (n pi_i) makes the sum an unbiased estimator of the full
+gradient for any ranking, stale or fresh (Horvitz & Thompson 1952). Statements and proofs:
+proofs/horvitz_thompson.md.
+"""
+
+import operator
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from orderdp_theory.design import Design
+from orderdp_theory.inclusion import inclusion_probabilities, joint_inclusion_probabilities
+from orderdp_theory.ranking import Ranking
+
+Array = NDArray[np.float64]
+
+
+def horvitz_thompson_inclusion(design: Design, q2: int) -> Array:
+    """pi_j = gamma_j + (1 - gamma_j) q2 / (n - q1), float64 `(n,)` in rank order; the sum is q1+q2.
+
+    `ValueError` unless 0 <= q2 <= n - q1, `TypeError` if q2 is not an integer.
+    """
+    one, _ = _uniform_part(design, q2)
+    gamma = inclusion_probabilities(design)
+    return gamma + (1 - gamma) * one
+
+
+def horvitz_thompson_weights(design: Design, q2: int) -> Array:
+    """1 / (n pi_j) per rank, float64 `(n,)`: sum_{i in Q} w_i g_i has expectation (1/n) sum_i g_i.
+
+    `ValueError` also if some rank can never be kept (q2 = 0 and q1 < s), as no weight can make up
+    for that.
+    """
+    pi = horvitz_thompson_inclusion(design, q2)
+    if pi[-1] <= 0:
+        raise ValueError(
+            f"with q2={q2} the last ranks have inclusion probability 0 and no finite weight; "
+            "take q2 >= 1"
+        )
+    return 1 / (design.n * pi)
+
+
+def horvitz_thompson_joint(design: Design, q2: int) -> Array:
+    """P(ranks j and k are both in Q), float64 `(n, n)`, with pi_j on the diagonal.
+
+    For j < k: A J_k + B (gamma_j + gamma_k) + C with J the joint inclusion probabilities of the
+    random-then-top part and the constants of `_pair_constants`.
+    """
+    a, b, c = _pair_constants(design, q2)
+    gamma = inclusion_probabilities(design)
+    later = joint_inclusion_probabilities(design)
+    joint = a * np.triu(np.broadcast_to(later, (design.n, design.n)), 1)
+    joint = joint + joint.T + b * (gamma[:, None] + gamma) + c
+    np.fill_diagonal(joint, horvitz_thompson_inclusion(design, q2))
+    return joint
+
+
+def horvitz_thompson_covariance_trace(
+    gradients: ArrayLike, losses: ArrayLike, design: Design, q2: int
+) -> float:
+    """tr Cov[sum_{i in Q} g_i / (n pi_i)], exact in O(n d); its mean squared error as well.
+
+    gradients `(n, d)`, losses `(n,)` are what the ranking is made of. Ties are broken uniformly at
+    random in each draw and a sample is weighted by the rank it got. In rank order, with u = 1/pi,
+
+        n^2 tr Cov = sum_j (u_j - 1) |g_j|^2 + 2 sum_{j<k} (u_j m_k + B gamma_j u_j u_k - 1) g_j.g_k
+
+    where m_k = u_k (A J_k + B gamma_k + C): every pair term is a product of a function of j and one
+    of k, so prefix sums do. Within a group of ties the coefficients are replaced by their means.
+    """
+    gradients = np.asarray(gradients, dtype=np.float64)
+    if gradients.ndim != 2 or len(gradients) != design.n:
+        raise ValueError(f"gradients must have shape ({design.n}, d), got {gradients.shape}")
+    ranking = Ranking.of(losses)
+    if len(ranking) != design.n:
+        raise ValueError(f"expected n={design.n} losses, got {len(ranking)}")
+    a, b, c = _pair_constants(design, q2)
+    gamma = inclusion_probabilities(design)
+    u = design.n * horvitz_thompson_weights(design, q2)
+    m = u * (a * joint_inclusion_probabilities(design) + b * gamma + c)
+    v = b * gamma * u
+    g = gradients[ranking.order]
+    squares = np.einsum("ij,ij->i", g, g)
+    mean_u, mean_m, mean_v = (ranking.average_ties(x) for x in (u, m, v))
+
+    before = _before(g)
+    pairs = mean_m @ np.einsum("ij,ij->i", g, _before(mean_u[:, None] * g))
+    pairs += mean_u @ np.einsum("ij,ij->i", g, _before(mean_v[:, None] * g))
+    pairs -= np.einsum("ij,ij->", g, before)
+    for start, stop in zip(ranking.starts[:-1], ranking.starts[1:], strict=True):
+        size = stop - start
+        if size > 1:
+            tied = slice(start, stop)
+            within = (m[tied] @ _before(u[tied]) + u[tied] @ _before(v[tied])) * 2
+            across = mean_u[start] * (mean_m[start] + mean_v[start])
+            total = g[tied].sum(axis=0)
+            inside = (total @ total - squares[tied].sum()) / 2
+            pairs += (within / (size * (size - 1)) - across) * inside
+    return float((mean_u - 1) @ squares + 2 * pairs) / design.n**2
+
+
+def _before(x: Array) -> Array:
+    """Sums over the earlier ranks."""
+    return np.cumsum(x, axis=0) - x
+
+
+def _uniform_part(design: Design, q2: int) -> tuple[float, float]:
+    """P(one, P(two given samples that random-then-top left are drawn by the uniform part)."""
+    try:
+        q2 = operator.index(q2)
+    except TypeError:
+        raise TypeError(f"q2 must be an integer, got {q2!r}") from None
+    rest = design.n - design.q
+    if not 0 <= q2 <= rest:
+        raise ValueError(f"q2 must lie in 0 ... n - q1 = {rest}: only those are left, got {q2=}")
+    one = q2 / rest if rest else 0.0
+    two = one * (q2 - 1) / (rest - 1) if rest > 1 else 0.0
+    return one, two
+
+
+def _pair_constants(design: Design, q2: int) -> tuple[float, float, float]:
+    """A, B, C of pi_jk = A J_max(j,k) + B (gamma_j + gamma_k) + C.
+
+    Both kept at first has probability J, exactly one gamma_j + gamma_k - 2 J, neither
+    1 - gamma_j - gamma_k + J; the uniform part then adds what is missing with probability 1, `one`
+    and `two`.
+    """
+    one, two = _uniform_part(design, q2)
+    return 1 - 2 * one + two, one - two, two
