@@ -1,0 +1,21 @@
+"""Selection rules: which samples to train on, at what weights, and the expectation of that."""
+
+from orderdp_train.rules.base import ScoredRule, Selection, SelectionRule
+from orderdp_train.rules.full import FullData
+from orderdp_train.rules.infobatch import InfoBatch
+from orderdp_train.rules.moving_average import UCB, EpsilonGreedy
+from orderdp_train.rules.orderdp import OrderDP, Scorer
+from orderdp_train.rules.random_subset import RandomSubset
+
+__all__ = [
+    "UCB",
+    "EpsilonGreedy",
+    "FullData",
+    "InfoBatch",
+    "OrderDP",
+    "RandomSubset",
+    "ScoredRule",
+    "Scorer",
+    "Selection",
+    "SelectionRule",
+]

@@ -1,0 +1,56 @@
+"""OrderDP: draw candidates at random, keep those with the largest losses (Section 2.2)."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from orderdp_theory import Design, surrogate_weights
+from orderdp_train.rules.base import ScoredRule, Selection, finite, random_subset, top
+
+Scorer = Callable[[Tensor], Tensor]
+
+
+class OrderDP(ScoredRule):
+    """Random-then-top selection of a `Design(n, s, q)`, by stored or by fresh scores.
+
+    Stored (`scorer=None`): a sample's score is its loss when it was last used. Fresh: `scorer` maps
+    candidate indices `(s,)` to their present losses `(s,)`, so a selection costs a forward pass
+    over s samples, and the expectation is the gradient of the surrogate loss L_q (Theorem 1).
+
+    The rule serves per-epoch selection (the released code) and per-iteration selection (Algorithm
+    1, with q the batch size) alike; the training loop decides how often it is asked.
+
+    `initial_score`: `inf` (never-used samples first), a constant (the released code: 3 on CIFAR, 1
+    on ImageNet); for scores from a first pass over the data, `update` with its losses.
+
+    Cost of a selection: a random permutation of n, a gather of s and one partial selection.
+    """
+
+    def __init__(
+        self,
+        design: Design,
+        *,
+        initial_score: float = math.inf,
+        scorer: Scorer | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        super().__init__(design.n, initial_score=initial_score, device=device)
+        self.design = design
+        self.budget = design.q
+        self.scorer = scorer
+
+    def select(self, generator: torch.Generator) -> Selection:
+        candidates = random_subset(self.n, self.design.s, generator, self.scores.device)
+        kept = candidates[top(self._scores_of(candidates), self.design.q)]
+        return kept, torch.ones(self.design.q, device=kept.device)
+
+    def expected_weights(self, scores: Tensor | None = None) -> Tensor:
+        if scores is None:
+            scores = self._scores_of(torch.arange(self.n, device=self.scores.device))
+        weights = surrogate_weights(finite(scores).cpu().numpy(), self.design)
+        return torch.from_numpy(weights).to(self.scores.device)
+
+    def _scores_of(self, indices: Tensor) -> Tensor:
+        return self.scores[indices] if self.scorer is None else self.scorer(indices)
