@@ -76,5 +76,6 @@ def _timm(name: str, in_channels: int, num_classes: int, image_size: int) -> nn.
     # timm refuses sizes in many ways, some only when an image arrives.
     except (AssertionError, RuntimeError, TypeError, ValueError, ZeroDivisionError) as error:
         shape = f"{in_channels}×{image_size}×{image_size}"
-        raise ValueError(f"{name} cannot take {shape} images ({error}): choose another") from None
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{name} cannot take {shape} images ({reason}): choose another") from None
     return model.train()

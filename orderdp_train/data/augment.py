@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -20,29 +19,30 @@ class Augmentation:
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Augment uint8 ``(b, c, h, w)``; every image has its own offsets and flip.
 
-        The draws come from ``generator`` (any device: they are small and moved), two int64 offsets
-        an image, then one coin an image, so the stream is the same on every device.
+        The draws are two offsets and a coin an image, made on the generator's device and moved, so
+        a CPU generator gives the same images on every device. Needs ``padding < min(h, w)``.
         """
-        batch, _, height, width = images.shape
-        rows = torch.arange(height, device=images.device).expand(batch, -1)
-        columns = torch.arange(width, device=images.device).expand(batch, -1)
-        if self.padding:
-            images = F.pad(images, [self.padding] * 4, mode="reflect")
-            offsets = _integers(2 * self.padding + 1, (2, batch, 1), generator, images.device)
-            rows, columns = rows + offsets[0], columns + offsets[1]
-        if self.flip:
-            coins = _integers(2, (batch, 1), generator, images.device).bool()
-            columns = torch.where(coins, columns.flip(1), columns)
         if not (self.padding or self.flip):
             return images
-        which = torch.arange(batch, device=images.device)[:, None, None]
-        # Advanced indices around a slice put the channel last: move it back.
-        crop = images[which, :, rows[:, :, None], columns[:, None, :]]
-        return crop.permute(0, 3, 1, 2)
+        batch, channels, height, width = images.shape
+        rows = torch.arange(height, device=images.device).expand(batch, -1)
+        columns = torch.arange(width, device=images.device).expand(batch, -1)
+
+        def draw(below: int) -> Tensor:
+            values = torch.randint(below, (batch, 1), generator=generator, device=generator.device)
+            return values.to(images.device)
+
+        if self.padding:
+            rows = _reflect(rows + draw(2 * self.padding + 1) - self.padding, height)
+            columns = _reflect(columns + draw(2 * self.padding + 1) - self.padding, width)
+        if self.flip:
+            columns = torch.where(draw(2).bool(), columns.flip(1), columns)
+        # Pad, crop and flip only say which pixel goes where, so one gather does all three.
+        source = (width * rows[:, :, None] + columns[:, None, :]).view(batch, 1, -1)
+        pixels = images.reshape(batch, channels, -1).gather(2, source.expand(-1, channels, -1))
+        return pixels.view_as(images)
 
 
-def _integers(
-    high: int, shape: tuple[int, ...], generator: torch.Generator, device: torch.device
-) -> Tensor:
-    draws = torch.randint(high, shape, generator=generator, device=generator.device)
-    return draws.to(device)
+def _reflect(positions: Tensor, size: int) -> Tensor:
+    """Fold positions outside 0 … size − 1 back inside, without repeating the border."""
+    return (size - 1) - ((size - 1) - positions.abs()).abs()

@@ -122,7 +122,8 @@ def _read_archive(layout: Layout, root: Path) -> dict[str, bytes]:
     except FileNotFoundError:
         raise FileNotFoundError(f"no {layout.name} in {root}: {layout.describe(root)}") from None
     except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} is damaged ({error}): {layout.describe(root)}") from None
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{path} is damaged ({reason}): {layout.describe(root)}") from None
     if missing := sorted(wanted - files.keys()):
         raise ValueError(f"{path} lacks {', '.join(missing)}: {layout.describe(root)}")
     return files

@@ -112,7 +112,7 @@ class DataSet:
     def normalise(self, images: Tensor) -> Tensor:
         """Turn uint8 images ``(b, c, h, w)`` into float32 of about zero mean and unit variance."""
         mean, std = self.mean.view(1, -1, 1, 1), self.std.view(1, -1, 1, 1)
-        return (images.float() - 255 * mean) * (1 / (255 * std))
+        return images.float().sub_(255 * mean).mul_(1 / (255 * std))
 
     def batches(
         self,
@@ -126,7 +126,7 @@ class DataSet:
         labels = self.train_labels if train else self.test_labels
         for indices in index_batches:
             indices = indices.to(self.device)
-            batch = images[indices]
+            batch = images.index_select(0, indices)  # several times faster than images[indices]
             if generator is not None:
                 batch = self.augmentation(batch, generator)
             yield indices, self.normalise(batch), labels[indices]

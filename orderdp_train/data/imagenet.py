@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.datasets import ImageFolder
-from torchvision.io import ImageReadMode, decode_image
+from torchvision.datasets.folder import default_loader
 from torchvision.transforms import v2
 
 from orderdp_train.data.dataset import Batch, Split
@@ -61,7 +61,7 @@ class StreamedDataSet:
     def normalise(self, images: Tensor) -> Tensor:
         """Turn uint8 images ``(b, 3, h, w)`` into float32 of about zero mean and unit variance."""
         mean, std = self.mean.view(1, -1, 1, 1), self.std.view(1, -1, 1, 1)
-        return (images.float() - 255 * mean) * (1 / (255 * std))
+        return images.float().sub_(255 * mean).mul_(1 / (255 * std))
 
     def batches(
         self,
@@ -80,6 +80,7 @@ class StreamedDataSet:
             batch_sampler=_requests(index_batches, generator),
             num_workers=self.num_workers,
             collate_fn=_collate,
+            generator=torch.Generator(),  # or it would draw from the global one
             pin_memory=self.device.type == "cuda",
         )
         for indices, images in loader:
@@ -147,20 +148,21 @@ class _Files(Dataset[tuple[int, Tensor | str]]):
     def __init__(self, paths: tuple[str, ...], image_size: int) -> None:
         self.paths = paths
         self.augmented = v2.Compose(
-            [v2.RandomResizedCrop(image_size, antialias=True), v2.RandomHorizontalFlip()]
+            [v2.RandomResizedCrop(image_size), v2.RandomHorizontalFlip(), v2.PILToTensor()]
         )
         shorter_side = round(image_size * 256 / 224)
         self.plain = v2.Compose(
-            [v2.Resize(shorter_side, antialias=True), v2.CenterCrop(image_size)]
+            [v2.Resize(shorter_side), v2.CenterCrop(image_size), v2.PILToTensor()]
         )
 
     def __getitem__(self, request: Request) -> tuple[int, Tensor | str]:
         index, seed = request
         path = self.paths[index]
         try:
-            image = decode_image(path, ImageReadMode.RGB)
-        except (RuntimeError, OSError) as error:
-            reason = str(error).splitlines()[0].rsplit(", ", 1)[-1]
+            image = default_loader(path)
+        # Pillow's decoders raise SyntaxError, ValueError and others beside OSError.
+        except Exception as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
             return index, f"cannot decode the image {path} ({reason}): replace or remove the file"
         if seed is None:
             return index, self.plain(image)
