@@ -6,7 +6,7 @@ import typer
 
 from orderdp_theory.cli.errors import run
 
-COMMANDS = ("weights",)
+COMMANDS = ("weights", "prove")
 
 app = typer.Typer(
     name="orderdp-theory",

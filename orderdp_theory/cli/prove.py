@@ -1,0 +1,70 @@
+"""``orderdp-theory prove``: check the symbolic certificates and explain them."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from proofs.symbolic import Certificate, Verdict
+
+
+def prove(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Certificates to check; all of them if none is named."),
+    ] = None,
+) -> None:
+    """Check the symbolic proofs and print what each states, computes and takes as logic."""
+    from rich.console import Console
+
+    from proofs.symbolic import CERTIFICATES
+
+    unknown = [name for name in names or () if name not in CERTIFICATES]
+    if unknown:
+        raise ValueError(
+            f"no certificate is called {', '.join(unknown)}; choose from {', '.join(CERTIFICATES)}"
+        )
+    console = Console()
+    failed = []
+    for name in dict.fromkeys(names or CERTIFICATES):
+        verdict = CERTIFICATES[name].check()
+        console.print(_explained(CERTIFICATES[name], verdict))
+        if not verdict.holds:
+            failed.append(name)
+    if failed:
+        console.print(f"[bold red]not proved:[/] {', '.join(failed)}")
+        raise typer.Exit(1)
+    console.print("[green]every certificate checks[/]")
+
+
+def _explained(certificate: "Certificate", verdict: "Verdict") -> "RenderableType":
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.panel import Panel
+    from rich.text import Text
+
+    from proofs.symbolic.certificate import plain, shown
+
+    def heading(title: str) -> Text:
+        return Text(title, style="bold")
+
+    def line(text: str, indent: int, style: str = "") -> Padding:
+        return Padding(Text(text, style=style), (0, 0, 0, indent))
+
+    lines: list[RenderableType] = [
+        Text(certificate.statement),
+        line(f"source: {certificate.source}", 0, "dim"),
+        heading("Certificate"),
+        *(line(f"{name} = {plain(expr)}", 2, "cyan") for name, expr in certificate.witness.items()),
+        heading("Checked"),
+    ]
+    for piece, holds in verdict.pieces:
+        mark = Text("✓ ", style="green") if holds else Text("✗ ", style="bold red")
+        lines.append(Padding(mark + Text(piece.claim), (0, 0, 0, 2)))
+        lines += [line(equation, 6, "dim") for equation in shown(piece)]
+    lines.append(heading("Logic"))
+    lines += [line(f"{number}. {step}", 2) for number, step in enumerate(certificate.logic, 1)]
+    colour = "green" if verdict.holds else "red"
+    return Panel(Group(*lines), title=certificate.name, title_align="left", border_style=colour)
