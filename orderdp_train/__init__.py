@@ -9,6 +9,8 @@ from orderdp_train.rules import (
     OrderDP,
     RandomSubset,
     SelectionRule,
+    UnbiasedOrderDP,
+    build_rule,
 )
 from orderdp_train.sampler import RuleSampler, WithIndex
 from orderdp_train.train import Epoch, NonFiniteLossError, fresh_scorer, losses_of, train
@@ -26,7 +28,9 @@ __all__ = [
     "Recipe",
     "RuleSampler",
     "SelectionRule",
+    "UnbiasedOrderDP",
     "WithIndex",
+    "build_rule",
     "fresh_scorer",
     "losses_of",
     "train",

@@ -4,10 +4,13 @@ from orderdp_train.rules.base import ScoredRule, Selection, SelectionRule
 from orderdp_train.rules.full import FullData
 from orderdp_train.rules.infobatch import InfoBatch
 from orderdp_train.rules.moving_average import UCB, EpsilonGreedy
+from orderdp_train.rules.named import RULES, build_rule
 from orderdp_train.rules.orderdp import OrderDP, Scorer
 from orderdp_train.rules.random_subset import RandomSubset
+from orderdp_train.rules.unbiased import UnbiasedOrderDP
 
 __all__ = [
+    "RULES",
     "UCB",
     "EpsilonGreedy",
     "FullData",
@@ -18,4 +21,6 @@ __all__ = [
     "Scorer",
     "Selection",
     "SelectionRule",
+    "UnbiasedOrderDP",
+    "build_rule",
 ]

@@ -17,6 +17,7 @@ from scipy.stats import binom
 
 from orderdp_theory import Design
 from orderdp_train.rules import (
+    RULES,
     UCB,
     EpsilonGreedy,
     FullData,
@@ -24,6 +25,8 @@ from orderdp_train.rules import (
     OrderDP,
     RandomSubset,
     SelectionRule,
+    UnbiasedOrderDP,
+    build_rule,
 )
 
 FALSE_ALARM = 1e-6  # per test of draws against an exact expectation
@@ -140,6 +143,7 @@ SPREAD = [0.1, 0.1, 0.3, 0.7, 0.7, 0.7, 0.9, 2.0, 5.0, 0.2, 0.7, 1e6]
         EpsilonGreedy(12, 6, epsilon=0.5),
         UCB(12, 6),
         InfoBatch(12, 0.6),
+        UnbiasedOrderDP(Design(12, 7, 3), 2),
     ],
     ids=lambda rule: type(rule).__name__,
 )
@@ -147,6 +151,25 @@ def test_draws_agree_with_the_expectation(rule):
     if hasattr(rule, "scores"):
         with_scores(rule, SPREAD)
     assert smallest_p_value(rule, seed=1) > FALSE_ALARM
+
+
+@settings(max_examples=15, deadline=None)
+@given(scores=scores_of_4, s=st.integers(1, 4), data=st.data())
+def test_the_unbiased_rule_weights_by_its_true_inclusion_probabilities(scores, s, data):
+    q1 = data.draw(st.integers(1, s))
+    q2 = data.draw(st.integers(0 if q1 == s == 4 else 1, 4 - q1)) if q1 < 4 else 0
+    counts, draws = np.zeros(4), 0
+    for order in itertools.permutations(range(4)):
+        first = top(order[:s], scores, q1)
+        for drawn in itertools.combinations([i for i in range(4) if i not in first], q2):
+            counts[[*first, *drawn]] += 1
+            draws += 1
+    rule = with_scores(UnbiasedOrderDP(Design(4, s, q1), q2), scores)
+    np.testing.assert_allclose(rule.inclusion_probabilities(), counts / draws, atol=1e-15)
+    indices, weights = rule.select(torch.Generator().manual_seed(0))
+    true = (q1 + q2) / (4 * counts[indices] / draws)
+    np.testing.assert_allclose(weights, true, rtol=1e-6)
+    assert rule.expected_weights().tolist() == [0.25] * 4
 
 
 def test_draws_with_ties_kept_by_position_are_caught():
@@ -184,11 +207,20 @@ def test_a_fixed_budget_is_held_exactly(data):
         OrderDP(Design(n, s, q)),
         EpsilonGreedy(n, q, epsilon=data.draw(st.floats(0, 1))),
         UCB(n, q),
+        UnbiasedOrderDP(Design(n, s, q), n - q),
     ):
         rule.update(torch.arange(n), torch.tensor(values))
         indices, weights = rule.select(torch.Generator().manual_seed(0))
         assert len(indices) == len(set(indices.tolist())) == len(weights) == rule.budget
         assert abs(float(rule.expected_weights().sum()) - 1) < 1e-12
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_rules_by_name_keep_the_fraction_asked_for(name):
+    rule = build_rule(name, 1000, 0.3, scorer=lambda indices: indices.float())
+    rule.update(torch.arange(1000), torch.linspace(0, 1, 1000))
+    kept = len(rule.select(torch.Generator().manual_seed(0))[0])
+    assert kept == {"full": 1000, "infobatch": 500 + 150}.get(name, 300)
 
 
 def test_infobatch_keeps_all_before_it_knows_losses_and_when_annealing():
@@ -275,6 +307,12 @@ def test_a_saved_rule_continues_as_the_original(make):
             lambda: InfoBatch(5).update(torch.tensor([1, 3]), torch.tensor([1.0, math.nan])),
             "sample 3 is nan",
         ),
+        (lambda: UnbiasedOrderDP(Design(5, 3, 2), 0), "could never be kept"),
+        (lambda: UnbiasedOrderDP(Design(5, 3, 2), 4), "q2 must lie"),
+        (lambda: build_rule("best", 5, 0.5), "unknown rule 'best'"),
+        (lambda: build_rule("ucb", 5, 0.0), "kept fraction"),
+        (lambda: build_rule("orderdp", 5, 0.2, explore=2.0), "explored fraction"),
+        (lambda: build_rule("orderdp-fresh", 5, 0.5), "scorer"),
         (lambda: InfoBatch(5).update(torch.arange(2), torch.ones(3)), "one loss a sample"),
         (lambda: InfoBatch(5).load_state_dict(InfoBatch(6).state_dict()), "InfoBatch over 5"),
         (lambda: UCB(5, 2).load_state_dict(InfoBatch(5).state_dict()), "not one of UCB"),
