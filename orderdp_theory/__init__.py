@@ -19,14 +19,25 @@ from orderdp_theory.horvitz_thompson import (
 )
 from orderdp_theory.inclusion import inclusion_probabilities, joint_inclusion_probabilities
 from orderdp_theory.limits import cvar, limit_gamma
+from orderdp_theory.rank_design import (
+    RankDesign,
+    is_convex,
+    nonconvex_losses,
+    rank_design_loss,
+    rank_design_probabilities,
+    rank_design_weights,
+)
 from orderdp_theory.ranking import Ranking
 from orderdp_theory.sampling import draw_ranks
 from orderdp_theory.surrogate import surrogate_loss, surrogate_weights
+from orderdp_theory.transfer import Transfer, transfer_bound
 
 __all__ = [
     "Design",
     "Gap",
+    "RankDesign",
     "Ranking",
+    "Transfer",
     "chi",
     "cvar",
     "draw_ranks",
@@ -41,10 +52,16 @@ __all__ = [
     "inclusion_probabilities",
     "inclusion_probabilities_ball",
     "inclusion_probabilities_exact",
+    "is_convex",
     "joint_inclusion_probabilities",
     "limit_gamma",
+    "nonconvex_losses",
+    "rank_design_loss",
+    "rank_design_probabilities",
+    "rank_design_weights",
     "spectrum_deviation",
     "surrogate_loss",
     "surrogate_weights",
     "total_variation",
+    "transfer_bound",
 ]

@@ -1,0 +1,160 @@
+"""Random-then-any-positions selection: lowest losses, a middle band, a mix of hard and easy."""
+
+import operator
+from dataclasses import dataclass
+from itertools import pairwise
+from math import comb
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from orderdp_theory.design import Design
+from orderdp_theory.inclusion import inclusion_probabilities
+from orderdp_theory.ranking import Ranking
+
+Array = NDArray[np.float64]
+Block = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class RankDesign:
+    """Draw s of n samples uniformly without replacement, keep those at given order positions.
+
+    blocks: the positions within the candidate set, 1 (largest loss) ... s, as inclusive intervals
+    (first, last), ascending and disjoint; neighbours are merged, so equal designs compare equal.
+    `ValueError` for positions outside 1 ... s or no position at all, `TypeError` for non-integers.
+    """
+
+    n: int
+    s: int
+    blocks: tuple[Block, ...]
+
+    def __post_init__(self) -> None:
+        population = Design(self.n, self.s, 1)
+        n, s = population.n, population.s
+        if not self.blocks:
+            raise ValueError("blocks must not be empty: a selection keeps something")
+        try:
+            blocks = [(operator.index(first), operator.index(last)) for first, last in self.blocks]
+        except TypeError:
+            raise TypeError(f"blocks must be pairs of integers, got {self.blocks!r}") from None
+        if any(first > last for first, last in blocks):
+            raise ValueError(f"each block is (first, last) with first <= last, got {self.blocks}")
+        if any(a[1] >= b[0] for a, b in pairwise(blocks)):
+            raise ValueError(f"blocks must be ascending and disjoint, got {self.blocks}")
+        if blocks[0][0] < 1 or blocks[-1][1] > s:
+            raise ValueError(f"positions must lie in 1 ... {s=}, got {self.blocks}")
+        merged = [blocks[0]]
+        for first, last in blocks[1:]:
+            if first == merged[-1][1] + 1:
+                merged[-1] = (merged[-1][0], last)
+            else:
+                merged.append((first, last))
+        for name, value in (("n", n), ("s", s), ("blocks", tuple(merged))):
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def highest(cls, n: int, s: int, q: int) -> "RankDesign":
+        """The q largest losses: `Design(n, s, q)`."""
+        return cls(n, s, ((1, q),))
+
+    @classmethod
+    def lowest(cls, n: int, s: int, q: int) -> "RankDesign":
+        """The q smallest losses."""
+        return cls(n, s, ((s - q + 1, s),))
+
+    @classmethod
+    def band(cls, n: int, s: int, first: int, last: int) -> "RankDesign":
+        """The losses at positions first ... last."""
+        return cls(n, s, ((first, last),))
+
+    @classmethod
+    def mixed(cls, n: int, s: int, hard: int, easy: int) -> "RankDesign":
+        """The `hard` largest and the `easy` smallest losses."""
+        return cls(n, s, ((1, hard), (s - easy + 1, s)))
+
+    @property
+    def q(self) -> int:
+        """How many samples are kept."""
+        return sum(last - first + 1 for first, last in self.blocks)
+
+
+def rank_design_probabilities(design: RankDesign) -> Array:
+    """P(the sample of rank j is kept), float64 `(n,)`; rank 1 has the largest loss.
+
+    sum_{l in A} C(j-1, l-1) C(n-j, s-l) / C(n, s). A block first ... last is the top `last` without
+    the top `first - 1`, so this is a signed sum of top-q curves; a block that ends at s is the top
+    curve of the reversed order. The absolute error is at most 4e-15 s/n for each block.
+    """
+    n, s = design.n, design.s
+    total = np.zeros(n)
+    for first, last in design.blocks:
+        if last == s:
+            total += inclusion_probabilities(Design(n, s, s - first + 1))[::-1]
+        else:
+            total += inclusion_probabilities(Design(n, s, last))
+            if first > 1:
+                total -= inclusion_probabilities(Design(n, s, first - 1))
+    return np.maximum(total, 0)
+
+
+def rank_design_weights(losses: ArrayLike, design: RankDesign) -> Array:
+    """Per-sample weights of the design's surrogate, float64 `(n,)` in input order, sum 1.
+
+    Tied losses share the mean of their weights; refusals as in `surrogate_weights`.
+    """
+    ranking = Ranking.of(losses)
+    if len(ranking) != design.n:
+        raise ValueError(f"expected n={design.n} losses, got {len(ranking)}")
+    gamma = ranking.average_ties(rank_design_probabilities(design))
+    return ranking.to_input_order(gamma / design.q)
+
+
+def rank_design_loss(losses: ArrayLike, design: RankDesign) -> float:
+    """The surrogate L_A = (1/|A|) sum_j gamma_j L_(j): the expected mean loss of the kept."""
+    return float(rank_design_weights(losses, design) @ np.asarray(losses, dtype=np.float64))
+
+
+def first_rise(design: RankDesign) -> int | None:
+    """The first rank j whose probability is below that of rank j + 1; None if there is none.
+
+    Exact (integers), so the answer decides convexity; O(n) big-integer terms a block, meant for n
+    up to a few thousand. gamma_j - gamma_{j+1} is a signed sum, over the ends of the blocks, of
+    C(j-1, k-1) C(n-j-1, s-k-1) / C(n, s), which vanishes for k = 0 and k = s.
+    """
+    n, s = design.n, design.s
+    ends = [(last, 1) for _, last in design.blocks if last < s]
+    ends += [(first - 1, -1) for first, _ in design.blocks if first > 1]
+    for j in range(1, n):
+        drop = sum(sign * comb(j - 1, k - 1) * comb(n - j - 1, s - k - 1) for k, sign in ends)
+        if drop < 0:
+            return j
+    return None
+
+
+def is_convex(design: RankDesign) -> bool:
+    """Whether L_A is convex for every choice of convex per-sample losses.
+
+    It is exactly if the probabilities never rise with the rank (proofs/rank_designs.md): then L_A
+    is a maximum over permutations, otherwise `nonconvex_losses` is a counterexample. One block is
+    convex when it starts at position 1; for several the cost is that of `first_rise`.
+    """
+    if len(design.blocks) == 1:
+        return design.blocks[0][0] == 1
+    return first_rise(design) is None
+
+
+def nonconvex_losses(design: RankDesign) -> Array | None:
+    """Affine losses at theta = -1, 0, 1 with L_A(0) > (L_A(-1) + L_A(1)) / 2, float64 `(3, n)`.
+
+    None if the design's surrogate is convex. Ranks j and j + 1, where the probability rises, belong
+    to 1 + theta and 1 - theta; ranks before them to the constant 3, ranks behind to 0.
+    """
+    j = first_rise(design)
+    if j is None:
+        return None
+    losses = np.zeros((3, design.n))
+    losses[:, : j - 1] = 3
+    losses[:, j - 1] = (0, 1, 2)
+    losses[:, j] = (2, 1, 0)
+    return losses
