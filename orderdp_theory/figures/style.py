@@ -42,7 +42,7 @@ METHOD_COLOURS = {
     "unbiased rule": GREEN,
 }
 
-_RC: dict[str, Any] = {
+_RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # ships with matplotlib, so every machine draws the same
     "font.size": 8,
     "mathtext.fontset": "dejavusans",

@@ -22,7 +22,7 @@ def weights_figure(design: Design) -> Figure:
     ax.plot(ranks, inclusion_probabilities(design), marker=dots, markersize=2.5, color=BLUE,
             label=f"s = {s:,}, q = {q:,}")  # fmt: skip
     ax.set_xlabel(f"rank j by loss, largest first (n = {n:,})")
-    ax.set_ylabel("inclusion probability γⱼ")
+    ax.set_ylabel(r"inclusion probability $\gamma_j$")
     ax.set_ylim(bottom=0)
     ax.legend(loc="best")
     return figure
