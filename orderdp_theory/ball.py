@@ -1,30 +1,42 @@
 """Inclusion probabilities of a design as certified enclosures."""
 
 from itertools import accumulate
+from operator import index
 
 from flint import arb, ctx
 
+from orderdp_theory._window import window
 from orderdp_theory.design import Design
 
 
 def inclusion_probabilities_ball(design: Design, bits: int = 128) -> list[arb]:
-    """gamma_1, ..., gamma_n as `arb` balls that are guaranteed to contain the true values."""
-    n, s, q = design.n, design.s, design.q
-    if isinstance(bits, bool) or not isinstance(bits, int):
-        raise TypeError(f"bits must be an integer, got {bits!r}")
-    if bits < 2:
+    """gamma_1, ..., gamma_n as balls that contain the true values, however extreme they are.
+
+    The relative radius is at most 2^(2-bits); zeros beyond the support are exact. Ranks whose
+    values agree to that accuracy share one (immutable) `arb`. Unless bits is an integer >= 2 it
+    is a `TypeError` or `ValueError`.
+
+    Method: the recurrence that `inclusion_probabilities` explains, in ball arithmetic, from the
+    first term p_f that matters. Terms increase up to p_f, so those left out sum to between 0 and
+    (f - q) p_{f-1}, which the enclosures take into account.
+    """
+    if index(bits) < 2:
         raise ValueError(f"bits must be at least 2, got {bits}")
-    saved, ctx.prec = ctx.prec, bits + 32
-    try:
+    n, s, q = design.n, design.s, design.q
+    guard = n.bit_length() + 8  # each of up to n steps loses a few units in the last place
+    with ctx.workprec(bits):
+        top = arb(s) / n
         if q == s:
-            return [arb(s) / n] * n
-        pmf = [arb(1)]
-        for j in range(q, n - s + q):
-            pmf.append(pmf[-1] * (j * (n - j - s + q)) / ((j - q + 1) * (n - j - 1)))
-        tails = list(accumulate(reversed(pmf)))[::-1]
-        scale = arb(s) / n / tails[0]
-        ctx.prec = bits
-        gamma = [tail * scale for tail in tails]
-        return [gamma[0]] * (q - 1) + gamma + [arb(0)] * (s - q)
-    finally:
-        ctx.prec = saved
+            return [top] * n
+        with ctx.workprec(bits + guard):
+            first, last = window(design, bits_before=bits + 4)
+            terms = [arb(1)]
+            for j in range(first, last):
+                terms.append(terms[-1] * (j * (n - s + q - j)) / ((j - q + 1) * (n - 1 - j)))
+            tails = list(accumulate(reversed(terms)))
+            total = tails.pop()
+            previous = arb((first - q) * (n - first)) / ((first - 1 or 1) * (n - s + q + 1 - first))
+            unit = arb(s) / n / (total + arb(0).union((first - q) * previous))
+        plateau = top.union(unit * total)
+        decline = [unit * tail for tail in reversed(tails)]
+    return [top] * q + [plateau] * (first - q) + decline + [arb(0)] * (n - last)

@@ -1,12 +1,10 @@
 """Inclusion probabilities of a design in double precision, at the speed of memory."""
 
-from bisect import bisect_left
-from math import lgamma, log
-
 import numpy as np
 from numpy.typing import NDArray
 
 from orderdp_theory import _double_double as dd
+from orderdp_theory._window import window
 from orderdp_theory.design import Design
 
 Array = NDArray[np.float64]
@@ -64,34 +62,15 @@ def _fill(gamma: Array, design: Design, top: float) -> None:
     if q == s:
         gamma[:] = top
         return
-    first, last = _window(design)
+    # Terms less than 2^-1024 of the largest are at most 2^-60 of any tail >= 1e-290 gamma_q.
+    first, last = window(design, bits_before=64, bits_behind=1024)
     gamma[: first - 1] = top
-    window = gamma[first - 1 : last]
-    _fill_terms(window, design, first)
-    _sum_tails(window)
-    window /= float(window[0])
-    window *= top
-    np.minimum.accumulate(window, out=window)
-
-
-def _window(design: Design) -> tuple[int, int]:
-    """The ranks first..last whose terms are needed.
-
-    The terms are unimodal, with ratios of neighbours that decrease. Before `first`, at most n
-    terms of less than 2^-64 / n of the largest are left out, 2^-64 of gamma_q together. Behind
-    `last`, terms are less than 2^-1024 of the largest, and their sum at most 2^-60 of any tail
-    >= 1e-290 gamma_q.
-    """
-    n, s, q = design.n, design.s, design.q
-    mode = min(max((q - 1) * (n - 1) // max(s - 2, 1) + 1, q), n - s + q)
-
-    def log_term(j: int) -> float:
-        return lgamma(j) - lgamma(j - q + 1) + lgamma(n - j) - lgamma(n - j - s + q + 1)
-
-    peak = log_term(mode)
-    first = bisect_left(range(q, mode), peak - log(n) - 64 * log(2), key=log_term)
-    beyond = bisect_left(range(mode, n - s + q), 1024 * log(2) - peak, key=lambda j: -log_term(j))
-    return q + first, mode + beyond
+    tails = gamma[first - 1 : last]
+    _fill_terms(tails, design, first)
+    _sum_tails(tails)
+    tails /= float(tails[0])
+    tails *= top
+    np.minimum.accumulate(tails, out=tails)
 
 
 def _fill_terms(terms: Array, design: Design, first: int) -> None:
