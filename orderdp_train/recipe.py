@@ -78,3 +78,12 @@ RECIPES = {
         epochs=90, batch_size=1024, optimizer="lars", max_lr=6.4, weight_decay=1e-4
     ),
 }
+
+
+def default_recipe(data: str, model: str) -> Recipe:
+    """The preset for a data set and a model; that of a ResNet for models without one."""
+    if data in ("cifar10", "cifar100"):
+        return RECIPES["cifar-resnet50" if model == "resnet50" else "cifar-resnet18"]
+    if data == "imagenet":
+        return RECIPES["imagenet-resnet18" if model == "resnet18" else "imagenet-resnet50"]
+    return RECIPES["smoke"]

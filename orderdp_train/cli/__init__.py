@@ -1,0 +1,5 @@
+"""Commands of ``orderdp-train``."""
+
+from orderdp_train.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,29 @@
+"""The command line ``orderdp-train``: one module a command."""
+
+from importlib import import_module
+
+import typer
+
+from orderdp_theory.cli.errors import run
+
+COMMANDS = ("run",)
+
+app = typer.Typer(
+    name="orderdp-train",
+    help="Train with dynamic data pruning, and audit the gradient bias that it causes.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for _name in COMMANDS:
+    app.command(_name)(getattr(import_module(f"orderdp_train.cli.{_name}"), _name))
+
+
+@app.callback()
+def _app() -> None:
+    """Keep the commands' names, also while there is only one."""
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    run(app)

@@ -1,0 +1,107 @@
+"""``orderdp-train run``: one training, in a folder from which it can be continued."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Option = typer.Option
+
+
+def run(
+    out: Annotated[Path, Option(help="Folder of the run: new, unless --resume.")],
+    resume: Annotated[bool, Option("--resume", help="Continue the run in --out.")] = False,
+    data: Annotated[
+        str | None,
+        Option(help="digits (default), mnist5k, cifar10, cifar100, imagenet, synthetic."),
+    ] = None,
+    model: Annotated[
+        str | None, Option(help="cnn (default), resnet18, resnet50 or any timm model.")
+    ] = None,
+    rule: Annotated[
+        str | None,
+        Option(
+            help="full, random, orderdp (default), orderdp-fresh, orderdp-unbiased, infobatch, "
+            "epsilon-greedy, ucb."
+        ),
+    ] = None,
+    keep: Annotated[
+        float | None, Option(help="Kept fraction q/n; for infobatch 1 - prune probability.")
+    ] = None,
+    explore: Annotated[float | None, Option(help="Explored fraction s/n of OrderDP.")] = None,
+    initial_score: Annotated[
+        str | None, Option(help="unused-first (default), first-pass or a number.")
+    ] = None,
+    anneal: Annotated[
+        float | None, Option(help="Last part of the epochs that infobatch trains on everything.")
+    ] = None,
+    selection: Annotated[
+        str | None, Option(help="Select once an 'epoch' (default) or every 'iteration'.")
+    ] = None,
+    label_noise: Annotated[float | None, Option(help="Part of the labels to flip.")] = None,
+    seed: Annotated[int | None, Option(help="Seed of all randomness.")] = None,
+    recipe: Annotated[
+        str | None,
+        Option(
+            help="smoke, cifar-resnet18/50 or imagenet-resnet18/50; by data and model if not given."
+        ),
+    ] = None,
+    epochs: Annotated[int | None, Option(help="Overrides the recipe's.")] = None,
+    batch_size: Annotated[int | None, Option(help="Over all processes.")] = None,
+    optimizer: Annotated[str | None, Option(help="sgd, adamw, lars or lamb.")] = None,
+    max_lr: Annotated[float | None, Option(help="Peak of the OneCycle schedule.")] = None,
+    momentum: Annotated[float | None, Option(help="Momentum, or the first beta.")] = None,
+    weight_decay: Annotated[float | None, Option()] = None,
+    label_smoothing: Annotated[float | None, Option()] = None,
+    mixup: Annotated[float | None, Option(help="Alpha of MixUp, 0 for none.")] = None,
+    cutmix: Annotated[float | None, Option(help="Alpha of CutMix, 0 for none.")] = None,
+    precision: Annotated[str | None, Option(help="fp32, bf16 or fp16 (CUDA only).")] = None,
+    compile: Annotated[bool | None, Option(help="Use torch.compile.")] = None,
+    channels_last: Annotated[bool | None, Option(help="Use the channels-last layout.")] = None,
+    device: Annotated[str, Option(help="auto, cpu or cuda.")] = "auto",
+    root: Annotated[Path, Option(help="Where CIFAR and ImageNet lie.")] = Path("data"),
+    download: Annotated[bool, Option("--download", help="Fetch CIFAR first.")] = False,
+    workers: Annotated[int, Option(help="Processes that decode ImageNet.")] = 2,
+) -> None:
+    """Train with a selection rule; works under torchrun with several processes too.
+
+    With --resume the run's own configuration counts; an option that contradicts it is an error.
+    """
+    from dataclasses import fields, replace
+
+    from orderdp_train.distributed import rank
+    from orderdp_train.recipe import RECIPES, Recipe, default_recipe
+    from orderdp_train.run import RunConfig, read_config
+    from orderdp_train.run import run as train_run
+
+    options: dict[str, Any] = locals()
+    given = {name: value for name, value in options.items() if value is not None}
+
+    def chosen(cls: type) -> dict[str, Any]:
+        return {
+            f.name: given[f.name] for f in fields(cls) if f.name in given and f.name != "recipe"
+        }
+
+    if recipe is not None and recipe not in RECIPES:
+        raise ValueError(f"unknown recipe {recipe!r}: choose one of {', '.join(RECIPES)}")
+    config = read_config(out) if resume else RunConfig()
+    config = replace(config, **chosen(RunConfig))
+    base = config.recipe if resume else default_recipe(config.data, config.model)
+    base = RECIPES[recipe] if recipe is not None else base
+    config = replace(config, recipe=replace(base, **chosen(Recipe)))
+    rows = train_run(
+        config,
+        out,
+        resume=resume,
+        device=device,
+        root=root,
+        download=download,
+        num_workers=workers,
+    )
+    for row in rows:
+        if rank() == 0:
+            typer.echo(
+                f"epoch {row['epoch']}/{config.recipe.epochs}  loss {row['loss']:.4f}  "
+                f"test accuracy {row['test_accuracy']:.2%}  kept {row['kept']}  "
+                f"{row['seconds_selection'] + row['seconds_training']:.2f} s"
+            )
