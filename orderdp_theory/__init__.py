@@ -1,6 +1,15 @@
 """Exact theory of random-then-top data pruning: draw s samples, keep the q of largest loss."""
 
 from orderdp_theory.ball import inclusion_probabilities_ball
+from orderdp_theory.convergence import (
+    ConvergenceBound,
+    StoredScoreRun,
+    best_step_size,
+    convergence_bound,
+    ranking_sensitivity,
+    stored_score_counterexample,
+    stored_score_penalty,
+)
 from orderdp_theory.design import Design
 from orderdp_theory.deviation import (
     chi,
@@ -33,12 +42,16 @@ from orderdp_theory.surrogate import surrogate_loss, surrogate_weights
 from orderdp_theory.transfer import Transfer, transfer_bound
 
 __all__ = [
+    "ConvergenceBound",
     "Design",
     "Gap",
     "RankDesign",
     "Ranking",
+    "StoredScoreRun",
     "Transfer",
+    "best_step_size",
     "chi",
+    "convergence_bound",
     "cvar",
     "draw_ranks",
     "effective_sample_size",
@@ -59,7 +72,10 @@ __all__ = [
     "rank_design_loss",
     "rank_design_probabilities",
     "rank_design_weights",
+    "ranking_sensitivity",
     "spectrum_deviation",
+    "stored_score_counterexample",
+    "stored_score_penalty",
     "surrogate_loss",
     "surrogate_weights",
     "total_variation",
