@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from orderdp_theory.figures import deviation, limits, selection, toy
+from orderdp_theory.figures import convergence, deviation, limits, selection, toy
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ FIGURES = {
         limits.figure_5,
         "n γ_j against the relative rank for (s, q) = (100, 30) and growing n (the paper's Figure "
         "5), with the limit γ(z) of Proposition 2. The cliff gets smoother with n because s/n "
-        "falls; the number of candidates is what sets its width.",
+        "falls, and differs from the limit by less than 1 % of its height at n = 2,000.",
     ),
     "figure-6": Drawing(
         deviation.figure_6,
@@ -75,6 +75,12 @@ FIGURES = {
         selection.never_used,
         "Expected number of samples not used in any epoch when the ranking does not change. "
         "Uniform sampling reaches all samples; random-then-top never reaches the last ranks.",
+    ),
+    "stored-scores": Drawing(
+        convergence.stored_scores,
+        "Two convex samples on which Algorithm 1 as printed, ranking by stored scores, breaks the "
+        "bound of Theorem 3: (a) its path over level lines of L_q, beside ranking by current "
+        "losses; (b) the best error so far beside the bound.",
     ),
     "toy-example": Drawing(
         toy.toy_example,
