@@ -24,19 +24,22 @@ def inclusion_probabilities_ball(design: Design, bits: int = 128) -> list[arb]:
         raise ValueError(f"bits must be at least 2, got {bits}")
     n, s, q = design.n, design.s, design.q
     guard = n.bit_length() + 8  # each of up to n steps loses a few units in the last place
-    with ctx.workprec(bits):
+    if q == s:
+        with ctx.workprec(bits):
+            return [arb(s) / n] * n
+    with ctx.workprec(bits + guard):
+        first, last = window(design, bits_before=bits + 4)
+        terms = [arb(1)]
+        for j in range(first, last):
+            terms.append(terms[-1] * (j * (n - s + q - j)) / ((j - q + 1) * (n - 1 - j)))
+        tails = list(accumulate(reversed(terms)))
+        total = tails.pop()
+        left_out = arb((first - q) ** 2 * (n - first)) / (
+            max(first - 1, 1) * (n - s + q + 1 - first)
+        )
         top = arb(s) / n
-        if q == s:
-            return [top] * n
-        with ctx.workprec(bits + guard):
-            first, last = window(design, bits_before=bits + 4)
-            terms = [arb(1)]
-            for j in range(first, last):
-                terms.append(terms[-1] * (j * (n - s + q - j)) / ((j - q + 1) * (n - 1 - j)))
-            tails = list(accumulate(reversed(terms)))
-            total = tails.pop()
-            previous = arb((first - q) * (n - first)) / ((first - 1 or 1) * (n - s + q + 1 - first))
-            unit = arb(s) / n / (total + arb(0).union((first - q) * previous))
+        unit = top / (total + arb(0).union(left_out))
         plateau = top.union(unit * total)
+    with ctx.workprec(bits):
         decline = [unit * tail for tail in reversed(tails)]
-    return [top] * q + [plateau] * (first - q) + decline + [arb(0)] * (n - last)
+        return [+top] * q + [+plateau] * (first - q) + decline + [arb(0)] * (n - last)
