@@ -1,0 +1,134 @@
+"""``orderdp-theory verify``: the paper's claims, each decided by a computation."""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from orderdp_theory.claims import Claim, Result
+
+COLOURS = {
+    "verified": "green",
+    "misprint": "yellow",
+    "conditional": "blue",
+    "refuted": "red",
+    "inconsistent": "magenta",
+    "not checkable": "dim",
+    "error": "bold red",
+}
+
+
+def verify(
+    more: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Claims, as with --only.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="ID...", help="Decide these claims only.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Write the results as JSON.")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option("--markdown", help="Write a Markdown table.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write one self-contained page.")
+    ] = None,
+) -> None:
+    """Decide every checkable statement of the paper by computation.
+
+    Exit status 0: every claim was decided; 1: a computation failed or an error bar was too wide.
+    """
+    from rich.console import Console
+
+    from orderdp_theory.claims.report import counts, to_html, to_json, to_markdown
+    from orderdp_theory.files import write_atomically
+
+    claims = _chosen([*(only or []), *(more or [])])
+    outputs = [(json, to_json), (markdown, to_markdown), (html, to_html)]
+    for path, _ in outputs:
+        if path is not None:
+            _expect_writable(path)
+    results = _decided(claims)
+    for path, text in outputs:
+        if path is not None:
+            write_atomically(path, text(results))
+
+    console = Console()
+    console.print(_table(results))
+    found = counts(results)
+    console.print(
+        ", ".join(f"[{COLOURS[name]}]{count} {name}[/]" for name, count in found.items()),
+        highlight=False,
+    )
+    for path, _ in outputs:
+        if path is not None:
+            console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+    if any(result.error for result in results):
+        raise typer.Exit(1)
+
+
+def _chosen(ids: Sequence[str]) -> "list[Claim]":
+    """The named claims in the order of the paper, all of them if none is named."""
+    from difflib import get_close_matches
+
+    from orderdp_theory.claims import all_claims
+
+    known = all_claims()
+    for name in ids:
+        if name not in known:
+            near = get_close_matches(name, known, n=3, cutoff=0.5)
+            hint = f"did you mean {', '.join(near)}?" if near else "run verify to see all ids"
+            raise ValueError(f"no claim is called {name}; {hint}")
+    return [claim for name, claim in known.items() if not ids or name in ids]
+
+
+def _expect_writable(path: Path) -> None:
+    """Fail before the computation, not after it, if a file cannot be written."""
+    if path.is_dir():
+        raise IsADirectoryError(21, "is a folder, not a file", str(path))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(2, "no such folder", str(path.parent))
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(13, "permission denied", str(path.parent))
+
+
+def _decided(claims: "Sequence[Claim]") -> "list[Result]":
+    """All results, with a progress bar where there is a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from orderdp_theory.claims import decide
+
+    results = []
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("", total=len(claims))
+        for claim in claims:
+            progress.update(bar, description=claim.id)
+            results += decide([claim])
+            progress.advance(bar)
+    return results
+
+
+def _table(results: "Iterable[Result]") -> "Table":
+    """Three columns that stay readable at 100: who, verdict, what."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.HORIZONTALS, show_lines=True, expand=False)
+    table.add_column("claim and place", max_width=26, overflow="fold")
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("statement and decisive evidence", overflow="fold")
+    for result in results:
+        verdict = result.verdict or "error"
+        found = result.finding.found if result.finding else result.error or ""
+        table.add_row(
+            Text(result.claim.id, "bold") + Text(f"\n{result.claim.where}", "dim"),
+            Text(verdict, COLOURS[verdict]),
+            Text(result.claim.statement) + Text(f"\n→ {found}", COLOURS[verdict]),
+        )
+    return table
