@@ -20,6 +20,13 @@ from orderdp_theory.deviation import (
 from orderdp_theory.estimator import estimator_covariance_trace, estimator_mean
 from orderdp_theory.exact import inclusion_probabilities_exact
 from orderdp_theory.gap import Gap, gap
+from orderdp_theory.generalization import (
+    CorrectedBound,
+    LinearPredictors,
+    PrintedBound,
+    corrected_bound,
+    printed_bound,
+)
 from orderdp_theory.horvitz_thompson import (
     horvitz_thompson_covariance_trace,
     horvitz_thompson_inclusion,
@@ -43,8 +50,11 @@ from orderdp_theory.transfer import Transfer, transfer_bound
 
 __all__ = [
     "ConvergenceBound",
+    "CorrectedBound",
     "Design",
     "Gap",
+    "LinearPredictors",
+    "PrintedBound",
     "RankDesign",
     "Ranking",
     "StoredScoreRun",
@@ -52,6 +62,7 @@ __all__ = [
     "best_step_size",
     "chi",
     "convergence_bound",
+    "corrected_bound",
     "cvar",
     "draw_ranks",
     "effective_sample_size",
@@ -69,6 +80,7 @@ __all__ = [
     "joint_inclusion_probabilities",
     "limit_gamma",
     "nonconvex_losses",
+    "printed_bound",
     "rank_design_loss",
     "rank_design_probabilities",
     "rank_design_weights",
