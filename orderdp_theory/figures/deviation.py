@@ -79,6 +79,7 @@ def figure_8() -> Figure:
     ax.plot(sizes, floats, "o", color=BLUE, label="inclusion_probabilities, float64")
     ax.plot(sizes, exact, color=BLACK, linewidth=0.9, label="rational arithmetic: exactly 1")
     ax.set_yscale("symlog", linthresh=1)
+    ax.set_yticks([0, -1, -10, -100], ["0", "−1", "−10", "−100"])
     ax.set_xlabel("exploitation size q")
     ax.set_ylabel(r"$(\Sigma_j\,\gamma_j/q - 1)\,/\,2^{-52}$")
     ax.legend()

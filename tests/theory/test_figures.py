@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from matplotlib import rcParams
 
-from orderdp_theory import Design
+from orderdp_theory import Design, spectrum_deviation
 from orderdp_theory.cli.app import app
 from orderdp_theory.cli.errors import run
 from orderdp_theory.convergence import stored_score_counterexample
@@ -139,6 +139,12 @@ def test_toy_example_by_enumeration():
     assert toy.kept_probabilities() == pytest.approx([float(c) for c in chances])
     assert toy.infobatch_expectation(divide_by_kept=True) == pytest.approx(4.336)
     assert toy.infobatch_expectation(divide_by_kept=False) == pytest.approx(3)
+
+
+def test_deviation_jumps_at_q_equal_to_s():
+    """What the caption says of C_s: 1 for s/2 ≤ q < s, and 0 only at q = s."""
+    values = [spectrum_deviation(Design(200, 100, q)) for q in range(50, 101)]
+    assert values == pytest.approx([1.0] * 50 + [0.0])
 
 
 def test_level_lines_are_of_the_counterexample_s_surrogate():
