@@ -62,9 +62,7 @@ class RunConfig:
         if self.anneal and self.rule != "infobatch":
             raise ValueError(f"only infobatch anneals, not {self.rule}")
         if self.selection == "iteration" and self.rule in ("full", "infobatch"):
-            raise ValueError(
-                f"{self.rule} has no fixed budget to give an iteration: select per epoch"
-            )
+            raise ValueError(f"{self.rule} has no fixed budget to split: use selection epoch")
         if self.initial_score != "first-pass":
             _number(self.initial_score)
 
@@ -212,10 +210,8 @@ def _npy(tensor: torch.Tensor) -> bytes:
 
 
 def _nothing_stored(folder: Path) -> None:
-    if rank() == 0 and folder.is_dir() and any(folder.iterdir()):
-        raise ValueError(
-            f"{folder} is not empty: give a new folder, or --resume to continue its run"
-        )
+    if folder.is_dir() and any(folder.iterdir()):
+        raise ValueError(f"{folder} is not empty: give a new folder, or --resume its run")
 
 
 def _stored_run(config: RunConfig, folder: Path) -> dict[str, Any] | None:

@@ -23,6 +23,8 @@ class TrainState:
         self.model = model
         self.rule = rule
         self.device = next(model.parameters()).device
+        if recipe.precision == "fp16" and self.device.type != "cuda":
+            raise ValueError("fp16 needs a CUDA device for its loss scaling: use bf16 here")
         self.optimizer = build_optimizer(model, recipe)
         self.scaler = torch.amp.GradScaler("cuda", enabled=recipe.precision == "fp16")
         streams = torch.Generator().manual_seed(seed)
@@ -54,8 +56,15 @@ class TrainState:
                 f"the state is of {len(state['random'])} processes and there are {world_size()} "
                 "now: continue with the number it was started with"
             )
+        if state["usage"].shape != self.usage.shape:
+            raise ValueError(
+                f"the state is of {len(state['usage'])} samples and there are {len(self.usage)} now"
+            )
+        try:
+            self.model.load_state_dict(state["model"])
+        except RuntimeError:
+            raise ValueError("the state is of another model: its parameters do not fit") from None
         self.epoch = state["epoch"]
-        self.model.load_state_dict(state["model"])
         self.rule.load_state_dict(state["rule"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])

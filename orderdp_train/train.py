@@ -62,8 +62,6 @@ def train(
     if resume is not None:
         state.load_state_dict(resume)
     device, draws, pixels = state.device, state.draws, state.pixels
-    if recipe.precision == "fp16" and device.type != "cuda":
-        raise ValueError("fp16 needs a CUDA device for its loss scaling: use bf16 here")
     if recipe.channels_last:
         model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     forward = torch.compile(model) if recipe.compile else model

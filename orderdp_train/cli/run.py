@@ -67,6 +67,8 @@ def run(
 
     With --resume the run's own configuration counts; an option that contradicts it is an error.
     """
+    given = {name: value for name, value in locals().items() if value is not None}
+
     from dataclasses import fields, replace
 
     from orderdp_train.distributed import rank
@@ -74,13 +76,9 @@ def run(
     from orderdp_train.run import RunConfig, read_config
     from orderdp_train.run import run as train_run
 
-    options: dict[str, Any] = locals()
-    given = {name: value for name, value in options.items() if value is not None}
-
     def chosen(cls: type) -> dict[str, Any]:
-        return {
-            f.name: given[f.name] for f in fields(cls) if f.name in given and f.name != "recipe"
-        }
+        names = {field.name for field in fields(cls)} - {"recipe"}
+        return {name: value for name, value in given.items() if name in names}
 
     if recipe is not None and recipe not in RECIPES:
         raise ValueError(f"unknown recipe {recipe!r}: choose one of {', '.join(RECIPES)}")
