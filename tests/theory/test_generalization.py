@@ -99,7 +99,7 @@ def test_printed_bound_fails_where_samples_can_be_memorized():
         iterates, losses = iterates[-200:], losses[-200:]
         assert np.abs(iterates).max() <= 1.02
         error = (8 + steps * eta**2) / (2 * steps * eta)  # |θ¹ − θ*|² = 8, G = 1
-        printed = printed_bound(losses, design, error)
+        printed = printed_bound(design, error, losses)
         weights = inclusion_probabilities(design) / design.q
         left_side = 0.99 + np.sort(-losses, axis=1) @ weights
         assert np.all([population.risk(t) > 0.99 for t in iterates])
@@ -151,7 +151,7 @@ def test_printed_terms():
     design = Design(50, 20, 5)
     rng = np.random.default_rng(3)
     losses = rng.exponential(size=(4, 50))
-    printed = printed_bound(losses, design, 0.25)
+    printed = printed_bound(design, 0.25, losses)
     weights = inclusion_probabilities(design) / 5
     assert printed.spectrum_deviation == pytest.approx(max(20 / 5 - 1, 1))
     assert printed.spectrum_deviation == pytest.approx(np.abs(50 * weights - 1).max())
@@ -163,8 +163,11 @@ def test_printed_terms():
     assert printed.value == pytest.approx(
         2**0.5 * 3 * printed.largest_loss_inf * (30 / 980) ** 0.5 - min(gaps) + 0.25
     )
-    assert printed_bound(losses[0], Design(50, 50, 50), 0.25).value == pytest.approx(0.25)
+    assert printed_bound(Design(50, 50, 50), 0.25, losses[0]).value == pytest.approx(0.25)
     assert chi(Design(50, 50, 50)) == 0
+    without = printed_bound(design, 0.25)
+    assert without.spectrum_deviation == printed.spectrum_deviation
+    assert np.isnan([without.largest_loss_inf, without.gap_inf, without.value]).all()
 
 
 def test_reference_gap_without_its_losses():
@@ -184,8 +187,8 @@ def test_reference_gap_without_its_losses():
         lambda: LinearPredictors(1, -1, 1),
         lambda: LinearPredictors(1, 1, np.inf),
         lambda: LinearPredictors(1, 1, 1).fluctuation_term(5, 1.0),
-        lambda: printed_bound(np.ones(4), Design(5, 3, 2), 0),
-        lambda: printed_bound(np.ones((2, 2, 5)), Design(5, 3, 2), 0),
+        lambda: printed_bound(Design(5, 3, 2), 0, np.ones(4)),
+        lambda: printed_bound(Design(5, 3, 2), 0, np.ones((2, 2, 5))),
     ],
 )
 def test_refused(call):

@@ -1,0 +1,168 @@
+"""``orderdp-theory bound``: the terms of the convergence and generalization bounds."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from orderdp_theory import ConvergenceBound, CorrectedBound, Gap, PrintedBound
+
+
+def bound(
+    n: Annotated[int, typer.Argument(help="Population size.", show_default=False)],
+    s: Annotated[int, typer.Argument(help="Candidates drawn at random.", show_default=False)],
+    q: Annotated[int, typer.Argument(help="Candidates kept.", show_default=False)],
+    steps: Annotated[int, typer.Option(help="T, the number of steps.", show_default=False)],
+    lipschitz: Annotated[
+        float, typer.Option(help="G, Lipschitz constant of each loss.", show_default=False)
+    ],
+    distance: Annotated[
+        float,
+        typer.Option(help="D, from the first point to the reference.", show_default=False),
+    ],
+    step_size: Annotated[
+        float | None, typer.Option(help="Constant step size; D/(G√T) if not given.")
+    ] = None,
+    losses: Annotated[
+        Path | None,
+        typer.Option(help="Per-sample losses, one row an iterate (.npy or .csv)."),
+    ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(help="Per-sample losses at the point to compare with, such as a minimizer."),
+    ] = None,
+    loss_range: Annotated[
+        float | None,
+        typer.Option(help="b: all losses within the radius lie in an interval of this length."),
+    ] = None,
+    radius: Annotated[
+        float | None, typer.Option(help="All iterates stay within; D if not given.")
+    ] = None,
+    failure: Annotated[
+        float, typer.Option(help="Probability that the population bounds may fail.")
+    ] = 0.05,
+    max_age: Annotated[
+        int | None,
+        typer.Option(help="Ranking by stored scores that are at most this many steps old."),
+    ] = None,
+) -> None:
+    """Print the bounds of the design (N, S, Q) term by term, as published and as they hold."""
+    import numpy as np
+    from rich.console import Console
+
+    from orderdp_theory import (
+        Design,
+        LinearPredictors,
+        best_step_size,
+        convergence_bound,
+        corrected_bound,
+        gap,
+        printed_bound,
+        stored_score_penalty,
+    )
+    from orderdp_theory.cli.arrays import read_array
+
+    design = Design(n, s, q)
+    if steps < 1:
+        raise ValueError(f"--steps must be at least 1, got {steps}")
+    eta = best_step_size(distance, lipschitz, steps) if step_size is None else step_size
+    step_sizes = np.full(steps, eta)
+    convergence = convergence_bound(distance, lipschitz, step_sizes)
+    penalty = 0.0
+    if max_age is not None:
+        penalty = stored_score_penalty(design, lipschitz, step_sizes, max_age)
+    error = convergence.value + penalty
+
+    rows = None if losses is None else np.atleast_2d(read_array(losses, (1, 2)))
+    at_reference = None if reference is None else read_array(reference, (1,))
+    printed = printed_bound(design, convergence.as_printed, rows)
+    compared = rows[-1] if at_reference is None and rows is not None else at_reference
+    transfer = None if compared is None else gap(compared, design)
+    corrected = None
+    if loss_range is not None:
+        ball = LinearPredictors(lipschitz, distance if radius is None else radius, loss_range)
+        corrected = corrected_bound(design, error, ball, failure, rows, at_reference)
+
+    console = Console()
+    console.print(_convergence(convergence, penalty, eta, max_age))
+    point = "last row of --losses" if reference is None else "reference"
+    console.print(_transfer(transfer, error, point))
+    console.print(_generalization(printed, corrected, failure))
+
+
+def _table(title: str, *columns: str) -> "Table":
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    table.add_column(columns[0])
+    for column in columns[1:]:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _convergence(
+    bound: "ConvergenceBound", penalty: float, eta: float, max_age: int | None
+) -> "Table":
+    table = _table("Theorem 3: E[L_q(average iterate)] − min L_q", "term", "value")
+    table.add_row("step size η", f"{eta:.6g}")
+    table.add_row("distance  D²/(2Ση)", f"{bound.distance_term:.6g}")
+    table.add_row("gradient noise  G²Ση²/(2Ση)", f"{bound.noise_term:.6g}")
+    if max_age is not None:
+        table.add_row(f"stored scores, at most {max_age} steps old", f"{penalty:.6g}")
+    table.add_row("optimization error", f"{bound.value + penalty:.6g}", style="bold")
+    return table
+
+
+def _transfer(gap: "Gap | None", error: float, point: str) -> "Table":
+    table = _table(f"Transfer: E[L(average iterate)] − L({point})", "term", "value")
+    if gap is None:
+        table.add_row("gap L_q − L", "needs --losses or --reference")
+        return table
+    by_chi = f"{gap.chi:.4g} · {gap.std:.4g} = {gap.chi_std:.6g}"
+    by_tv = f"{gap.total_variation:.4g} · {gap.range:.4g} = {gap.tv_range:.6g}"
+    table.add_row(f"gap L_q − L at the {point}", f"{gap.value:.6g}")
+    table.add_row("  at most χ · standard deviation", by_chi)
+    table.add_row("  at most total variation · range", by_tv)
+    table.add_row("gap + optimization error", f"{gap.value + error:.6g}", style="bold")
+    return table
+
+
+def _generalization(
+    printed: "PrintedBound", corrected: "CorrectedBound | None", failure: float
+) -> "Table":
+    """Terms of the published bound beside those of the one that holds; – for no such term."""
+    table = _table("Theorem 4: population risk R", "term", "as published", "what holds")
+
+    def row(term: str, left: str | None, right: str | None, style: str = "") -> None:
+        """Two attributes, with a minus sign if so named, or the input that is missing for them."""
+        cells = []
+        for source, name, missing in (
+            (printed, left, "needs --losses"),
+            (corrected, right, "needs --loss-range"),
+        ):
+            sign, attribute = ("−", name[1:]) if name and name[0] == "-" else ("", name)
+            value = getattr(source, attribute, math.nan) if attribute else None
+            if value is None:
+                cells.append("–")
+            else:
+                cells.append(missing if math.isnan(value) else f"{sign}{value:.6g}")
+        table.add_row(term, *cells, style=style)
+
+    row("C_s = max |n γ/q − 1|", "spectrum_deviation", None)
+    row("B, smallest over the iterates (as printed)", "largest_loss_inf", None)
+    row("B, largest over the iterates (as the proof needs)", "largest_loss_sup", None)
+    row("√((n−s)/(s(n−1)))", "finite_population_factor", None)
+    row("√2 · C_s · B · √((n−s)/(s(n−1)))", "wasserstein_term", None)
+    row("−Q_n, smallest gap L_q − L over the iterates", "-gap_inf", "-gap_inf")
+    row("optimization error", "optimization_error", "optimization_error")
+    row("gap L_q − L at the reference, or TV · b", None, "reference_gap")
+    row("sampling: 2 G · radius / √n", None, "rademacher")
+    row(f"sampling: b √(ln(2/{failure:g})/(2n))", None, "fluctuation")
+    row("bound on R(θ*) − E[L_q(θ^t)]", "value", "risk_above_surrogate", "bold")
+    row("  the same for R(θ^t) − L_q(θ^t)", None, "risk_above_surrogate")
+    row("bound on E[R(average iterate)] − R(reference)", None, "excess_risk", "bold")
+    return table

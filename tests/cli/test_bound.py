@@ -1,0 +1,117 @@
+"""``orderdp-theory bound``: its numbers are the library's, its refusals one line."""
+
+import numpy as np
+import pytest
+
+from orderdp_theory import (
+    Design,
+    LinearPredictors,
+    convergence_bound,
+    corrected_bound,
+    gap,
+    printed_bound,
+    stored_score_penalty,
+)
+from orderdp_theory.cli.app import app
+from orderdp_theory.cli.errors import run
+
+DESIGN = Design(40, 20, 12)
+ARGUMENTS = (40, 20, 12, "--steps", 100, "--lipschitz", 2, "--distance", 3)
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as exit_:
+        run(app, ["bound", *map(str, arguments)])
+    captured = capsys.readouterr()
+    return int(exit_.value.code or 0), captured.out, captured.err
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+
+
+def number(out: str, term: str, column: int = -1) -> float:
+    """The cell of the row that starts with the term."""
+    line = next(line for line in out.splitlines() if line.lstrip("│ ").startswith(term))
+    cell = line.strip("│ ").split("│")[column]
+    return float(cell.split("=")[-1].strip().replace("−", "-"))
+
+
+def test_every_term_with_losses_from_both_kinds_of_file(capsys, tmp_path):
+    rng = np.random.default_rng(0)
+    losses, reference = rng.uniform(0, 2, (3, 40)), rng.uniform(0, 2, 40)
+    np.savetxt(tmp_path / "losses.csv", losses, delimiter=",", fmt="%.17g")
+    np.save(tmp_path / "reference.npy", reference)
+    files = ("--losses", tmp_path / "losses.csv", "--reference", tmp_path / "reference.npy")
+    more = ("--loss-range", 2, "--max-age", 3, "--failure", 0.1, "--radius", 4)
+    status, out, _ = call(capsys, *ARGUMENTS, *files, *more)
+    assert status == 0
+    steps = np.full(100, 3 / 20)
+    convergence = convergence_bound(3, 2, steps)
+    error = convergence.value + stored_score_penalty(DESIGN, 2, steps, 3)
+    printed = printed_bound(DESIGN, convergence.value, losses)
+    holds = corrected_bound(DESIGN, error, LinearPredictors(2, 4, 2), 0.1, losses, reference)
+    at = gap(reference, DESIGN)
+    expected = {
+        ("optimization error", -1): error,
+        ("distance", -1): convergence.distance_term,
+        ("gap + optimization error", -1): at.value + error,
+        ("at most χ", -1): at.chi_std,
+        ("at most total", -1): at.tv_range,
+        ("C_s", 1): printed.spectrum_deviation,
+        ("B, smallest", 1): printed.largest_loss_inf,
+        ("B, largest", 1): printed.largest_loss_sup,
+        ("√2", 1): printed.wasserstein_term,
+        ("−Q_n", 1): -printed.gap_inf,
+        ("sampling: 2 G", -1): holds.rademacher,
+        ("sampling: b", -1): holds.fluctuation,
+        ("bound on R(θ*)", 1): printed.value,
+        ("bound on R(θ*)", 2): holds.risk_above_surrogate,
+        ("bound on E[R", 2): holds.excess_risk,
+    }
+    for (term, column), value in expected.items():
+        assert number(out, term, column) == pytest.approx(value, rel=1e-5), term
+
+
+def test_without_losses_it_says_what_is_missing(capsys):
+    status, out, _ = call(capsys, *ARGUMENTS)
+    assert status == 0
+    assert number(out, "C_s", 1) == 1
+    for missing in ("needs --losses", "needs --loss-range", "needs --losses or --reference"):
+        assert missing in out
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("1,2,3\n4,5\n", "does not hold an array of numbers"),
+        ("", "is empty"),
+        ("1,nan\n", "NaN or infinite"),
+        ("1,2,3\n", "losses must have shape (40,)"),
+        ("loss\n1\n", "does not hold an array of numbers"),
+    ],
+)
+def test_files_that_are_refused(capsys, tmp_path, content, message):
+    file = tmp_path / "losses.csv"
+    file.write_text(content)
+    status, _, err = call(capsys, *ARGUMENTS, "--losses", file)
+    assert status == 2
+    assert message in err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "change", [("--steps", 0), ("--distance", -1), ("--step-size", 0), ("--max-age", -1)]
+)
+def test_numbers_that_are_refused(capsys, change):
+    status, out, err = call(capsys, *ARGUMENTS, *change)
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+
+
+def test_missing_file_and_pickles(capsys, tmp_path):
+    assert call(capsys, *ARGUMENTS, "--losses", tmp_path / "none.npy")[0] == 2
+    np.save(tmp_path / "objects.npy", np.array([{}], dtype=object))
+    assert call(capsys, *ARGUMENTS, "--losses", tmp_path / "objects.npy")[0] == 2
