@@ -37,7 +37,7 @@ def deviations(d: Design) -> list[Fraction]:
 
 
 def largest_deviation(d: Design) -> Fraction:
-    """C_s of A.4, without the square."""
+    """C_s of A.4 (the raised 2 in Theorem 4 marks its footnote)."""
     return max(map(abs, deviations(d)))
 
 
@@ -432,32 +432,6 @@ def thm4_b_infimum(over: Callable[..., Fraction] = min) -> Finding:
             "right side of the example": float(right) ** 0.5,
         },
         correction="B = sup_{θ ∈ Θ} max_i |L_i(θ)|",
-    )
-
-
-@claim
-def thm4_cs_definition(power: int = 2) -> Finding:
-    """C_s is the same in Theorem 4 (with a square) and in A.4 (without).
-
-    Source: Theorem 4 vs A.4.
-    """
-    d = Design(100, 50, 10)
-    theorem, appendix = largest_deviation(d) ** power, largest_deviation(d)
-    result = tally(
-        (d, largest_deviation(d) ** power == largest_deviation(d)) for d in all_designs(12)
-    )
-    return Finding(
-        claimed="sup |s(t) − u(t)|² = sup |s(t) − u(t)|",
-        found=f"{theorem} in Theorem 4, {appendix} in A.4 at (n, s, q) = (100, 50, 10)",
-        holds=result.holds,
-        rival="A.4, below Eq. 38",
-        method="exact rational",
-        numbers={
-            "C_s by Theorem 4": theorem,
-            "C_s by A.4": appendix,
-            "designs with n ≤ 12 where they differ": len(result.failures),
-        },
-        correction="C_s = sup |s(t) − u(t)|: the step of Eq. 38 that uses it has no square.",
     )
 
 

@@ -188,10 +188,9 @@ def sec2_heap_cost() -> Finding:
 def sec2_score_timing(
     equation_2: Refresh = "after the step", algorithm_1: Refresh = "before the step"
 ) -> Finding:
-    """Eq. 2 and Algorithm 1, line 11, store the same score for a retained sample.
+    """A retained sample's stored score is its loss at θ^{t+1} (Eq. 2) and at θ^t (Algorithm 1).
 
-    Eq. 2 prints the loss at θ^{t+1}, line 11 the loss at θ^t, both under the name
-    H_{t+1}(θ^{t+1}, z_i).
+    Both are printed as H_{t+1}(θ^{t+1}, z_i); the two statements cannot both hold.
 
     Source: §2.1 Eq. 2 vs Algorithm 1 line 11.
     """

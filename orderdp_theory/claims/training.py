@@ -127,7 +127,7 @@ def thm1_unbiased_stale(ranking: Scores = "stored") -> Finding:
             scores = state.scores if ranking == "stored" else values(losses, state.theta)
             gradients = [loss.subgradient(state.theta) for loss in losses]
             expected = expected_gradient(gradients, design, scores)
-            others = [state.theta, combine((1, state.theta), (-1, expected)), vector(10, 9)]
+            others = [state.theta, combine((1, state.theta), (-1, expected)), vector(1, 1)]
             violation = subgradient_violation(losses, design, state.theta, expected, others)
             if violation > worst:
                 worst, theta_at = violation, state.theta
@@ -388,22 +388,20 @@ def thm3_average_fresh(constant: Fraction = Fraction(1)) -> Finding:
     )
 
 
-STALE_FLOOR, STALE_REACH, STALE_STEPS = 1, 10, 40
+STALE_STEPS = 40
 
 
 def stale_problem() -> tuple[list[Loss], Vector, list[Fraction], Design]:
     """Two samples in two dimensions on which stored scores freeze the selection.
 
-    L_1 = 1 + |x − 10|, L_2 = |x − y|, start at 0, s = n = 2, q = 1, L_q = max(L_1, L_2). The
-    stored score of sample 2 stays at its initial loss 0, below L_1 ≥ 1 for ever, so only sample 1
-    is trained: x runs to 10, y stays 0, L_2 grows to 10. The minimum of L_q is 1, nearest to the
-    start at (10, 9).
+    L_1 = 1 + 5 max(0, 1 − x), L_2 = max(0, 4x − 3y), start at 0, step 1/15, s = n = 2, q = 1, so
+    L_q = max(L_1, L_2). The stored score of sample 2 stays at its initial loss 0, below L_1 ≥ 1
+    for ever, so only sample 1 is trained: x runs to 1, y stays 0, L_2 grows to 4. The minimum of
+    L_q is 1, at (1, 1). (`orderdp_theory.convergence` follows the same problem for the figures.)
     """
-    losses = [
-        distance_loss(vector(1, 0), STALE_REACH, STALE_FLOOR),
-        distance_loss(vector(1, -1)),
-    ]
-    return losses, vector(0, 0), [Fraction(1)] * STALE_STEPS, Design(2, 2, 1)
+    first = Loss(((vector(0, 0), Fraction(1)), (vector(-5, 0), Fraction(6))))
+    second = Loss(((vector(0, 0), Fraction(0)), (vector(4, -3), Fraction(0))))
+    return [first, second], vector(0, 0), [Fraction(1, 15)] * STALE_STEPS, Design(2, 2, 1)
 
 
 @claim
@@ -416,10 +414,10 @@ def thm3_stale(ranking: Scores = "stored") -> Finding:
     Source: Theorem 3 with Algorithm 1.
     """
     losses, start, steps, design = stale_problem()
-    minimiser = vector(STALE_REACH, STALE_REACH - STALE_FLOOR)
+    minimiser = vector(1, 1)
     optimum = ranked_loss(losses, design, minimiser)
-    # L_q ≥ L_1 ≥ its floor everywhere: the point above is a minimiser.
-    if optimum != STALE_FLOOR:
+    # L_q ≥ L_1 ≥ 1 everywhere: attained means minimal.
+    if optimum != 1:
         raise ArithmeticError("the stated minimiser does not attain the floor of L_1")
     runs = {
         refresh: [
