@@ -3,7 +3,6 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.transforms import v2
 
 from orderdp_train.recipe import Recipe
 
@@ -14,6 +13,10 @@ def mix(images: Tensor, recipe: Recipe, generator: torch.Generator) -> tuple[Ten
     Returns the images `(b, c, h, w)` and the shares `(b, b)`: entry (k, i) is the part of sample i
     in mixed image k, rows summing to one; None if neither is on.
     """
+    if not (recipe.mixup or recipe.cutmix):
+        return images, None
+    from torchvision.transforms import v2  # takes seconds, which most trainings can save
+
     b = len(images)
     kinds = []
     # Mixing the labels 0..b-1 of b classes makes torchvision return just the matrix of shares.
@@ -21,8 +24,6 @@ def mix(images: Tensor, recipe: Recipe, generator: torch.Generator) -> tuple[Ten
         kinds.append(v2.MixUp(alpha=recipe.mixup, num_classes=b))
     if recipe.cutmix:
         kinds.append(v2.CutMix(alpha=recipe.cutmix, num_classes=b))
-    if not kinds:
-        return images, None
     # The transforms draw from torch's global generator only: lend it a seed of ours.
     kind, seed = torch.randint(2**62, (2,), generator=generator, device=generator.device).tolist()
     with torch.random.fork_rng(devices=[]):

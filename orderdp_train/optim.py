@@ -1,7 +1,6 @@
 """Optimizers by name."""
 
 import torch
-from timm.optim import create_optimizer_v2  # pyright: ignore[reportPrivateImportUsage]
 from torch import nn
 
 from orderdp_train.recipe import Recipe
@@ -11,16 +10,13 @@ def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimizer over all parameters; the loop sets the rate at every step."""
     rate, decay, momentum = recipe.learning_rate(0.0), recipe.weight_decay, recipe.momentum
     parameters = list(model.parameters())
-    match recipe.optimizer:
-        case "sgd":
-            return torch.optim.SGD(parameters, rate, momentum=momentum, weight_decay=decay)
-        case "adamw":
-            return torch.optim.AdamW(parameters, rate, betas=(momentum, 0.999), weight_decay=decay)
-        case "lars":
-            return create_optimizer_v2(
-                parameters, "lars", lr=rate, weight_decay=decay, momentum=momentum
-            )
-        case "lamb":
-            return create_optimizer_v2(
-                parameters, "lamb", lr=rate, weight_decay=decay, betas=(momentum, 0.999)
-            )
+    betas = (momentum, 0.999)
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(parameters, rate, momentum=momentum, weight_decay=decay)
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(parameters, rate, betas=betas, weight_decay=decay)
+    # Imported here, because it takes a second that most trainings can save.
+    from timm.optim import create_optimizer_v2  # pyright: ignore[reportPrivateImportUsage]
+
+    own = {"momentum": momentum} if recipe.optimizer == "lars" else {"betas": betas}
+    return create_optimizer_v2(parameters, recipe.optimizer, lr=rate, weight_decay=decay, **own)
