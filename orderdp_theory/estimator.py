@@ -1,4 +1,6 @@
-"""Exact moments of the gradient estimator (1/q) sum_{i in Q} g_i."""
+"""Exact moments of the gradient estimator (1/q) sum_{i in Q} g_i over the random draw of Q."""
+
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -8,36 +10,113 @@ from orderdp_theory.inclusion import inclusion_probabilities, joint_inclusion_pr
 from orderdp_theory.ranking import Ranking
 from orderdp_theory.surrogate import surrogate_weights
 
-
-def _checked(gradients: ArrayLike, design: Design) -> NDArray[np.floating]:
-    gradients = np.asarray(gradients)
-    if gradients.ndim != 2 or len(gradients) != design.n:
-        raise ValueError(f"gradients must have shape ({design.n}, d), got {gradients.shape}")
-    return gradients
+Array = NDArray[np.float64]
 
 
-def estimator_mean(gradients: ArrayLike, losses: ArrayLike, design: Design) -> NDArray[np.float64]:
-    """E[(1/q) sum_{i in Q} g_i], float64 `(d,)`; gradients `(n, d)`, losses `(n,)`."""
-    return surrogate_weights(losses, design) @ _checked(gradients, design)
+def estimator_mean(gradients: ArrayLike, losses: ArrayLike | Ranking, design: Design) -> Array:
+    """E[(1/q) sum_{i in Q} g_i] = sum_i (gamma_rank(i) / q) g_i, float64 `(d,)` (Theorem 1).
 
-
-def estimator_covariance_trace(gradients: ArrayLike, losses: ArrayLike, design: Design) -> float:
-    """tr Cov[(1/q) sum_{i in Q} g_i] over the random draw, ties broken uniformly at random."""
-    gradients = _checked(gradients, design).astype(np.float64)
+    gradients: float32 or float64 `(n, d)`, summed in float64; losses: `(n,)`, the scores that Q is
+    chosen by, ties broken uniformly at random. `ValueError` on other shapes or non-finite losses.
+    """
+    gradients = _matrix(gradients, design)
     weights = surrogate_weights(losses, design)
-    ranking = Ranking.of(losses)
-    g = (gradients - weights @ gradients)[ranking.order]
+    return sum(
+        (
+            weights[start : start + 64] @ gradients[start : start + 64]
+            for start in range(0, design.n, 64)
+        ),
+        start=np.zeros(gradients.shape[1]),
+    )
+
+
+def estimator_covariance_trace(
+    gradients: ArrayLike, losses: ArrayLike | Ranking, design: Design
+) -> float:
+    """tr Cov[(1/q) sum_{i in Q} g_i] = E||. - E[.]||^2, exact; arguments as for `estimator_mean`.
+
+    q^2 times the second moment is sum_i gamma_i |g_i|^2 + 2 sum_{i<k} pi_ik g_i.g_k in rank order.
+    pi_ik depends on the larger rank k alone, so one running sum of gradients gives all pairs in
+    O(n d). Random tie breaks average pi: over the later group for pairs of different groups of
+    tied losses, over its own pairs for pairs within a group. As |Q| = q is fixed, the covariance
+    does not change when a constant is subtracted from all gradients, which avoids cancellation.
+    """
+    gradients = _matrix(gradients, design)
+    ranking = Ranking.of(losses, design.n)
     gamma = ranking.average_ties(inclusion_probabilities(design))
     pi = joint_inclusion_probabilities(design)
+    pi[0] = pi[min(1, design.n - 1)]  # rank 1 is never the larger rank of a pair
     across = ranking.average_ties(pi)
-    squares = np.einsum("ij,ij->i", g, g)
-    prefix = np.cumsum(g, axis=0) - g
-    pairs = float(across @ np.einsum("ij,ij->i", g, prefix))
-    for start, stop in zip(ranking.starts[:-1], ranking.starts[1:], strict=True):
-        m = stop - start
-        if m > 1:
-            within = np.arange(m) @ pi[start:stop] / (m * (m - 1) / 2)
-            total = g[start:stop].sum(axis=0)
-            inside = (total @ total - squares[start:stop].sum()) / 2
-            pairs += (within - across[start]) * inside
-    return float(gamma @ squares + 2 * pairs) / design.q**2
+    order = ranking.order[: np.count_nonzero(gamma)].copy()
+    order[: np.count_nonzero((gamma == gamma[0]) & (across == across[0]))].sort()
+    centre = _centre(gradients)
+
+    mean, before = np.zeros_like(centre), np.zeros_like(centre)
+    second = 0.0
+    for rows, g in _centred_blocks(gradients, order, centre):
+        kept, weights = gamma[rows], across[rows]
+        total = g.sum(axis=0)
+        if kept[0] == kept[-1] and weights[0] == weights[-1]:
+            norms = np.vdot(g, g)
+            mean += kept[0] * total
+            second += kept[0] * norms + weights[0] * (total @ (total + 2 * before) - norms)
+        else:
+            products = g @ g.T
+            mean += kept @ g
+            second += kept @ products.diagonal()
+            second += 2 * (weights @ g @ before + weights @ np.tril(products, -1).sum(axis=1))
+        before += total
+    second += 2 * _excess_within_ties(gradients, centre, ranking, pi)
+    return max(float(second - mean @ mean), 0.0) / design.q**2
+
+
+def _excess_within_ties(
+    gradients: NDArray[np.floating], centre: Array, ranking: Ranking, pi: Array
+) -> float:
+    """Sum over tied pairs of g_i.g_k times (mean of pi over the group's pairs - over its ranks)."""
+    starts, sizes = ranking.starts[:-1], np.diff(ranking.starts)
+    place = np.arange(len(ranking)) - np.repeat(starts, sizes)
+    size = np.repeat(sizes, sizes)
+    weight = 2 * place / (size * np.maximum(size - 1, 1)) - 1 / size
+    # The weights of a group sum to zero, so subtracting its first pi changes nothing, except that
+    # the excess is exactly zero where pi is constant.
+    excess = np.add.reduceat(weight * (pi - np.repeat(pi[starts], sizes)), starts)
+    result = 0.0
+    for group in np.flatnonzero(excess):
+        tied = ranking.order[starts[group] :][: sizes[group]]
+        total, norms = np.zeros_like(centre), 0.0
+        for _, g in _centred_blocks(gradients, tied, centre):
+            total += g.sum(axis=0)
+            norms += np.vdot(g, g)
+        result += excess[group] * (total @ total - norms) / 2
+    return result
+
+
+def _centre(gradients: NDArray[np.floating]) -> Array:
+    """The mean of a few gradients, or zero, which is free, if that is small beside their spread."""
+    sample = gradients[:: len(gradients) // 256 + 1].astype(np.float64)
+    centre = sample.mean(axis=0)
+    return centre * (centre @ centre > np.square(sample - centre).sum() / len(sample))
+
+
+def _centred_blocks(
+    gradients: NDArray[np.floating], order: NDArray[np.int64], centre: Array
+) -> Iterator[tuple[slice, Array]]:
+    """Successive rows of gradients[order] - centre, in one buffer that stays in the cache."""
+    rows = max(8, min(64, 2**16 // max(len(centre), 1)))
+    gathered = np.empty((rows, len(centre)), gradients.dtype)
+    centred = gathered if gathered.dtype == np.float64 else np.empty(gathered.shape)
+    for start in range(0, len(order), rows):
+        block = slice(start, min(start + rows, len(order)))
+        size = block.stop - start
+        np.take(gradients, order[block], axis=0, out=gathered[:size], mode="clip")
+        if centred is not gathered or centre.any():
+            np.subtract(gathered[:size], centre, out=centred[:size])
+        yield block, centred[:size]
+
+
+def _matrix(gradients: ArrayLike, design: Design) -> NDArray[np.floating]:
+    matrix = np.asarray(gradients)
+    if matrix.ndim != 2 or len(matrix) != design.n:
+        raise ValueError(f"gradients must have shape (n={design.n}, d), got {matrix.shape}")
+    return matrix

@@ -8,42 +8,65 @@ from numpy.typing import ArrayLike, NDArray
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """Ranks of n losses, largest first. Tied losses form one group and are interchangeable.
+    """Ranks of n losses, rank 1 the largest. Tied losses form a group and are interchangeable.
 
-    order: int64 `(n,)`, `order[j - 1]` is the input index of rank j (ties in input order).
-    starts: int64 `(groups + 1,)`, group g occupies the 0-based ranks `starts[g]:starts[g + 1]`.
+    order: int64 `(n,)`, `order[j - 1]` is the index of the loss of rank j; within a group of ties
+    any order.
+    starts: int64 `(groups + 1,)`, group g has the ranks `starts[g] + 1, ..., starts[g + 1]`.
     """
 
     order: NDArray[np.int64]
     starts: NDArray[np.int64]
 
     @classmethod
-    def of(cls, losses: ArrayLike) -> "Ranking":
-        """Rank a vector; `ValueError` unless it is 1-D, not empty and finite."""
-        losses = np.asarray(losses)
+    def of(cls, losses: "ArrayLike | Ranking", n: int | None = None) -> "Ranking":
+        """Rank n finite real losses; a ranking is returned as it is, so that designs can share it.
+
+        `TypeError` unless real; `ValueError` unless one-dimensional, not empty, finite and, if n
+        is given, of length n.
+        """
+        if not isinstance(losses, Ranking):
+            losses = cls._sort(np.asarray(losses))
+        if n is not None and n != len(losses):
+            raise ValueError(f"expected n={n} losses, one for each sample, got {len(losses)}")
+        return losses
+
+    @classmethod
+    def _sort(cls, losses: NDArray) -> "Ranking":
         if losses.ndim != 1:
             raise ValueError(f"losses must be one-dimensional, got shape {losses.shape}")
         if losses.size == 0:
             raise ValueError("losses must not be empty")
+        if losses.dtype.kind not in "biuf":
+            raise TypeError(f"losses must be real numbers, got dtype {losses.dtype}")
+        if losses.dtype.kind != "f":
+            losses = losses.astype(np.float64)
         finite = np.isfinite(losses)
         if not finite.all():
             index = int(np.argmin(finite))
             raise ValueError(f"losses must be finite, but losses[{index}] is {losses[index]}")
-        order = np.argsort(-losses, kind="stable")
+        order = np.argsort(-losses)
         ordered = losses[order]
-        starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1], True])
-        return cls(order, starts)
+        new = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
+        return cls(order, np.concatenate([[0], new, [losses.size]]))
 
     def __len__(self) -> int:
         return self.order.size
 
     def average_ties(self, per_rank: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Replace the values of tied ranks by their mean; `(n,)` in rank order."""
+        """The values of tied ranks replaced by their mean, `(n,)` in rank order.
+
+        Equal values stay as they are to the last bit; without ties the argument is returned.
+        """
+        if self.starts.size == self.order.size + 1:
+            return per_rank
         sizes = np.diff(self.starts)
-        return np.repeat(np.add.reduceat(per_rank, self.starts[:-1]) / sizes, sizes)
+        first = per_rank[self.starts[:-1]]
+        excess = np.add.reduceat(per_rank - np.repeat(first, sizes), self.starts[:-1])
+        return np.repeat(first + excess / sizes, sizes)
 
     def to_input_order(self, per_rank: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Give each sample the value of its rank; `(n,)` in input order."""
+        """The value of each loss's rank, `(n,)` in the order of the losses."""
         values = np.empty_like(per_rank)
         values[self.order] = per_rank
         return values

@@ -8,15 +8,20 @@ from orderdp_theory.inclusion import inclusion_probabilities
 from orderdp_theory.ranking import Ranking
 
 
-def surrogate_weights(losses: ArrayLike, design: Design) -> NDArray[np.float64]:
-    """Weights gamma_rank(i) / q of the samples in L_q, float64 `(n,)` in input order."""
-    ranking = Ranking.of(losses)
-    if len(ranking) != design.n:
-        raise ValueError(f"expected n={design.n} losses, got {len(ranking)}")
+def surrogate_weights(losses: ArrayLike | Ranking, design: Design) -> NDArray[np.float64]:
+    """Weights gamma_rank(i) / q of the samples in L_q (Eq. 3), float64 `(n,)` in input order.
+
+    losses: `(n,)`, or their `Ranking`, which many designs can share. Tied losses share the mean
+    of their weights, as if ties were broken at random: a permutation of the losses permutes the
+    weights. The weights sum to 1; their errors are those of `inclusion_probabilities`.
+    `ValueError` for a wrong length or losses that are not finite.
+    """
+    ranking = Ranking.of(losses, design.n)
     gamma = ranking.average_ties(inclusion_probabilities(design))
     return ranking.to_input_order(gamma / design.q)
 
 
 def surrogate_loss(losses: ArrayLike, design: Design) -> float:
     """L_q = (1/q) sum_j gamma_j L_(j) (Eq. 3), the expected mean loss of the kept samples."""
-    return float(surrogate_weights(losses, design) @ np.asarray(losses, dtype=np.float64))
+    weights = surrogate_weights(losses, design)
+    return float(weights @ np.asarray(losses, dtype=np.float64))
