@@ -36,15 +36,13 @@ def stored_scores() -> Figure:
     times = np.arange(1, STEPS + 1)
     bounds = [convergence_bound(DISTANCE, LIPSCHITZ, [1 / 15] * t).value for t in times]
     right.plot(times, bounds, color=BLACK, linestyle=(0, (4, 2)), label="bound of Theorem 3")
-    for scores, name in (
-        ("stored", "OrderDP (stored scores)"),
-        ("current", "OrderDP (fresh scores)"),
+    for run, name, width in (
+        (stored_score_counterexample(STEPS, scores="stored"), "OrderDP (stored scores)", 3),
+        (stored_score_counterexample(STEPS, scores="current"), "OrderDP (fresh scores)", 1),
     ):
-        run = stored_score_counterexample(STEPS, scores=scores)
         colour = METHOD_COLOURS[name]
         path = np.array(run.trajectory, dtype=float)
-        wide = 3 if scores == "stored" else 1
-        left.plot(*path.T, color=colour, linewidth=wide, label=name)
+        left.plot(*path.T, color=colour, linewidth=width, label=name)
         best = np.minimum.accumulate(np.array(run.errors, dtype=float))
         right.plot(times, best, color=colour, label=name)
         broken = np.flatnonzero(best > bounds)
