@@ -58,7 +58,7 @@ def sec2_prune_ratio(
 
 @claim
 def sec2_nonzero_chance(designs: Iterable[Design] | None = None) -> Finding:
-    """Because candidates are drawn uniformly, every sample can be selected for the update set Q.
+    """Because candidates are drawn uniformly, every sample has a non-zero chance to enter Q.
 
     For a fixed ranking the last s − q ranks can never be kept: a candidate set that holds one of
     them also holds q better ones. Only q = s, uniform pruning without any ranking, escapes.

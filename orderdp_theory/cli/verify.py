@@ -120,7 +120,7 @@ def _table(results: "Iterable[Result]") -> "Table":
     from rich.text import Text
 
     table = Table(box=box.HORIZONTALS, show_lines=True, expand=False)
-    table.add_column("claim and place", max_width=26, overflow="fold")
+    table.add_column("claim and place", max_width=28, overflow="fold")
     table.add_column("verdict", no_wrap=True)
     table.add_column("statement and decisive evidence", overflow="fold")
     for result in results:

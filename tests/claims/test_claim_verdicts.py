@@ -197,6 +197,7 @@ TRUE_VERSIONS: dict[str, dict] = {
     "tab9-model": {"text_model": "ResNet-50"},
     "d6-prune-ratio": {"second": Fraction("0.70")},
     "fig4-decomposition": {"dynamic": uniform_equals_orderdp()},
+    "sec53-over-95": {"table": patched(2, {"accuracy": "95.2"}, method="OrderDP", accuracy="95.0")},
     "fig1-pearson": {"tables": epochs(1.0)},
     "d5-time-to-accuracy": {"tables": curves(9.0)},
 }
@@ -260,6 +261,8 @@ def test_a_claim_perturbed_into_a_false_one_is_not_verified(identifier):
 def test_a_correlation_that_differs_is_refuted_once_the_data_are_there():
     assert all_claims()["fig1-pearson"].check(tables=epochs(0.5)).verdict == "refuted"
     assert all_claims()["d5-time-to-accuracy"].check(tables=curves(11.0)).verdict == "refuted"
+    lower = patched(2, {"accuracy": "94.9"}, method="OrderDP", model="ResNet-50", accuracy="95.0")
+    assert all_claims()["sec53-over-95"].check(table=lower).verdict == "refuted"
 
 
 def test_what_only_the_figure_shows_cannot_be_checked():
