@@ -355,3 +355,306 @@ move: qs; rewrite leq_eqVlt => /predU1P[->|qs].
   by rewrite !sgd_case // ?r_gt0 ltnW.
 by rewrite (@gamma_step _ _ _ r) ?q_gt0 ?r_gt0 // ler_addl divr_ge0 ?ler0n.
 Qed.
+
+Lemma gamma_eq0 n s q (j : 'I_n) : (q <= s)%N -> (s <= n)%N ->
+  (gamma n s q j.+1 == 0) = [forall l : 'I_q, 'C(j, l) * 'C(n - j.+1, s - l.+1) == 0]%N.
+Proof.
+move=> qs sn; rewrite gammaE // mulf_eq0 invr_eq0 !pnatr_eq0.
+by rewrite [X in _ || X]eqn0Ngt bin_gt0 sn orbF sum_nat_eq0.
+Qed.
+
+(* Rank r can have q - 1 or fewer candidates before it unless too few samples *)
+(* are left after it: the last s - q ranks are never kept.                    *)
+Theorem inclusion_support : forall n s q r : nat,
+  (0 < q)%N -> (q <= s)%N -> (s <= n)%N -> (1 <= r <= n)%N ->
+  gamma n s q r = 0 <-> (n - (s - q) < r)%N.
+Proof.
+move=> n s q [//|j] q_gt0 qs sn /= jn; rewrite ltnS.
+split=> [/eqP|last]; last first.
+  apply/eqP; rewrite (gamma_eq0 (Ordinal jn)) //; apply/forallP => l.
+  rewrite muln_eq0 [X in _ || X](_ : _ = true) ?orbT // eqn0Ngt bin_gt0.
+  rewrite -ltnNge subnSK // (leq_trans _ (leq_sub2l s (ltn_ord l))) //.
+  by rewrite leq_subLR addnC -leq_subLR.
+rewrite (gamma_eq0 (Ordinal jn)) // leqNgt => /forallP none; apply/negP => kept.
+have few : (s - (n - j) < q)%N.
+  rewrite ltn_psubLR // addnC -ltn_subLR // ltn_subRL addnC.
+  by rewrite -ltn_subRL.
+have := none (Ordinal few); rewrite /= muln_eq0 !eqn0Ngt !bin_gt0 -negb_and.
+move=> /negP; apply; rewrite leq_subLR subnK ?(ltnW jn) // sn /=.
+by rewrite !subnS -!subn1 leq_sub2r // leq_subLR addnC -leq_subLR.
+Qed.
+
+(* ************************************************************************** *)
+(* What the gradient estimator estimates                                      *)
+(* ************************************************************************** *)
+
+(* Linearity of the expectation, and inclusion_probability.                   *)
+Theorem unbiased : forall (n s q : nat) (V : lmodType rat) (g : 'I_n -> V),
+  (q <= s)%N -> (s <= n)%N ->
+  mean (candidates n s) (fun S => q%:R^-1 *: \sum_(i in top q S) g i)
+  = q%:R^-1 *: \sum_(j < n) gamma n s q j.+1 *: g j.
+Proof.
+move=> n s q V g qs sn; rewrite mean_scale mean_random_sum; congr (_ *: _).
+by apply: eq_bigr => j _; rewrite inclusion_probability.
+Qed.
+
+Theorem unbiased_stale : forall (n s q : nat) (rho : {perm 'I_n})
+    (V : lmodType rat) (g : 'I_n -> V),
+  (q <= s)%N -> (s <= n)%N ->
+  mean (candidates n s) (fun S => q%:R^-1 *: \sum_(i in top_by rho q S) g i)
+  = q%:R^-1 *: \sum_(i < n) gamma n s q (rho i).+1 *: g i.
+Proof.
+move=> n s q rho V g qs sn; rewrite mean_scale mean_random_sum; congr (_ *: _).
+by apply: eq_bigr => i _; rewrite Pr_top_by.
+Qed.
+
+(* ************************************************************************** *)
+(* Joint inclusion                                                            *)
+(* ************************************************************************** *)
+
+(* If the later one, k, is kept then so is every candidate before it. So j    *)
+(* and k are both kept exactly if both are candidates and at most q - 2 of    *)
+(* the other candidates are before k.                                         *)
+Lemma both_kept n q (S : {set 'I_n}) (j k : 'I_n) : (j < k)%N ->
+  (j \in top q S) && (k \in top q S)
+  = ([set j; k] \subset S) && (#|S :&: ([set i : 'I_n | (i < k)%N] :\ j)| < q - 1)%N.
+Proof.
+move=> jk; rewrite subUset !sub1set !inE.
+case jS: (j \in S) => //=; case kS: (k \in S); rewrite /= ?andbF //.
+have jin : j \in [set i in S | (i < k)%N] by rewrite inE jS.
+rewrite ltn_subRL [in RHS](_ : 1 + _ = #|[set i in S | (i < k)%N]|)%N; last first.
+  rewrite (cardsD1 j) jin; congr (_ + _)%N; apply: eq_card => i.
+  by rewrite !inE andbCA.
+apply: andb_idl; apply: leq_ltn_trans; apply: subset_leq_card.
+by apply/subsetP => i; rewrite !inE => /andP[-> /ltn_trans->].
+Qed.
+
+Lemma card_keeping_both n s q (j k : 'I_n) : (q <= s)%N -> (j < k)%N ->
+  #|[set S in candidates n s | (j \in top q S) && (k \in top q S)]|
+  = (\sum_(m < q - 1) 'C(k.+1 - 2, m) * 'C(n - k.+1, s - 2 - m))%N.
+Proof.
+move=> qs jk; pose A := [set i : 'I_n | (i < k)%N] :\ j.
+pose B := [set i : 'I_n | (k < i)%N]; have jk' : j != k by rewrite neq_ltn jk.
+have cut : cut3 [set j; k] A B.
+  move=> i; rewrite !inE -!val_eqE /=; case: (ltngtP i k) => [ik|ki|->].
+  - by rewrite orbF; case: eqP.
+  - by case: eqP ki => // ->; rewrite ltnNge ltnW.
+  - by rewrite orbT andbF.
+have cardA : #|A| = (k.+1 - 2)%N.
+  have := cardsD1 j [set i : 'I_n | (i < k)%N]; rewrite card_below 1?ltnW //.
+  by rewrite inE jk => ->; rewrite subn2.
+have card2 : #|[set j; k]| = 2%N by rewrite cards2 jk'.
+have room m : (m < q - 1)%N -> (#|[set j; k]| + m <= s)%N.
+  by rewrite card2 ltn_subRL => /leq_trans->.
+transitivity (\sum_(m < q - 1) 'C(#|A|, m) * 'C(#|B|, s - #|[set j; k]| - m))%N; last first.
+  by apply: eq_bigr => m _; rewrite cardA card_above card2.
+rewrite -(card_draws_meeting cut room); apply: eq_card => S.
+by rewrite inE [in RHS]inE both_kept.
+Qed.
+
+(* In ranks counted from 1, the later of the two has rank k + 1.              *)
+Theorem joint_inclusion : forall (n s q : nat) (j k : 'I_n),
+  (q <= s)%N -> (s <= n)%N -> (j < k)%N ->
+  Pr (candidates n s) (fun S => (j \in top q S) && (k \in top q S))
+  = 'C(n - 2, s - 2)%:R / 'C(n, s)%:R
+    * \sum_(m < q - 1) hypergeometric (n - 2) (k.+1 - 2) (s - 2) m.
+Proof.
+move=> n s q j k qs sn jk; rewrite /Pr card_keeping_both // card_candidates.
+rewrite natr_sum mulr_suml mulr_sumr; apply: eq_bigr => m _.
+have ms : (2 + m <= s)%N by have := ltn_ord m; rewrite ltn_subRL => /leq_trans->.
+rewrite /hypergeometric (_ : (m <= s - 2)%N = true) ?leq_subRL ?ms ?(leq_trans _ ms) //.
+have -> : (n - 2 - (k.+1 - 2) = n - k.+1)%N.
+  by rewrite -subnDA subnKC // ltnS (leq_ltn_trans (leq0n j) jk).
+by rewrite [RHS]mulrC mulrA divfK // pnatr_eq0 -lt0n bin_gt0 leq_sub2r.
+Qed.
+
+(* ************************************************************************** *)
+(* The surrogate is never below the mean                                      *)
+(* ************************************************************************** *)
+
+Lemma gamma_antitone n s q r r' : (q <= s)%N -> (s <= n)%N ->
+  (0 < r)%N -> (r <= r' <= n)%N -> gamma n s q r' <= gamma n s q r.
+Proof.
+move=> qs sn r_gt0 /andP[]; elim: r' => [|r' IH]; first by rewrite leqn0 => /eqP->.
+rewrite leq_eqVlt => /predU1P[<-//|rr'] r'n.
+by apply: le_trans (inclusion_antitone qs sn _) (IH rr' (ltnW r'n)); rewrite (leq_trans r_gt0).
+Qed.
+
+(* Chebyshev's sum inequality for weights that sum to 0: the double sum of    *)
+(* (a i - a j) (x i - x j), in which no term is negative, is 2 n sum a i x i. *)
+Lemma chebyshev_sum n (a x : 'I_n -> rat) : \sum_i a i = 0 ->
+  (forall i j, 0 <= (a i - a j) * (x i - x j)) -> 0 <= \sum_i a i * x i.
+Proof.
+case: n a x => [|n] a x a0 same; first by rewrite big_ord0.
+have expand i j : (a i - a j) * (x i - x j)
+                  = a i * x i + a j * x j - a i * x j - x i * a j.
+  by rewrite mulrBl !mulrBr opprB [a j * x i]mulrC addrACA addrA.
+have : 0 <= \sum_i \sum_j (a i - a j) * (x i - x j) by do 2!apply: sumr_ge0 => ? _.
+under eq_bigr => i _.
+  under eq_bigr do rewrite expand.
+  rewrite !sumrB big_split /= sumr_const card_ord -!mulr_sumr a0 mulr0 subr0.
+  over.
+rewrite sumrB big_split /= sumr_const card_ord -mulr_suml a0 mul0r subr0.
+by rewrite sumrMnl -mulr2n -mulrnA pmulrn_lge0.
+Qed.
+
+Lemma surrogate_weights_sum n s q : (0 < q)%N -> (q <= s)%N -> (s <= n)%N ->
+  \sum_(j < n) (gamma n s q j.+1 / q%:R - n%:R^-1) = 0.
+Proof.
+move=> q_gt0 qs sn; have n_gt0 := leq_trans q_gt0 (leq_trans qs sn).
+rewrite sumrB -mulr_suml -sum_ranks inclusion_sum // divff ?pnatr_eq0 -?lt0n //.
+by rewrite sumr_const card_ord -mulr_natr mulVf ?subrr // pnatr_eq0 -lt0n.
+Qed.
+
+Theorem gap_nonneg : forall (n s q : nat) (x : 'I_n -> rat),
+  (0 < q)%N -> (q <= s)%N -> (s <= n)%N ->
+  (forall i j : 'I_n, (i <= j)%N -> x j <= x i) ->
+  0 <= \sum_(j < n) (gamma n s q j.+1 / q%:R - n%:R^-1) * x j.
+Proof.
+move=> n s q x q_gt0 qs sn x_anti.
+apply: chebyshev_sum (surrogate_weights_sum q_gt0 qs sn) _ => i j.
+rewrite opprB addrA subrK -mulrBl mulrAC divr_ge0 ?ler0n //.
+case: (leqP i j) => [ij|/ltnW ij].
+  by apply: mulr_ge0; rewrite subr_ge0 ?x_anti ?gamma_antitone ?ltnS ?ij ?ltn_ord.
+by apply: mulr_le0; rewrite subr_le0 ?x_anti ?gamma_antitone ?ltnS ?ij ?ltn_ord.
+Qed.
+
+(* ************************************************************************** *)
+(* An unbiased rule: keep the top q1, add q2 uniform ones, reweight           *)
+(* ************************************************************************** *)
+
+(* Stage 1 keeps Q1 = top_by rho q1 S; stage 2 draws U, a set of q2 of the    *)
+(* samples outside Q1. Sample i is in Q1 or in U with this probability.       *)
+Definition keep_probability (n s q1 q2 : nat) (rho : {perm 'I_n}) (i : 'I_n) : rat :=
+  gamma n s q1 (rho i).+1
+  + (1 - gamma n s q1 (rho i).+1) * (q2%:R / (n - q1)%:R).
+
+Lemma mean_add (T : finType) (V : lmodType rat) (X : {set T}) (f f' : T -> V) :
+  mean X (fun x => f x + f' x) = mean X f + mean X f'.
+Proof. by rewrite /mean big_split scalerDr. Qed.
+
+(* Given Q1, sample i is kept surely if it is in Q1, else with chance         *)
+(* q2 / (n - q1).                                                             *)
+Lemma Pr_second_stage n (Q : {set 'I_n}) q2 i : (q2 <= n - #|Q|)%N ->
+  Pr (draws (~: Q) q2) (fun U => i \in Q :|: U)
+  = (i \in Q)%:R + (1 - (i \in Q)%:R) * (q2%:R / (n - #|Q|)%:R).
+Proof.
+have cardQ : #|~: Q| = (n - #|Q|)%N by rewrite cardsCs setCK card_ord.
+rewrite -cardQ => q2Q; case iQ: (i \in Q).
+  rewrite subrr mul0r addr0 (@eq_Pr _ _ _ xpredT) => [|U _]; last by rewrite inE iQ.
+  rewrite Pr_mean mean_const // card_draws_of bin_gt0 //.
+rewrite subr0 mul1r add0r -(@Pr_draws _ _ _ i) ?inE ?iQ //.
+by apply: eq_Pr => U _; rewrite inE iQ.
+Qed.
+
+Lemma mean_mixture (T : finType) (X : {set T}) (P : pred T) (c : rat) : (0 < #|X|)%N ->
+  mean X (fun x => (P x)%:R + (1 - (P x)%:R) * c : rat^o) = Pr X P + (1 - Pr X P) * c.
+Proof.
+move=> X_gt0; have mix (b : rat) : b + (1 - b) * c = (1 - c) * b + c.
+  by rewrite !mulrBl !mul1r [c * b]mulrC addrA addrAC.
+pose f (x : T) : rat^o := (1 - c) *: ((P x)%:R : rat^o); pose f' (x : T) : rat^o := c.
+rewrite (@eq_mean _ [lmodType rat of rat^o] _ _ (fun x => f x + f' x)); last first.
+  by move=> x _; apply: mix.
+by rewrite mean_add mean_const // mean_scale -Pr_mean mix.
+Qed.
+
+(* keep_probability is the probability of being kept in the two stages.       *)
+Lemma keep_probability_correct : forall (n s q1 q2 : nat) (rho : {perm 'I_n}) (i : 'I_n),
+  (q1 <= s)%N -> (s <= n)%N -> (q2 <= n - q1)%N ->
+  mean (candidates n s) (fun S =>
+    Pr (draws (~: top_by rho q1 S) q2) (fun U => i \in top_by rho q1 S :|: U) : rat^o)
+  = keep_probability s q1 q2 rho i.
+Proof.
+move=> n s q1 q2 rho i q1s sn q2n; rewrite /keep_probability -Pr_top_by //.
+rewrite -mean_mixture ?card_candidates ?bin_gt0 //; apply: eq_mean => S.
+rewrite in_drawsT => /eqP Ss; have cardQ : #|top_by rho q1 S| = q1 by rewrite card_top_by ?Ss.
+by rewrite Pr_second_stage cardQ.
+Qed.
+
+(* Both stages together: a sum over the kept samples has every sample in it   *)
+(* as often as it is kept.                                                    *)
+Lemma mean_two_stages n s q1 q2 (rho : {perm 'I_n}) (V : lmodType rat) (h : 'I_n -> V) :
+  (q1 <= s)%N -> (s <= n)%N -> (q2 <= n - q1)%N ->
+  mean (candidates n s) (fun S => mean (draws (~: top_by rho q1 S) q2) (fun U =>
+    \sum_(i in top_by rho q1 S :|: U) h i))
+  = \sum_i keep_probability s q1 q2 rho i *: h i.
+Proof.
+move=> q1s sn q2n.
+under eq_mean => S _ do rewrite mean_random_sum.
+rewrite mean_sum; apply: eq_bigr => i _.
+by rewrite (@mean_scaler _ _ _ (fun S => Pr _ _)) keep_probability_correct.
+Qed.
+
+Lemma gamma_ge0 n s q r : 0 <= gamma n s q r.
+Proof. by apply: sumr_ge0 => l _; rewrite divr_ge0 ?ler0n. Qed.
+
+Lemma gamma_le1 n s q (j : 'I_n) : (q <= s)%N -> (s <= n)%N -> gamma n s q j.+1 <= 1.
+Proof.
+move=> qs sn; rewrite -inclusion_probability // /Pr.
+have X_gt0 : 0 < #|candidates n s|%:R :> rat by rewrite ltr0n card_candidates bin_gt0.
+rewrite ler_pdivr_mulr // mul1r ler_nat; apply: subset_leq_card.
+by apply/subsetP => S; rewrite inE => /andP[].
+Qed.
+
+(* A second stage, however small, gives every sample a chance.                *)
+Lemma keep_probability_gt0 n s q1 q2 (rho : {perm 'I_n}) i :
+  (q1 <= s)%N -> (s <= n)%N -> (0 < q2 <= n - q1)%N ->
+  0 < keep_probability s q1 q2 rho i.
+Proof.
+move=> q1s sn /andP[q2_gt0 q2n]; rewrite /keep_probability.
+have c_gt0 : 0 < q2%:R / (n - q1)%:R :> rat.
+  by rewrite divr_gt0 ?ltr0n // (leq_trans q2_gt0).
+case: (eqVneq (gamma n s q1 (rho i).+1) 0) => [->|g0]; first by rewrite subr0 mul1r add0r.
+rewrite ltr_paddr ?lt0r ?g0 ?gamma_ge0 // mulr_ge0 ?(ltW c_gt0) //.
+by rewrite subr_ge0 gamma_le1.
+Qed.
+
+(* Weighting each kept sample by one over n times its probability undoes the  *)
+(* selection, whatever the ranking.                                           *)
+Theorem horvitz_thompson_unbiased : forall (n s q1 q2 : nat) (rho : {perm 'I_n})
+    (V : lmodType rat) (g : 'I_n -> V),
+  (q1 <= s)%N -> (s <= n)%N -> (0 < q2 <= n - q1)%N ->
+  mean (candidates n s) (fun S => mean (draws (~: top_by rho q1 S) q2) (fun U =>
+    \sum_(i in top_by rho q1 S :|: U)
+       (n%:R * keep_probability s q1 q2 rho i)^-1 *: g i))
+  = n%:R^-1 *: \sum_(i < n) g i.
+Proof.
+move=> n s q1 q2 rho V g q1s sn q2n; have /andP[_ q2n'] := q2n.
+rewrite mean_two_stages // scaler_sumr; apply: eq_bigr => i _.
+by rewrite scalerA invfM mulrCA divff ?mulr1 // gt_eqF // keep_probability_gt0.
+Qed.
+
+(* ************************************************************************** *)
+(* When the estimator is unbiased for the mean gradient after all             *)
+(* ************************************************************************** *)
+
+(* The condition: the gap's weights, applied to the gradients, give zero.     *)
+Theorem unbiased_for_mean_iff : forall (n s q : nat) (V : lmodType rat) (g : 'I_n -> V),
+  (q <= s)%N -> (s <= n)%N ->
+  mean (candidates n s) (fun S => q%:R^-1 *: \sum_(i in top q S) g i)
+    = n%:R^-1 *: \sum_(i < n) g i
+  <-> \sum_(j < n) (gamma n s q j.+1 / q%:R - n%:R^-1) *: g j = 0.
+Proof.
+move=> n s q V g qs sn; rewrite unbiased // !scaler_sumr.
+under [in X in _ <-> X]eq_bigr do rewrite scalerBl mulrC -scalerA.
+rewrite sumrB; split=> [->|/eqP]; first by rewrite subrr.
+by rewrite subr_eq0 => /eqP.
+Qed.
+
+(* It holds for all gradients exactly for q = s, plain SGD on the candidates. *)
+Theorem unbiased_for_all_iff_sgd : forall n s q : nat,
+  (0 < q)%N -> (q <= s)%N -> (s <= n)%N ->
+  (forall g : 'I_n -> rat^o,
+     mean (candidates n s) (fun S => q%:R^-1 *: \sum_(i in top q S) g i)
+     = n%:R^-1 *: \sum_(i < n) g i)
+  <-> q = s.
+Proof.
+move=> n s q q_gt0 qs sn; split=> [all_g|->].
+  apply/eqP; rewrite eqn_leq qs leqNgt; apply/negP => qs'.
+  case: n sn all_g => [|n] sn all_g; first by move: sn; rewrite leqn0 => /eqP s0; rewrite s0 in qs'.
+  have /unbiased_for_mean_iff := all_g (fun i => (i == ord_max)%:R).
+  move=> /(_ qs sn); rewrite (bigD1 ord_max) //= big1 => [|i /negPf->]; last by rewrite scaler0.
+  rewrite eqxx addr0 [_ *: _]mulr1 (_ : gamma _ _ _ _ = 0) ?mul0r ?sub0r.
+    by move/eqP; rewrite oppr_eq0 invr_eq0 pnatr_eq0.
+  apply/inclusion_support; rewrite ?ltnS ?leqnn // ltn_subrL subn_gt0 qs'.
+move=> g; have s_gt0 := q_gt0.
