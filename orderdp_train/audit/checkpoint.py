@@ -1,0 +1,422 @@
+"""Audit any number of selection rules at one model: :func:`audit`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from orderdp_theory import LinearPredictors, Ranking, gap, printed_bound
+from orderdp_train.audit.agreement import Agreement, Draws, agreement, contrasts, draw
+from orderdp_train.audit.epoch import FollowedEpoch
+from orderdp_train.audit.moments import Products, covariance_trace, products
+from orderdp_train.audit.population import Losses, Population, cross_entropy, population_of
+from orderdp_train.audit.result import Audit, FollowedParts, Layer, RuleAudit, Surrogate, TheoremFour
+from orderdp_train.audit.second_order import SecondOrder, second_order
+from orderdp_train.audit.split import split_bias
+from orderdp_train.audit.walk import (
+    MEMORY_LIMIT,
+    audit_mode,
+    expected_gradients,
+    group_size,
+    trainable,
+)
+from orderdp_train.rules import OrderDP, SelectionRule
+
+DRAWS = 400
+FALSE_ALARM = 0.01
+PROJECTIONS = 4
+# A rule needs its expected gradient, fresh and stored, a Monte Carlo estimate, the sum of all a_i g_i.
+ROWS_PER_RULE = 4
+
+
+def audit(
+    model: nn.Module,
+    dataset: Any,
+    rules: Mapping[str, SelectionRule] | Iterable[SelectionRule],
+    *,
+    loss: Losses = cross_entropy,
+    draws: int = DRAWS,
+    false_alarm: float = FALSE_ALARM,
+    moments: bool = True,
+    batch_size: int = 128,
+    seed: int = 0,
+    autocast: torch.dtype | None = None,
+    memory_limit: int = MEMORY_LIMIT,
+    on_batch: Callable[[int], None] | None = None,
+    followed: Mapping[str, FollowedEpoch] | None = None,
+) -> Audit:
+    """Which gradient does each rule follow in expectation, and how far is it from the full one?
+
+    Args:
+        model: any module; audited on the device of its parameters, with normalisation and dropout
+            in eval mode, since otherwise the loss of a sample depends on the others.
+        dataset: a map-style dataset of ``(input, target)`` pairs, or a :class:`Population`.
+        rules: by name, or in a sequence (named by their classes); anything with the interface of
+            :class:`~orderdp_train.rules.SelectionRule`, at its present scores.
+        loss: ``(outputs, targets) -> (B,)``, one loss a sample.
+        draws: calls of every rule's ``select`` for the test of its stated expectation; 0 for none.
+        false_alarm: chance that the test alarms for any rule if all of them are right.
+        moments: also stream per-sample gradients, for covariances and for projections in the test.
+        batch_size: samples a forward-backward pass.
+        seed: of the selections drawn and of the random projections.
+        autocast: precision of forward and backward (``torch.bfloat16``); sums stay float64.
+        memory_limit: bytes for expected gradients; more rules than fit are done in groups.
+        on_batch: told the number of samples after each batch of the walk, for progress bars.
+        followed: by rule name, what :func:`~orderdp_train.audit.epoch.follow_epoch` recorded from
+            here on, to split the bias of a whole epoch too.
+
+    Raises:
+        ValueError: wrong sizes, non-finite losses, weights or gradients, a full-data gradient of 0.
+        TypeError: a dataset that cannot be indexed.
+    """
+    named = _named(rules)
+    device = next(iter(model.parameters())).device
+    population = population_of(dataset, device=device, loss=loss)
+    for name, rule in named.items():
+        if rule.n != population.n:
+            raise ValueError(f"{name} selects from {rule.n} samples, the data has {population.n}")
+    generator = torch.Generator().manual_seed(seed)
+    with audit_mode(model):
+        losses = population.all_losses(model)
+    designs = (second_order(rule) for rule in named.values()) if moments else ()
+    ranking = next((d.pairs.ranking for d in designs if d and d.pairs), Ranking.of(losses.numpy()))
+    shared = _Pass(model, population, losses, generator, moments, ranking)
+
+    size = sum(p.numel() for _, p in trainable(model))
+    most = max(1, (group_size(ROWS_PER_RULE * len(named) + 1, size, memory_limit) - 1) // 4)
+    found: list[RuleAudit] = []
+    norm = math.nan
+    names = list(named)
+    for group in (names[i : i + most] for i in range(0, len(names), most)):
+        candidates = [
+            _Candidate(name, named[name], shared, draws, false_alarm / len(named))
+            for name in group
+        ]
+        gradients = _walk(candidates, shared, batch_size, autocast, memory_limit, on_batch)
+        full = gradients["full"]
+        norm = float(full.norm())
+        if not (math.isfinite(norm) and norm > 0):
+            raise ValueError(
+                f"the full-data gradient has norm {norm}, so nothing can be measured relative to it"
+            )
+        epochs = followed or {}
+        found += [c.result(gradients, full, epochs.get(c.name)) for c in candidates]
+    return Audit(
+        n=population.n,
+        parameters=size,
+        mean_loss=float(losses.mean()),
+        loss_std=float(losses.std(correction=0)),
+        loss_range=float(losses.max() - losses.min()),
+        gradient_norm=norm,
+        rules=found,
+    )
+
+
+def _named(rules: Mapping[str, SelectionRule] | Iterable[SelectionRule]) -> dict[str, SelectionRule]:
+    if not isinstance(rules, Mapping):
+        rules = list(rules)
+        names = [type(rule).__name__ for rule in rules]
+        if len(set(names)) < len(names):
+            raise ValueError("two rules of one class need names: pass a dictionary name -> rule")
+        rules = dict(zip(names, rules, strict=True))
+    if not rules:
+        raise ValueError("there is no rule to audit; pass at least one")
+    return dict(rules)
+
+
+class _Pass:
+    """What all rules share: losses, the fresh ranking, per-sample products by ranking."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        population: Population,
+        losses: Tensor,
+        generator: torch.Generator,
+        moments: bool,
+        first: Ranking,
+    ) -> None:
+        self.model, self.population, self.losses = model, population, losses
+        self.generator = generator
+        self.names, parameters = zip(*trainable(model), strict=True)
+        self.sizes = [p.numel() for p in parameters]
+        self.order = losses.argsort(descending=True, stable=True)
+        self.moments = moments
+        self.features = contrasts(losses, generator)
+        self._by_ranking: list[tuple[Ranking, Products]] = []
+        if moments:
+            directions = torch.randn(PROJECTIONS, sum(self.sizes), generator=generator)
+            ones = torch.ones(population.n, dtype=torch.float64)
+            base = products(model, population, first, ones, directions)
+            self._by_ranking.append((first, base))
+            self.features = torch.cat([self.features, base.projections], 1)
+
+    def products(self, design: SecondOrder) -> Products:
+        """Products with the design's coefficients, in the order of its ranking if it has one."""
+        a = design.coefficient
+        uniform = bool((a == a[0]).all())
+        pairs = design.pairs
+        if pairs is not None and not uniform:
+            return products(self.model, self.population, pairs.ranking, a)
+        base = self._by_ranking[0][1]
+        if pairs is not None:
+            base = self._ranked(pairs.ranking)
+        square = (a * a)[:, None]
+        return Products(
+            base.squares * square, base.between * square[0], base.within * square[0], base.projections
+        )
+
+    def _ranked(self, ranking: Ranking) -> Products:
+        for known, found in self._by_ranking:
+            if (known.order == ranking.order).all() and (
+                known.starts.shape == ranking.starts.shape and (known.starts == ranking.starts).all()
+            ):
+                return found
+        ones = torch.ones(self.population.n, dtype=torch.float64)
+        found = products(self.model, self.population, ranking, ones)
+        self._by_ranking.append((ranking, found))
+        return found
+
+
+class _Candidate:
+    """One rule on its way through an audit: first its weights, then its gradients, then the result."""
+
+    def __init__(
+        self, name: str, rule: SelectionRule, shared: _Pass, draws: int, level: float
+    ) -> None:
+        self.name, self.rule, self.shared = name, rule, shared
+        self.stored = self._weights(rule.expected_weights())
+        self.fresh = self._weights(rule.expected_weights(shared.losses.to(self.device)))
+        self.draws: Draws | None = None
+        self.agreement: Agreement | None = None
+        if draws:
+            self.draws = draw(rule, shared.features, draws, shared.generator)
+            self.agreement = agreement(self.draws, shared.features, self.stored, level)
+        self.design = second_order(rule) if shared.moments else None
+
+    @property
+    def device(self) -> torch.device:
+        scores = getattr(self.rule, "scores", None)
+        return scores.device if isinstance(scores, Tensor) else torch.device("cpu")
+
+    def _weights(self, weights: Tensor) -> Tensor:
+        n = self.rule.n
+        weights = torch.as_tensor(weights).detach().to("cpu", torch.float64)
+        if weights.shape != (n,) or not weights.isfinite().all() or not weights.sum() > 0:
+            raise ValueError(
+                f"{self.name}.expected_weights() must be {n} finite weights with a positive sum, "
+                f"got shape {tuple(weights.shape)} with sum {float(weights.sum())}"
+            )
+        return weights
+
+    @property
+    def order(self) -> Tensor:
+        """The order in which the rule's own weights change least."""
+        return self.stored.argsort(descending=True, stable=True)
+
+    def rows(self) -> dict[str, Tensor]:
+        """Weights whose gradients are needed; the Monte Carlo estimate and equal rows only if any."""
+        rows = {"stored": self.stored}
+        if not torch.equal(self.stored, self.fresh):
+            rows["fresh"] = self.fresh
+        if self.draws is not None:
+            rows["drawn"] = self.draws.weights
+        if self.design is not None:
+            rows["sum"] = self.design.coefficient
+        return rows
+
+    def result(
+        self, gradients: dict[str, Tensor], full: Tensor, followed: FollowedEpoch | None
+    ) -> RuleAudit:
+        def gradient(row: str) -> Tensor:
+            return gradients[f"{self.name}/{row}"]
+
+        norm = float(full.norm())
+        stored = gradient("stored")
+        fresh = gradients.get(f"{self.name}/fresh", stored)
+        bias = stored - full
+        total = float(self.stored.sum())
+        parts = split_bias(full, fresh, stored, float(self.fresh.sum()), total)
+        residual = float((sum(parts.values(), torch.zeros_like(bias)) - bias).norm())
+
+        trace: Tensor | None = None
+        if self.design is not None:
+            trace = covariance_trace(
+                self.design,
+                self.shared.products(self.design),
+                stored,
+                gradient("sum"),
+                self.shared.sizes,
+            ).clamp_min(0)
+        variance = None if trace is None else float(trace.sum())
+        drawn = None if self.draws is None else float((gradient("drawn") - stored).norm())
+        expected = None
+        if variance is not None and self.draws is not None:
+            expected = math.sqrt(variance / len(self.draws.statistics)) / norm
+        return RuleAudit(
+            method=self.name,
+            kept=self._kept(),
+            kept_fraction=self._kept() / self.rule.n,
+            cosine=_cosine(stored, full),
+            scale=float(stored.norm()) / norm,
+            scale_predicted=self.rule.n * float(self.stored.max()),
+            bias=float(bias.norm()) / norm,
+            parts={cause: float(v.norm()) / norm for cause, v in parts.items()},
+            parts_residual=residual / norm,
+            variance=None if variance is None else variance / norm**2,
+            bias_to_variance=_ratio(float(bias.norm()) ** 2, variance),
+            agreement=self.agreement,
+            monte_carlo=None if drawn is None else drawn / norm,
+            monte_carlo_expected=expected,
+            surrogate=_surrogate(self.stored / total, self.shared.losses),
+            unreachable=int((self.stored == 0).sum()),
+            unreachable_by_class=self._unreachable_by_class(),
+            layers=self._layers(stored, full, trace),
+            theorem_four=_theorem_four(self.rule, self.shared.losses),
+            epoch=None if followed is None else _epoch(followed, parts, full, stored),
+        )
+
+    def _kept(self) -> float:
+        if self.rule.budget is not None:
+            return float(self.rule.budget)
+        if self.draws is not None:
+            return self.draws.kept
+        return float(len(self.rule.select(self.shared.generator)[0]))
+
+    def _unreachable_by_class(self) -> list[int] | None:
+        labels = self.shared.population.labels
+        if labels is None:
+            return None
+        labels = labels.cpu()
+        classes = int(labels.max()) + 1
+        return torch.bincount(labels[self.stored == 0], minlength=classes).tolist()
+
+    def _layers(self, stored: Tensor, full: Tensor, trace: Tensor | None) -> list[Layer]:
+        sizes = self.shared.sizes
+        layers = []
+        for i, (name, mine, whole) in enumerate(
+            zip(self.shared.names, stored.split(sizes), full.split(sizes), strict=True)
+        ):
+            norm = float(whole.norm())
+            if norm == 0:
+                continue
+            layers.append(
+                Layer(
+                    name=name,
+                    cosine=_cosine(mine, whole),
+                    scale=float(mine.norm()) / norm,
+                    bias=float((mine - whole).norm()) / norm,
+                    variance=None if trace is None else float(trace[i]) / norm**2,
+                )
+            )
+        return layers
+
+
+def _walk(
+    candidates: list[_Candidate],
+    shared: _Pass,
+    batch_size: int,
+    autocast: torch.dtype | None,
+    memory_limit: int,
+    on_batch: Callable[[int], None] | None,
+) -> dict[str, Tensor]:
+    """All gradients that the candidates need, one walk for each distinct ranking among them."""
+    n = shared.population.n
+    walks: list[tuple[Tensor, dict[str, Tensor]]] = [
+        (shared.order, {"full": torch.full((n,), 1 / n, dtype=torch.float64)})
+    ]
+    for candidate in candidates:
+        for row, weights in candidate.rows().items():
+            order = shared.order
+            if row == "stored" and not _monotone(weights[order]):
+                order = candidate.order
+            for known, rows in walks:
+                if known is order or _monotone(weights[known]):
+                    rows[f"{candidate.name}/{row}"] = weights
+                    break
+            else:
+                walks.append((order, {f"{candidate.name}/{row}": weights}))
+    gradients: dict[str, Tensor] = {}
+    for order, rows in walks:
+        weights = torch.stack(list(rows.values()))[:, order]
+        found = expected_gradients(
+            shared.model,
+            shared.population,
+            weights,
+            order=order,
+            batch_size=batch_size,
+            autocast=autocast,
+            memory_limit=memory_limit,
+            on_batch=on_batch,
+        )
+        gradients.update(zip(rows, found, strict=True))
+    return gradients
+
+
+def _monotone(weights: Tensor) -> bool:
+    return bool((weights.diff() <= 0).all()) or bool((weights.diff() >= 0).all())
+
+
+def _surrogate(unit: Tensor, losses: Tensor) -> Surrogate:
+    """``unit`` are weights that add up to 1."""
+    n = len(losses)
+    excess = n * unit - 1
+    chi = float(excess.square().mean().sqrt())
+    tv = float(excess.abs().mean() / 2)
+    loss = float(unit @ losses)
+    return Surrogate(
+        loss=loss,
+        gap=float((unit - 1 / n) @ losses),
+        chi=chi,
+        chi_bound=chi * float(losses.std(correction=0)),
+        tv=tv,
+        tv_bound=tv * float(losses.max() - losses.min()),
+        effective_sample_size=n / (1 + chi**2),
+    )
+
+
+def _theorem_four(rule: SelectionRule, losses: Tensor) -> TheoremFour | None:
+    if not isinstance(rule, OrderDP):
+        return None
+    printed = printed_bound(rule.design, math.nan, losses.numpy())
+    corrected = gap(losses.numpy(), rule.design)
+    spread = LinearPredictors(lipschitz=0.0, radius=0.0, loss_range=corrected.range)
+    return TheoremFour(
+        spectrum_deviation=printed.spectrum_deviation,
+        finite_population_factor=printed.finite_population_factor,
+        largest_loss=printed.largest_loss_inf,
+        wasserstein_term=printed.wasserstein_term,
+        gap=corrected.value,
+        tv_range=corrected.tv_range,
+        fluctuation=spread.fluctuation_term(rule.design.n, 0.05 / 2),
+    )
+
+
+def _epoch(
+    followed: FollowedEpoch, parts: dict[str, Tensor], full: Tensor, stored: Tensor
+) -> FollowedParts:
+    norm = float(full.norm())
+    parts = parts | followed.split(full, stored)
+    bias = followed.followed - full
+    return FollowedParts(
+        bias=float(bias.norm()) / norm,
+        cosine=_cosine(followed.followed, full),
+        scale=float(followed.followed.norm()) / norm,
+        parts={cause: float(v.norm()) / norm for cause, v in parts.items()},
+        residual=float((sum(parts.values(), torch.zeros_like(bias)) - bias).norm()) / norm,
+    )
+
+
+def _cosine(a: Tensor, b: Tensor) -> float:
+    return float(a @ b / (a.norm() * b.norm()).clamp_min(1e-300))
+
+
+def _ratio(numerator: float, denominator: float | None) -> float | None:
+    if denominator is None or denominator <= 1e-20 * numerator or denominator == 0:
+        return None
+    return numerator / denominator
+

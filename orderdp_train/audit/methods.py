@@ -1,0 +1,190 @@
+"""Audit whole trainings: every method on its own run, at several points of it."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from orderdp_theory import Design
+from orderdp_train.audit.checkpoint import DRAWS, FALSE_ALARM, audit
+from orderdp_train.audit.epoch import follow_epoch
+from orderdp_train.audit.population import Population
+from orderdp_train.audit.result import Audit
+from orderdp_train.data import ImageData
+from orderdp_train.mixing import sample_losses
+from orderdp_train.models import build_model
+from orderdp_train.recipe import Recipe
+from orderdp_train.rules import OrderDP, SelectionRule, build_rule
+from orderdp_train.train import fresh_scorer, losses_of, train
+
+# The names that figures and tables use, by the name that commands use.
+METHODS = {
+    "full": "full data",
+    "random": "random subset",
+    "orderdp-fresh": "OrderDP (fresh scores)",
+    "orderdp": "OrderDP (stored scores)",
+    "infobatch": "InfoBatch",
+    "orderdp-unbiased": "unbiased rule",
+    "epsilon-greedy": "ε-greedy",
+    "ucb": "UCB",
+}
+DEFAULT_METHODS = ("full", "random", "orderdp-fresh", "orderdp", "infobatch", "orderdp-unbiased")
+PROGRESS = (0.2, 0.4, 0.6, 0.8, 1.0)
+
+
+@dataclass(frozen=True)
+class AuditConfig:
+    """All that determines an audit of trainings: the data, the model, the methods, the seeds."""
+
+    data: str = "digits"
+    model: str = "cnn"
+    methods: tuple[str, ...] = DEFAULT_METHODS
+    label_noise: float = 0.2
+    explore: float = 0.5
+    exploit: float = 0.6
+    seed: int = 0
+    draws: int = DRAWS
+    recipe: Recipe = Recipe()
+
+    def __post_init__(self) -> None:
+        unknown = [m for m in self.methods if m not in METHODS]
+        if unknown or not self.methods:
+            known = ", ".join(METHODS)
+            raise ValueError(f"unknown rule {(unknown or [''])[0]!r}: choose from {known}")
+        if self.draws < 50:
+            raise ValueError(f"the test of the rules needs at least 50 draws, got {self.draws}")
+        for name in ("explore", "exploit"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in (0, 1], got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One method at one point of its training.
+
+    ``training_seconds`` counts selecting and training, not evaluating or auditing. ``never_used``
+    samples were in no selection so far. ``audit`` holds one rule.
+    """
+
+    method: str
+    epoch: int
+    progress: float
+    test_accuracy: float
+    training_seconds: float
+    never_used: int
+    never_used_by_class: list[int]
+    audit: Audit
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the numbers depend on."""
+    packages = {name: version(name) for name in ("orderdp", "torch", "numpy", "scipy")}
+    return {"python": platform.python_version(), "machine": platform.machine(), **packages}
+
+
+def population_of_images(data: ImageData, recipe: Recipe) -> Population:
+    """The training images, unaugmented, with the loss that ``recipe`` trains on."""
+
+    def batch(indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        _, images, labels = next(iter(data.batches([indices])))
+        return images, labels
+
+    return Population(
+        data.num_train,
+        batch,
+        lambda outputs, labels: sample_losses(outputs, labels, None, recipe.label_smoothing),
+        getattr(data, "train_labels", None),
+    )
+
+
+def at_present(rule: SelectionRule, losses: torch.Tensor) -> SelectionRule:
+    """``rule`` for use at a fixed model: fresh scores are looked up instead of computed again."""
+    if isinstance(rule, OrderDP) and rule.scorer is not None:
+        return OrderDP(rule.design, scorer=lambda i: losses[i], device=rule.scores.device)
+    return rule
+
+
+def audit_trainings(
+    data: ImageData, config: AuditConfig, *, on_step: Callable[[str], Any] = lambda _: None
+) -> list[Checkpoint]:
+    """Train each method from the same start and audit it at 20, 40, 60, 80 and 100 % of its training.
+
+    ``on_step`` is told the method after every epoch and every audit: :func:`steps` of them.
+    """
+    found = []
+    moments = audit_epochs(config.recipe.epochs)
+    for name in config.methods:
+        method = METHODS[name]
+        torch.manual_seed(config.seed)
+        device = getattr(data, "device", torch.device("cpu"))
+        model = build_model(
+            config.model,
+            in_channels=data.in_channels,
+            num_classes=data.num_classes,
+            image_size=data.image_size,
+        ).to(device)
+        n = data.num_train
+        design = Design.from_ratios(n, config.explore, config.exploit)
+        scorer = fresh_scorer(model, data, config.recipe)
+        keep = 0.5 if name == "infobatch" else design.q / n
+        rule = build_rule(
+            name, n, keep, explore=design.s / n, scorer=scorer, device=device
+        )
+        population = population_of_images(data, config.recipe)
+        seconds = 0.0
+        for epoch in train(model, data, rule, config.recipe, seed=config.seed):
+            seconds += epoch.seconds_selection + epoch.seconds_training
+            on_step(method)
+            if epoch.number not in moments:
+                continue
+            state = epoch.state.state_dict()
+            followed = follow_epoch(model, data, rule, config.recipe, population, state)
+            every = torch.arange(n, device=device)
+            losses = losses_of(model, data, every, config.recipe)
+            result = audit(
+                model,
+                population,
+                {method: at_present(rule, losses)},
+                draws=config.draws,
+                false_alarm=FALSE_ALARM / (len(moments) * len(config.methods)),
+                batch_size=config.recipe.batch_size,
+                seed=config.seed + epoch.number,
+                followed={method: followed} if followed else None,
+            )
+            unused = (epoch.state.usage == 0).cpu()
+            labels = population.labels
+            by_class = (
+                []
+                if labels is None
+                else torch.bincount(labels.cpu()[unused], minlength=data.num_classes).tolist()
+            )
+            found.append(
+                Checkpoint(
+                    method=method,
+                    epoch=epoch.number,
+                    progress=epoch.number / config.recipe.epochs,
+                    test_accuracy=epoch.test_accuracy,
+                    training_seconds=seconds,
+                    never_used=int(unused.sum()),
+                    never_used_by_class=by_class,
+                    audit=result,
+                )
+            )
+            on_step(method)
+    return found
+
+
+def audit_epochs(epochs: int) -> list[int]:
+    """The epochs after which to audit: those nearest to 20, 40, 60, 80 and 100 % of training."""
+    return sorted({max(1, round(p * epochs)) for p in PROGRESS})
+
+
+def steps(config: AuditConfig) -> int:
+    """How often :func:`audit_trainings` reports progress."""
+    return len(config.methods) * (config.recipe.epochs + len(audit_epochs(config.recipe.epochs)))

@@ -1,0 +1,92 @@
+"""The samples an audit speaks about: how many, how to read them, which loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sized
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import default_collate
+
+Losses = Callable[[Any, Any], Tensor]
+
+
+def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy of each sample, ``(B,)``."""
+    return nn.functional.cross_entropy(outputs, targets, reduction="none")
+
+
+@dataclass(frozen=True)
+class Population:
+    """``n`` samples; ``batch(indices)`` gives the inputs and targets of an int64 ``(B,)``.
+
+    ``loss(outputs, targets)`` returns one loss a sample, ``(B,)``. ``labels`` ``(n,)``, if the
+    samples have classes, lets the audit say which classes a method never sees.
+    """
+
+    n: int
+    batch: Callable[[Tensor], tuple[Any, Any]]
+    loss: Losses = cross_entropy
+    labels: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise ValueError("the data set is empty, so there is nothing to audit")
+
+    def losses(self, model: nn.Module, indices: Tensor) -> Tensor:
+        """Losses ``(B,)`` of the samples ``indices``, with the graph that leads to them."""
+        inputs, targets = self.batch(indices)
+        losses = self.loss(model(inputs), targets)
+        if losses.shape != indices.shape:
+            raise ValueError(
+                f"the loss gave shape {tuple(losses.shape)} for {len(indices)} samples; an audit "
+                "needs one loss per sample, so use reduction='none'"
+            )
+        return losses
+
+    @torch.no_grad()
+    def all_losses(self, model: nn.Module, batch_size: int = 512) -> Tensor:
+        """Losses of all samples, float64 ``(n,)`` on the CPU; non-finite ones are an error."""
+        parts = [self.losses(model, i) for i in torch.arange(self.n).split(batch_size)]
+        losses = torch.cat(parts).to("cpu", torch.float64)
+        bad = (~losses.isfinite()).nonzero()
+        if len(bad):
+            i = int(bad[0])
+            raise ValueError(
+                f"the loss of sample {i} is {losses[i].item()}, so no ranking exists; check the "
+                "sample and whether training diverged"
+            )
+        return losses
+
+
+def population_of(dataset: Any, *, device: torch.device, loss: Losses = cross_entropy) -> Population:
+    """A :class:`Population` of any map-style dataset of ``(input, target)`` pairs."""
+    if isinstance(dataset, Population):
+        return dataset
+    if not isinstance(dataset, Sized) or not hasattr(dataset, "__getitem__"):
+        raise TypeError(
+            f"{type(dataset).__name__} has no length or indexing; an audit visits samples by "
+            "index, so give it a map-style dataset"
+        )
+
+    def batch(indices: Tensor) -> tuple[Any, Any]:
+        inputs, targets = default_collate([dataset[int(i)][:2] for i in indices])
+        return _to(inputs, device), _to(targets, device)
+
+    return Population(len(dataset), batch, loss, _labels(dataset))
+
+
+def _to(value: Any, device: torch.device) -> Any:
+    return value.to(device) if isinstance(value, Tensor) else value
+
+
+def _labels(dataset: Any) -> Tensor | None:
+    targets = getattr(dataset, "targets", None)
+    if targets is None and hasattr(dataset, "tensors"):
+        targets = dataset.tensors[-1]
+    if targets is None or not isinstance(targets, Tensor | Iterable):
+        return None
+    labels = torch.as_tensor(targets)
+    return labels.cpu() if labels.shape == (len(dataset),) and not labels.is_floating_point() else None

@@ -1,0 +1,114 @@
+"""``orderdp-train audit``: which gradient does each method really follow?"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Option = typer.Option
+
+
+def audit(
+    out: Annotated[Path, Option(help="Folder for the report.")] = Path("audit"),
+    rules: Annotated[
+        str | None,
+        Option(
+            help="Methods, each trained and audited on its own run: full, random, orderdp-fresh, "
+            "orderdp, infobatch, orderdp-unbiased, epsilon-greedy, ucb."
+        ),
+    ] = None,
+    data: Annotated[
+        str, Option(help="digits, mnist5k, cifar10, cifar100 or synthetic.")
+    ] = "digits",
+    model: Annotated[str, Option(help="cnn, resnet18, resnet50 or any timm model.")] = "cnn",
+    label_noise: Annotated[float, Option(help="Part of the training labels to flip.")] = 0.2,
+    explore: Annotated[float, Option(help="s/n: part of the samples that are candidates.")] = 0.5,
+    exploit: Annotated[float, Option(help="q/s: part of the candidates that are kept.")] = 0.6,
+    epochs: Annotated[int | None, Option(help="Overrides the recipe's.")] = None,
+    draws: Annotated[int, Option(help="Selections drawn to test each rule's expectation.")] = 400,
+    seed: Annotated[int, Option(help="Seed of all randomness.")] = 0,
+    root: Annotated[Path, Option(help="Where CIFAR lies.")] = Path("data"),
+    device: Annotated[str, Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Audit the gradient bias of selection rules and write table, figures and report.html.
+
+    Without options: a small CNN on scikit-learn's digits, six methods, five points of training.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from orderdp_train.report.folder import output_folder, write_report
+
+    with output_folder(out) as folder:
+        from dataclasses import asdict, replace
+
+        from orderdp_train.audit.methods import (
+            DEFAULT_METHODS,
+            AuditConfig,
+            audit_trainings,
+            steps,
+            versions,
+        )
+        from orderdp_train.data import load_data
+        from orderdp_train.recipe import default_recipe
+        from orderdp_train.report import Document, terminal_table, verdicts
+        from orderdp_train.report.table import LEGEND
+        from orderdp_train.run import pick_device
+
+        recipe = default_recipe(data, model)
+        recipe = recipe if epochs is None else replace(recipe, epochs=epochs)
+        config = AuditConfig(
+            data=data,
+            model=model,
+            methods=DEFAULT_METHODS if rules is None else tuple(rules.split(",")),
+            label_noise=label_noise,
+            explore=explore,
+            exploit=exploit,
+            seed=seed,
+            draws=draws,
+            recipe=recipe,
+        )
+        images = load_data(
+            data, label_noise=label_noise, seed=seed, device=pick_device(device), root=root
+        )
+        # A pipe or a file has no width of its own; the table needs 100 columns.
+        console = Console() if sys.stdout.isatty() else Console(width=100)
+        with Progress(
+            TextColumn("{task.description:24}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        ) as progress:
+            task = progress.add_task("training", total=steps(config))
+            checkpoints = audit_trainings(
+                images,
+                config,
+                on_step=lambda method: progress.update(task, advance=1, description=method),
+            )
+        given = {
+            "rules": rules,
+            "data": data,
+            "model": model,
+            "label-noise": label_noise,
+            "explore": explore,
+            "exploit": exploit,
+            "epochs": epochs,
+            "draws": draws,
+            "seed": seed,
+        }
+        words = [f"--{name}={value}" for name, value in given.items() if value is not None]
+        document = Document(
+            shlex.join(["orderdp-train", "audit", *words]), asdict(config), versions(), checkpoints
+        )
+        write_report(folder, document)
+    console.print(terminal_table(document))
+    console.print(LEGEND, style="dim", markup=False, highlight=False)
+    for sentence in verdicts(document):
+        console.print(sentence, highlight=False)
+    console.print(f"Report: {out / 'report.html'}", highlight=False)

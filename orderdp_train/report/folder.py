@@ -1,0 +1,69 @@
+"""An output folder that appears whole, at the end, or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from orderdp_theory.figures.style import render
+from orderdp_train.report.document import Document
+from orderdp_train.report.figures import audit_figures
+from orderdp_train.report.page import render_page
+
+MARK = "audit.json"
+
+
+@contextmanager
+def output_folder(target: Path) -> Iterator[Path]:
+    """A new folder beside ``target`` that takes its name when the block ends without an exception.
+
+    Checked before anything else is done: an existing ``target`` is replaced only if it is empty or
+    the output of an earlier audit, and the folder it lies in must be writable.
+
+    Raises:
+        ValueError: ``target`` is a file, or holds something else.
+        OSError: the folder cannot be made.
+    """
+    target = target.absolute()
+    if target.exists() and not target.is_dir():
+        raise ValueError(f"{target} is a file; give --out a folder")
+    if target.is_dir() and any(target.iterdir()) and not (target / MARK).is_file():
+        raise ValueError(f"{target} holds other files; give --out a new folder or an earlier audit")
+    parents = [p for p in target.parents if not p.exists()]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    except OSError as error:  # name the folder, not the temporary one
+        raise type(error)(error.errno, error.strerror, str(target.parent)) from None
+    replaced = work.with_name(work.name + ".replaced")
+    try:
+        yield work
+        work.chmod(0o755)
+        if target.exists():
+            target.rename(replaced)
+        work.rename(target)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        if replaced.exists() and not target.exists():
+            replaced.rename(target)
+        for parent in parents:
+            if not any(parent.iterdir()):
+                parent.rmdir()
+        raise
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def write_report(folder: Path, document: Document) -> None:
+    """Write ``audit.json``, the figures as PNG and ``report.html`` into ``folder``."""
+    figures = audit_figures(document)
+    images = {name: render(figure.figure, "png") for name, figure in figures.items()}
+    for name, image in images.items():
+        (folder / f"{name}.png").write_bytes(image)
+    captions = {name: figure.caption for name, figure in figures.items()}
+    alternatives = {name: figure.alternative for name, figure in figures.items()}
+    page = render_page(document, images, captions, alternatives)
+    (folder / "report.html").write_text(page, encoding="utf-8")
+    (folder / MARK).write_text(document.to_json(), encoding="utf-8")

@@ -1,0 +1,140 @@
+"""``report.html``: one file that opens offline, in any browser, on a phone and on paper."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment
+
+from orderdp_train.audit.methods import Checkpoint
+from orderdp_train.audit.result import RuleAudit
+from orderdp_train.report.document import Document
+from orderdp_train.report.table import agreement_text, number
+from orderdp_train.report.verdict import verdicts
+
+COLUMNS = {
+    "Method": "selection rule",
+    "Training": "part of the training done",
+    "Kept": "part of the samples in a selection",
+    "Cosine": "of E[g̃] and ∇L",
+    "Scale": "‖E[g̃]‖/‖∇L‖",
+    "Predicted": "n times the largest weight: s/q for OrderDP",
+    "Bias": "‖E[g̃] − ∇L‖/‖∇L‖",
+    "Ranking": "fresh scores against ∇L",
+    "Staleness": "stored against fresh scores",
+    "Norm.": "weights that do not add up to 1",
+    "Std": "of one selection's gradient, relative to ‖∇L‖",
+    "Bias²/var": "above 1 the bias is the larger error",
+    "z": "Monte Carlo against the closed form",
+    "Accuracy": "on the test set",
+    "Seconds": "selecting and training",
+    "Never used": "samples in no selection so far",
+}
+
+
+def _cells(checkpoint: Checkpoint, rule: RuleAudit) -> list[tuple[str, float | str]]:
+    """Text and sort key of each column of ``COLUMNS``."""
+    std = None if rule.variance is None else rule.variance**0.5
+    z = 0.0 if rule.agreement is None else rule.agreement.z
+
+    def numeric(value: float | None, digits: int = 3) -> tuple[str, float]:
+        return number(value, digits), -1.0 if value is None else value
+
+    return [
+        (rule.method, rule.method),
+        (f"{100 * checkpoint.progress:.0f} %", checkpoint.progress),
+        (f"{100 * rule.kept_fraction:.1f} %", rule.kept_fraction),
+        numeric(rule.cosine),
+        numeric(rule.scale),
+        numeric(rule.scale_predicted),
+        numeric(rule.bias),
+        numeric(rule.parts["ranking"]),
+        numeric(rule.parts["staleness"]),
+        numeric(rule.parts["normalisation"]),
+        numeric(std),
+        numeric(rule.bias_to_variance, 2),
+        (agreement_text(rule), z),
+        (f"{100 * checkpoint.test_accuracy:.1f} %", checkpoint.test_accuracy),
+        numeric(checkpoint.training_seconds, 1),
+        (str(checkpoint.never_used), checkpoint.never_used),
+    ]
+
+
+def _theory(document: Document) -> list[dict[str, Any]]:
+    rows = []
+    for checkpoint, rule in document.last():
+        surrogate, terms = rule.surrogate, rule.theorem_four
+        rows.append(
+            {
+                "method": rule.method,
+                "loss": number(checkpoint.audit.mean_loss),
+                "surrogate": number(surrogate.loss),
+                "gap": number(surrogate.gap),
+                "chi": number(surrogate.chi_bound),
+                "tv": number(surrogate.tv_bound),
+                "cs": number(terms and terms.spectrum_deviation),
+                "wasserstein": number(terms and terms.wasserstein_term),
+                "fluctuation": number(terms and terms.fluctuation),
+                "unreachable": str(rule.unreachable),
+            }
+        )
+    return rows
+
+
+def _epoch(document: Document) -> list[list[str]]:
+    rows = []
+    for checkpoint, rule in document.rows():
+        if rule.epoch is None:
+            continue
+        parts = [number(value) for value in rule.epoch.parts.values()]
+        name = f"{rule.method}, {100 * checkpoint.progress:.0f} %"
+        rows.append([name, *parts, number(rule.epoch.bias), number(rule.epoch.cosine)])
+    return rows
+
+
+def render_page(
+    document: Document,
+    images: Mapping[str, bytes],
+    captions: Mapping[str, str],
+    alternatives: Mapping[str, str],
+) -> str:
+    """The page; ``images`` are PNG, with a caption and a text alternative under the same names."""
+    template = (files("orderdp_train.report") / "page.html").read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    epochs = [rule.epoch for _, rule in document.rows() if rule.epoch is not None]
+    return environment.from_string(template).render(
+        verdicts=verdicts(document),
+        columns=list(COLUMNS.items()),
+        rows=[_cells(checkpoint, rule) for checkpoint, rule in document.rows()],
+        figures=[
+            {
+                "name": name,
+                "source": "data:image/png;base64," + base64.b64encode(image).decode(),
+                "caption": captions[name],
+                "alternative": alternatives[name],
+            }
+            for name, image in images.items()
+        ],
+        theory=_theory(document),
+        epoch_causes=list(epochs[0].parts) if epochs else [],
+        epoch_rows=_epoch(document),
+        config=_flat(document.config),
+        versions=document.versions,
+        command=document.command,
+        samples=document.checkpoints[0].audit.n,
+        parameters=document.checkpoints[0].audit.parameters,
+    )
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+            flat[prefix + name] = text
+    return flat

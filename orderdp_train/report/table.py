@@ -1,0 +1,59 @@
+"""The table of an audit, in the terminal."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from orderdp_train.audit.result import RuleAudit
+from orderdp_train.report.document import Document
+
+LEGEND = (
+    "cosine, scale: direction and length of E g̃ against ∇L.  bias = ‖E g̃ − ∇L‖/‖∇L‖, the sum of "
+    "three vectors: ranking (fresh scores − ∇L), stale (stored − fresh scores), norm. (weights not "
+    "summing to 1).  std: ‖·‖ of one selection's noise.  z: Monte Carlo against the closed form.  "
+    "Gradients are of plain images with normalisation layers and dropout in eval mode."
+)
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number of the table; a dash for one that does not exist."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def agreement_text(rule: RuleAudit) -> str:
+    """The z-score, marked if it is an alarm."""
+    if rule.agreement is None:
+        return "–"
+    if rule.agreement.dimensions == 0 and not rule.agreement.alarm:
+        return "exact"
+    return f"{rule.agreement.z:.1f}{' !' if rule.agreement.alarm else ''}"
+
+
+def terminal_table(document: Document) -> Table:
+    """One row a checkpoint and rule, a section a rule; 100 columns are enough."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
+    table.add_column("", no_wrap=True)
+    names = ("at", "kept", "cosine", "scale", "bias", "ranking", "stale", "norm.", "std", "z")
+    for name in (*names, "accuracy", "sec."):
+        table.add_column(name, justify="right", no_wrap=True)
+    for method, rows in document.series().items():
+        table.add_section()
+        for i, (checkpoint, rule) in enumerate(rows):
+            table.add_row(
+                Text(method if i == 0 else "", style="bold"),
+                f"{100 * checkpoint.progress:.0f} %",
+                f"{100 * rule.kept_fraction:.0f} %",
+                number(rule.cosine),
+                number(rule.scale),
+                number(rule.bias),
+                number(rule.parts["ranking"]),
+                number(rule.parts["staleness"]),
+                number(rule.parts["normalisation"]),
+                number(None if rule.variance is None else rule.variance**0.5),
+                agreement_text(rule),
+                f"{100 * checkpoint.test_accuracy:.1f} %",
+                number(checkpoint.training_seconds, 1),
+            )
+    return table
