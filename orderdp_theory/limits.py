@@ -2,27 +2,38 @@
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betainc
+from scipy.special import betaincc
 
 from orderdp_theory.design import Design
+from orderdp_theory.ranking import Ranking
 
 
 def limit_gamma(z: ArrayLike, s: int, q: int) -> NDArray[np.float64]:
-    """gamma(z) of Proposition 2, the limit of n gamma_j as j/n -> z; float64, same shape as z."""
+    """gamma(z) of Proposition 2: the limit of n gamma_j for fixed s, q as n grows and j/n -> z.
+
+    gamma(z) = sum_{l=1..q} s! / ((l-1)! (s-l)!) z^(l-1) (1-z)^(s-l) = s (1 - I_z(q, s-q)), with
+    the regularized incomplete beta function I, for q < s, and s for q = s. The largest error over
+    all ranks is O(1/n). float64, same shape as z; the complement is not taken by subtraction, so
+    small values keep their relative accuracy. `ValueError` unless 0 <= z <= 1 and 1 <= q <= s.
+    """
     Design(s, s, q)
     z = np.asarray(z, dtype=np.float64)
     if not np.all((z >= 0) & (z <= 1)):
         raise ValueError("z must lie in [0, 1]")
     if q == s:
         return np.full(z.shape, float(s))
-    return s * betainc(s - q, q, 1 - z)
+    return s * betaincc(q, s - q, z)
 
 
 def cvar(losses: ArrayLike, beta: float) -> float:
-    """Mean of the worst beta-fraction of the losses (superquantile, expected shortfall)."""
+    """Mean of the worst beta-fraction of the losses: CVaR at level 1 - beta, the superquantile.
+
+    The limit of L_q as n grows with s = alpha n and q = beta s. If beta n is not an integer the
+    last loss counts in part. `ValueError` unless 0 < beta <= 1 and the losses are a finite vector.
+    """
     if not 0 < beta <= 1:
         raise ValueError(f"beta must lie in (0, 1], got {beta!r}")
-    losses = np.sort(np.asarray(losses, dtype=np.float64))[::-1]
-    mass = beta * losses.size
-    weights = np.clip(mass - np.arange(losses.size), 0, 1)
-    return float(weights @ losses / mass)
+    ranking = Ranking.of(losses)
+    worst = np.asarray(losses, dtype=np.float64)[ranking.order]
+    mass = beta * len(ranking)
+    return float(np.clip(mass - np.arange(len(ranking)), 0, 1) @ worst / mass)

@@ -41,6 +41,21 @@ def inclusion_as_printed(design: Design, rank: int) -> Fraction:
     return Fraction(sum(terms), comb(n, s))
 
 
+def naive_recurrence(design: Design) -> NDArray[np.float64]:
+    """gamma by plain float64 products and sums from the mode outwards, for q < s."""
+    n, s, q = design.n, design.s, design.q
+    first, last = q, n - s + q
+    mode = min(max((q - 1) * (n - 1) // max(s - 2, 1) + 1, first), last)
+    j = np.arange(first, last, dtype=np.float64)
+    ratio = j * (n - j - s + q) / ((j - q + 1) * (n - j - 1))
+    up, down = np.cumprod(ratio[mode - first :]), np.cumprod(1 / ratio[: mode - first][::-1])
+    tails = np.cumsum(np.concatenate([down[::-1], [1.0], up])[::-1])[::-1]
+    gamma = np.zeros(n)
+    gamma[: q - 1] = s / n
+    gamma[q - 1 : last] = tails / tails[0] * (s / n)
+    return gamma
+
+
 def orders(losses: Sequence[float]) -> Iterator[tuple[int, ...]]:
     """All descending orders of the losses (0-based indices), one for each way to break ties."""
     groups = [
