@@ -136,8 +136,7 @@ def sec42_defaults(
         rival="Tables 1, 2, 4 and 8",
         method="arithmetic on printed numbers",
         numbers={
-            "printed prune ratios": result.cases,
-            "ratios out of reach": len(result.failures),
+            **result.numbers("printed prune ratios"),
             "smallest prune ratio with this s/n": 1 - explore,
             "prune ratio of the two defaults": 1 - explore * Fraction(6, 10),
         },
@@ -185,10 +184,10 @@ def tab5_gaps(table: Table = TABLE_5) -> Finding:
     )
     return Finding(
         claimed="gap = original − OrderDP",
-        found=f"{result.cases - len(result.failures)} of {result.cases} gaps agree",
+        found=f"{result.agreeing} of {result.cases} gaps agree",
         holds=result.holds,
         method="arithmetic on printed numbers",
-        numbers={"gaps": result.cases, "gaps that differ": len(result.failures)},
+        numbers=result.numbers("gaps"),
     )
 
 
@@ -250,8 +249,7 @@ def sec51_dynamic_random(static: Table = TABLE_1, dynamic: Table = TABLE_2) -> F
     margin = min(drawn[at] - accuracy for at, accuracy in kept.items())
     return Finding(
         claimed="higher in every shared column",
-        found=f"higher in {result.cases - len(result.failures)} of {result.cases} columns, by at "
-        f"least {float(margin)}",
+        found=f"higher in {result.agreeing} of {result.cases} columns, by at least {float(margin)}",
         holds=result.holds,
         method="arithmetic on printed numbers",
         numbers={"columns": result.cases, "smallest margin": margin},
@@ -281,13 +279,12 @@ def sec51_surpasses_all(static: Table = TABLE_1, dynamic: Table = TABLE_2) -> Fi
     ties = ", ".join(f"{m} {a.dataset} {a.model} {a.prune_percent} %" for m, a in result.failures)
     return Finding(
         claimed="strictly higher in every cell",
-        found=f"higher in {result.cases - len(result.failures)} of {result.cases} cells, lower in "
+        found=f"higher in {result.agreeing} of {result.cases} cells, lower in "
         f"{exceeded}; ties: {ties or 'none'}",
         holds=result.holds,
         method="arithmetic on printed numbers",
         numbers={
-            "cells": result.cases,
-            "cells not surpassed": len(result.failures),
+            **result.numbers("cells"),
             "cells where another method is higher": exceeded,
         },
         correction="It is at least as high as every baseline in every cell, and strictly higher "
@@ -334,13 +331,12 @@ def sec51_smallest_drop(static: Table = TABLE_1, dynamic: Table = TABLE_2) -> Fi
     margin = min(ours[key[1]] - accuracy for key, accuracy in others.items())
     return Finding(
         claimed="smallest drop in every column",
-        found=f"smaller than in {result.cases - len(result.failures)} of {result.cases} cells, by "
+        found=f"smaller than in {result.agreeing} of {result.cases} cells, by "
         f"at least {float(margin)} points",
         holds=result.holds,
         method="arithmetic on printed numbers",
         numbers={
-            "cells": result.cases,
-            "cells with a drop as small": len(result.failures),
+            **result.numbers("cells"),
             "smallest margin": margin,
         },
     )
@@ -372,8 +368,7 @@ def sec51_higher_everywhere(dynamic: Table = TABLE_2, imagenet: Table = TABLE_4)
         holds=result.holds,
         method="arithmetic on printed numbers",
         numbers={
-            "columns": result.cases,
-            "columns where it is not higher": len(result.failures),
+            **result.numbers("columns"),
             "smallest margin": min(margins.values()),
         },
         correction=f"It is never lower, and equal in: {names}.",
@@ -414,10 +409,10 @@ def tab3_node_hours(table: Table = TABLE_3) -> Finding:
     )
     return Finding(
         claimed="node hours = 2 · hours",
-        found=f"{result.cases - len(result.failures)} of {result.cases} columns agree",
+        found=f"{result.agreeing} of {result.cases} columns agree",
         holds=result.holds,
         method="arithmetic on printed numbers",
-        numbers={"columns": result.cases, "columns that differ": len(result.failures)},
+        numbers=result.numbers("columns"),
     )
 
 
@@ -672,11 +667,10 @@ def tab8_consistently_higher(table: Table = TABLE_8) -> Finding:
         holds=result.holds,
         method="arithmetic on printed numbers",
         numbers={
-            "cells": result.cases,
-            "cells where it is not higher": len(result.failures),
+            **result.numbers("cells"),
             "smallest lead": min(lead.values()),
         },
-        correction=f"Higher in {result.cases - len(result.failures)} of {result.cases} cells; "
+        correction=f"Higher in {result.agreeing} of {result.cases} cells; "
         "lower in the first fifth of training at 70 %.",
     )
 
@@ -798,10 +792,10 @@ def tab9_steadier(table: Table = TABLE_9) -> Finding:
     result = tally((cell, value < theirs[cell]) for cell, value in ours.items())
     return Finding(
         claimed="smaller standard deviation in every cell",
-        found=f"smaller in {result.cases - len(result.failures)} of {result.cases} cells",
+        found=f"smaller in {result.agreeing} of {result.cases} cells",
         holds=result.holds,
         method="arithmetic on printed numbers",
-        numbers={"cells": result.cases, "cells where it is not smaller": len(result.failures)},
+        numbers=result.numbers("cells"),
     )
 
 
@@ -815,13 +809,12 @@ def tab11_cosine_higher(table: Table = TABLE_11) -> Finding:
     result = tally((cell, value > 0) for cell, value in lead.items())
     return Finding(
         claimed="higher in all cells",
-        found=f"higher in {result.cases - len(result.failures)} of {result.cases} cells, by "
+        found=f"higher in {result.agreeing} of {result.cases} cells, by "
         f"{float(min(lead.values()))} to {float(max(lead.values()))}",
         holds=result.holds,
         method="arithmetic on printed numbers",
         numbers={
-            "cells": result.cases,
-            "cells where it is not higher": len(result.failures),
+            **result.numbers("cells"),
             "smallest lead": min(lead.values()),
             "largest lead": max(lead.values()),
         },

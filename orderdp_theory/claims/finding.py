@@ -88,6 +88,19 @@ class Tally(Generic[T]):
     failures_inside: int
 
     @property
+    def agreeing(self) -> int:
+        """The number of cases in which the statement holds."""
+        return self.cases - len(self.failures)
+
+    def numbers(self, noun: str, condition: str | None = None) -> dict[str, Number]:
+        """The counts as evidence, named after the cases and, if given, the condition."""
+        counts: dict[str, Number] = {noun: self.cases, f"{noun} that fail": len(self.failures)}
+        if condition:
+            inside = f"{noun} with {condition}"
+            counts |= {inside: self.inside, f"{inside} that fail": self.failures_inside}
+        return counts
+
+    @property
     def holds(self) -> bool:
         """Every case agrees, and there is one."""
         return self.cases > 0 and not self.failures

@@ -113,10 +113,7 @@ def sec32_gamma_hat(
         holds_under_condition=result.holds_inside,
         method="exact enumeration",
         numbers={
-            "designs": result.cases,
-            "designs that fail": len(result.failures),
-            "designs with q < s < n": result.inside,
-            "of these that fail": result.failures_inside,
+            **result.numbers("designs", "q < s < n"),
             "sum of γ̂_j/q at (n, s, q) = (3, 2, 1)": total,
         },
         correction="γ̂_j = 1 for j ≤ q and 0 beyond: E[(1/q) Σ_{j≤q} L_{i(j)}] = L_q(θ, D).",
@@ -192,8 +189,7 @@ def a4_orientation(ascending: bool = True) -> Finding:
         rival="Eq. 3, which ranks losses from the largest down",
         method="exact rational",
         numbers={
-            "cases": result.cases,
-            "cases that differ": len(result.failures),
+            **result.numbers("cases"),
             "Eq. 31 with losses 1, 0": value,
             "L_q with losses 1, 0": spectral(spectrum(d), losses),
         },
@@ -305,8 +301,7 @@ def thm4_as_stated(risk: Literal["population", "empirical"] = "population") -> F
         holds=result.holds,
         method="counterexample",
         numbers={
-            "data sets": result.cases,
-            "data sets that violate the bound": len(result.failures),
+            **result.numbers("data sets"),
             "left side, worst data set": worst.left,
             "right side, worst data set": worst.right,
             "left side, mean over data sets": mean_left,
@@ -339,8 +334,7 @@ def thm4_limit_implication(
         holds=result.holds,
         method="counterexample",
         numbers={
-            "data sets": result.cases,
-            "data sets where it fails": len(result.failures),
+            **result.numbers("data sets"),
             "largest L(θ*) − L_q(θ^t, D)": worst,
         },
         correction="L(θ*, D) ≤ L_q(θ, D) for the empirical loss, at every s; nothing of the kind "
@@ -421,12 +415,11 @@ def thm4_b_infimum(over: Callable[..., Fraction] = min) -> Finding:
         claimed="sup_Θ |difference| ≤ √2 C_s inf_Θ max_i |L_i| √((n−s)/(s(n−1)))",
         found=f"losses (0, 0, 0) and (3, 0, 0) at (n, s, q) = (3, 2, 1): "
         f"{float(left) ** 0.5:.3f} against {float(right) ** 0.5:.3f}; with the supremum it holds "
-        f"for all {meant.cases - len(meant.failures)} designs",
+        f"for all {meant.agreeing} designs",
         holds=result.holds and left <= right,
         method="counterexample",
         numbers={
-            "designs": result.cases,
-            "designs that fail with the infimum": len(result.failures),
+            **result.numbers("designs"),
             "designs that fail with the supremum": len(meant.failures),
             "left side of the example": float(left) ** 0.5,
             "right side of the example": float(right) ** 0.5,
@@ -559,7 +552,7 @@ def thm4_sgd_case() -> Finding:
         found=f"exact for all {result.cases} designs with s = q, n ≤ 12 (L the empirical loss)",
         holds=result.holds,
         method="exact rational",
-        numbers={"designs": result.cases, "designs that fail": len(result.failures)},
+        numbers=result.numbers("designs"),
     )
 
 
@@ -636,13 +629,12 @@ def a4_wasserstein_lemma(squared_constant: Fraction = Fraction(2)) -> Finding:
     result = tally(cases)
     return Finding(
         claimed="constant √2",
-        found=f"holds in {result.cases - len(result.failures)} of {result.cases} cases; largest "
+        found=f"holds in {result.agreeing} of {result.cases} cases; largest "
         f"ratio to B √((n−m)/(m(n−1))) is {float(max(ratios)) ** 0.5:.3f}",
         holds=result.holds,
         method="exact enumeration",
         numbers={
-            "cases": result.cases,
-            "cases beyond the bound": len(result.failures),
+            **result.numbers("cases"),
             "largest ratio to B √((n−m)/(m(n−1)))": float(max(ratios)) ** 0.5,
         },
     )

@@ -44,13 +44,11 @@ def sec2_prune_ratio(
     default = Design.from_ratios(IMAGENET)
     return Finding(
         claimed="kept fraction (q/s)(s/n) = q/n in every draw",
-        found=f"{counted.cases - len(counted.failures)} of {counted.cases} designs agree, "
-        "all draws counted",
+        found=f"{counted.agreeing} of {counted.cases} designs agree, all draws counted",
         holds=counted.holds,
         method="exact enumeration",
         numbers={
-            "designs": counted.cases,
-            "designs that disagree": len(counted.failures),
+            **counted.numbers("designs"),
             "prune ratio of the default at n = 1281167, after rounding": default.prune_ratio,
         },
     )
@@ -81,12 +79,8 @@ def sec2_nonzero_chance(designs: Iterable[Design] | None = None) -> Finding:
         holds_under_condition=result.holds_inside,
         method="exact enumeration",
         numbers={
-            "designs": result.cases,
-            "designs that fail": len(result.failures),
-            "designs with q < s < n": result.inside,
-            "designs with q < s < n that fail": result.failures_inside,
-            "designs where exactly the last s − q ranks are never kept": predicted.cases
-            - len(predicted.failures),
+            **result.numbers("designs", "q < s < n"),
+            "designs where exactly the last s − q ranks are never kept": predicted.agreeing,
             "ranks never kept at n = 50000, s = n/2, q = 0.6 s": default.s - default.q,
         },
         correction="A sample can be kept if and only if its rank is at most n − s + q; every "
@@ -107,20 +101,17 @@ def sec2_constant_memory(
     Source: §2.2, §3.1.
     """
 
-    def kept(scores: Sequence[int], candidates: Sequence[int]) -> int:
-        return max(candidates, key=lambda i: scores[i])
-
     def needed(n: int) -> int:
-        if ranking == "fresh":
-            return 0
-        base = [2 * i for i in range(n)]
-        count = 0
-        for i in range(n):
-            changed = [*base[:i], 2 * n if i < n - 1 else -1, *base[i + 1 :]]
-            count += any(
-                kept(base, pair) != kept(changed, pair) for pair in combinations(range(n), 2)
-            )
-        return count
+        losses = list(range(n))  # at the current parameters, the same in every state
+        stored = [2 * i for i in range(n)]
+
+        def selects(scores: Sequence[int]) -> list[int]:
+            rank_by = scores if ranking == "stored" else losses
+            return [max(pair, key=lambda i: rank_by[i]) for pair in combinations(range(n), 2)]
+
+        # Sample i alone gets another score: the best, or the worst if it was the best.
+        others = ([*stored[:i], 2 * n if i < n - 1 else -1, *stored[i + 1 :]] for i in range(n))
+        return sum(selects(stored) != selects(other) for other in others)
 
     counts = [needed(n) for n in populations]
     growth = Fraction(counts[-1] - counts[0], populations[-1] - populations[0])

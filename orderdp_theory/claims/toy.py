@@ -100,11 +100,10 @@ def e1_infobatch_outcomes(table: Table = TABLE_10) -> Finding:
     )
     return Finding(
         claimed="four outcomes as printed",
-        found=f"{result.cases - len(result.failures)} of {result.cases} rows agree; "
-        f"{len(outcomes)} outcomes exist",
+        found=f"{result.agreeing} of {result.cases} rows agree; {len(outcomes)} outcomes exist",
         holds=result.holds and len(outcomes) == result.cases,
         method="exact rational",
-        numbers={"rows": result.cases, "rows that differ": len(result.failures)},
+        numbers=result.numbers("rows"),
     )
 
 

@@ -107,7 +107,7 @@ def thm1_unbiased_fresh() -> Finding:
         found=f"equal, and the subgradient inequality holds, in all {result.cases} problems",
         holds=result.holds,
         method="exact enumeration",
-        numbers={"problems": result.cases, "problems that fail": len(result.failures)},
+        numbers=result.numbers("problems"),
     )
 
 
@@ -181,8 +181,7 @@ def thm1_never_unbiased(
         holds_under_condition=result.holds_inside,
         method="exact enumeration",
         numbers={
-            "cases": result.cases,
-            "cases with E[g̃] = ∇L": len(result.failures),
+            **result.numbers("cases"),
             "of these with q = s": equal_size,
             "cases with q < s and independent gradients": result.inside,
             "of these with E[g̃] = ∇L": result.failures_inside,
@@ -257,10 +256,10 @@ def thm3_convex(
     result = tally(cases)
     return Finding(
         claimed="L_q(λa + (1−λ)b) ≤ λL_q(a) + (1−λ)L_q(b)",
-        found=f"holds on {result.cases - len(result.failures)} of {result.cases} segments",
+        found=f"holds on {result.agreeing} of {result.cases} segments",
         holds=result.holds,
         method="exact rational",
-        numbers={"segments": result.cases, "segments that fail": len(result.failures)},
+        numbers=result.numbers("segments"),
     )
 
 
@@ -352,13 +351,12 @@ def _fresh_bound(
     closest = max(found / bound for _, found, bound in pairs)
     return Finding(
         claimed=claimed,
-        found=f"holds in {result.cases - len(result.failures)} of {result.cases} runs, every draw "
+        found=f"holds in {result.agreeing} of {result.cases} runs, every draw "
         f"enumerated; largest excess/bound {float(closest):.3f}",
         holds=result.holds,
         method="exact enumeration",
         numbers={
-            "runs": result.cases,
-            "runs beyond the bound": len(result.failures),
+            **result.numbers("runs"),
             "largest ratio of excess to bound": closest,
         },
     )
@@ -584,12 +582,7 @@ def sec32_minimises_true_risk(
         holds=result.holds,
         holds_under_condition=result.holds_inside,
         method="exact rational",
-        numbers={
-            "problems": result.cases,
-            "problems where a minimiser of L_q does not minimise L": len(result.failures),
-            "interpolating problems with q < s < n": result.inside,
-            "of these that fail": result.failures_inside,
-        },
+        numbers=result.numbers("problems", "a common zero and q < s < n"),
         correction="It does if one θ has zero loss on every sample; in general L at the minimiser "
         "of L_q exceeds min L by at most the gap L_q − L at the minimiser of L.",
     )

@@ -72,7 +72,7 @@ def a1_gamma_formula(
         else f"differs for {len(result.failures)} of {result.cases} (n, s, q, j)",
         holds=result.holds,
         method="exact enumeration",
-        numbers={"cases": result.cases, "cases that differ": len(result.failures)},
+        numbers=result.numbers("cases"),
     )
 
 
@@ -98,13 +98,12 @@ def a1_upper_limit(
     return Finding(
         claimed="l_2 = min{1, j}",
         found=f"wrong for {len(printed.failures)} of {printed.cases} designs; min{{q, j}} is "
-        f"right for {meant.cases - len(meant.failures)}",
+        f"right for {meant.agreeing}",
         holds=printed.holds,
         holds_as_meant=meant.holds,
         method="exact enumeration",
         numbers={
-            "designs": printed.cases,
-            "designs where the printed limit is wrong": len(printed.failures),
+            **printed.numbers("designs"),
             "designs where min{q, j} is wrong": len(meant.failures),
         },
         correction="l_2 = min{q, j}",
@@ -134,8 +133,7 @@ def a1_lower_constraint(lowest: int = 1) -> Finding:
         holds_as_meant=meant.holds,
         method="exact enumeration",
         numbers={
-            "cases": printed.cases,
-            "cases that break the constraint": len(printed.failures),
+            **printed.numbers("cases"),
             "cases that break 0 ≤ l − 1 ≤ j − 1": len(meant.failures),
         },
         correction="0 ≤ l − 1 ≤ j − 1",
@@ -163,7 +161,7 @@ def a1_candidate_probability() -> Finding:
         found=f"equal for all {result.cases} (n, s, j) with n ≤ 9; it is s/n",
         holds=result.holds,
         method="exact enumeration",
-        numbers={"cases": result.cases, "cases that differ": len(result.failures)},
+        numbers=result.numbers("cases"),
     )
 
 
@@ -189,8 +187,7 @@ def a1_never_uniform(designs: Sequence[Design] | None = None) -> Finding:
         holds_under_condition=result.holds_inside,
         method="exact enumeration",
         numbers={
-            "cases (n, s, q, j)": result.cases,
-            "cases with P = q/n": len(result.failures),
+            **result.numbers("cases (n, s, q, j)"),
             "of these with q < s < n": result.failures_inside,
         },
         correction="For q < s the first rank has more than q/n and the last has 0; ranks between "
@@ -215,8 +212,7 @@ def sec3_normalization() -> Finding:
         holds=result.holds and encloses,
         method="exact rational",
         numbers={
-            "designs": result.cases,
-            "designs with another sum": len(result.failures),
+            **result.numbers("designs"),
             "Σ γ_j − q at n = 1281167, midpoint": float((total - IMAGENET.q).mid()),
             "Σ γ_j − q at n = 1281167, radius": float(total.rad()),
         },
@@ -250,8 +246,7 @@ def d2_base_case(
         method="exact rational",
         numbers={
             "printed sum at n = 5, s = 2": total(term, n, s),
-            "cases (n, s)": printed.cases,
-            "cases where the printed sum is not 1": len(printed.failures),
+            **printed.numbers("cases (n, s)"),
             "cases where Σ C(n−j, s−1)/C(n, s) is not 1": len(meant.failures),
         },
         correction="Σ_j C(n−j, s−1)/C(n, s) = 1",
@@ -278,7 +273,7 @@ def d2_induction_step() -> Finding:
         found=f"equal for all {result.cases} (n, s, m) with n ≤ 30",
         holds=result.holds,
         method="exact rational",
-        numbers={"cases": result.cases, "cases that differ": len(result.failures)},
+        numbers=result.numbers("cases"),
     )
 
 
@@ -354,8 +349,7 @@ def sec3_monotone() -> Finding:
         holds=result.holds,
         method="exact rational",
         numbers={
-            "designs": result.cases,
-            "designs that increase somewhere": len(result.failures),
+            **result.numbers("designs"),
             "designs that decrease strictly": strict,
         },
     )
