@@ -631,14 +631,15 @@ Qed.
 (* The condition: the gap's weights, applied to the gradients, give zero.     *)
 Theorem unbiased_for_mean_iff : forall (n s q : nat) (V : lmodType rat) (g : 'I_n -> V),
   (q <= s)%N -> (s <= n)%N ->
-  mean (candidates n s) (fun S => q%:R^-1 *: \sum_(i in top q S) g i)
-    = n%:R^-1 *: \sum_(i < n) g i
-  <-> \sum_(j < n) (gamma n s q j.+1 / q%:R - n%:R^-1) *: g j = 0.
+  (mean (candidates n s) (fun S => q%:R^-1 *: \sum_(i in top q S) g i)
+   = n%:R^-1 *: (\sum_(i < n) g i))
+  <-> (\sum_(j < n) (gamma n s q j.+1 / q%:R - n%:R^-1) *: g j = 0).
 Proof.
 move=> n s q V g qs sn; rewrite unbiased // !scaler_sumr.
-under [in X in _ <-> X]eq_bigr do rewrite scalerBl mulrC -scalerA.
-rewrite sumrB; split=> [->|/eqP]; first by rewrite subrr.
-by rewrite subr_eq0 => /eqP.
+have -> : \sum_(j < n) (gamma n s q j.+1 / q%:R - n%:R^-1) *: g j
+  = \sum_(j < n) q%:R^-1 *: (gamma n s q j.+1 *: g j) - \sum_(j < n) n%:R^-1 *: g j.
+  by rewrite -sumrB; apply: eq_bigr => j _; rewrite scalerBl mulrC -scalerA.
+by split=> [->|/eqP]; [rewrite subrr | rewrite subr_eq0 => /eqP].
 Qed.
 
 (* It holds for all gradients exactly for q = s, plain SGD on the candidates. *)
@@ -651,10 +652,66 @@ Theorem unbiased_for_all_iff_sgd : forall n s q : nat,
 Proof.
 move=> n s q q_gt0 qs sn; split=> [all_g|->].
   apply/eqP; rewrite eqn_leq qs leqNgt; apply/negP => qs'.
-  case: n sn all_g => [|n] sn all_g; first by move: sn; rewrite leqn0 => /eqP s0; rewrite s0 in qs'.
-  have /unbiased_for_mean_iff := all_g (fun i => (i == ord_max)%:R).
-  move=> /(_ qs sn); rewrite (bigD1 ord_max) //= big1 => [|i /negPf->]; last by rewrite scaler0.
-  rewrite eqxx addr0 [_ *: _]mulr1 (_ : gamma _ _ _ _ = 0) ?mul0r ?sub0r.
-    by move/eqP; rewrite oppr_eq0 invr_eq0 pnatr_eq0.
-  apply/inclusion_support; rewrite ?ltnS ?leqnn // ltn_subrL subn_gt0 qs'.
-move=> g; have s_gt0 := q_gt0.
+  have n_gt0 : (0 < n)%N by apply: leq_trans q_gt0 (leq_trans qs sn).
+  pose last := Ordinal (eq_leq (prednK n_gt0)).
+  have /unbiased_for_mean_iff := all_g (fun i => (i == last)%:R); move=> /(_ qs sn).
+  rewrite (bigD1 last) //= big1 => [|i /negPf->]; last by rewrite scaler0.
+  rewrite eqxx addr0 [_ *: _]mulr1 prednK // (_ : gamma _ _ _ _ = 0).
+    by move/eqP; rewrite mul0r sub0r oppr_eq0 invr_eq0 pnatr_eq0 eqn0Ngt n_gt0.
+  apply/inclusion_support; rewrite ?n_gt0 ?leqnn // ltn_subrL subn_gt0 qs' //.
+move=> g; apply/unbiased_for_mean_iff => //; rewrite big1 // => j _.
+rewrite sgd_case ?ltn_ord // mulrAC divff ?mul1r ?subrr ?scale0r // pnatr_eq0 -lt0n.
+exact: leq_trans q_gt0 qs.
+Qed.
+
+(* Losses of one parameter t are enough for a counterexample.                 *)
+Definition convex (f : rat -> rat) : Prop := forall t u a : rat,
+  0 <= a <= 1 -> f (a * t + (1 - a) * u) <= a * f t + (1 - a) * f u.
+
+Definition subgradient (f : rat -> rat) (t v : rat) : Prop := forall u : rat,
+  f t + v * (u - t) <= f u.
+
+Lemma affine_convex (v b : rat) : convex (fun t => v * t + b).
+Proof.
+move=> t u a _; rewrite !mulrDr !mulrA ![_ * v]mulrC addrACA -mulrDl.
+by rewrite [a + _]addrC subrK mul1r.
+Qed.
+
+Lemma affine_subgradient (v b t : rat) : subgradient (fun u => v * u + b) t v.
+Proof. by move=> u; rewrite mulrBr [X in X <= _]addrC addrA subrK. Qed.
+
+Lemma subgradient_ext (f f' : rat -> rat) t v :
+  f =1 f' -> subgradient f t v -> subgradient f' t v.
+Proof. by move=> eqf sub u; rewrite -!eqf. Qed.
+
+(* n = 3, s = 2, q = 1 has weights 2/3, 1/3, 0; the losses t + 3, 2 t + 2 and *)
+(* t + 1 at t = 0 are in descending order; and the expected gradient          *)
+(* 2/3 * 1 + 1/3 * 2 = 4/3 is the gradient of the mean loss.                  *)
+Theorem never_unbiased_is_false :
+  ~ (forall (n s q : nat) (L : 'I_n -> rat -> rat) (t : rat) (g : 'I_n -> rat^o),
+       (0 < q)%N -> (q < s)%N -> (s < n)%N ->
+       (forall i, convex (L i)) ->
+       (forall i j : 'I_n, (i < j)%N -> L j t < L i t) ->
+       (forall i, subgradient (L i) t (g i)) ->
+       (forall i, g i != 0) ->
+       ~ subgradient (fun u => n%:R^-1 * \sum_(i < n) L i u) t
+           (mean (candidates n s) (fun S => q%:R^-1 *: \sum_(i in top q S) g i))).
+Proof.
+move=> never; pose slope (i : 'I_3) : rat^o := if i == 1 then 2%:R else 1.
+pose L (i : 'I_3) (t : rat) : rat := slope i * t + (3 - i)%:R.
+apply: (never 3%N 2%N 1%N L 0 slope) => //.
+- by move=> i; apply: affine_convex.
+- by move=> i j ij; rewrite /L !mulr0 !add0r ltr_nat ltn_sub2l ?ltn_ord.
+- by move=> i; apply: affine_subgradient.
+- by move=> i; rewrite /slope; case: ifP.
+apply: (@subgradient_ext (fun u => 3%:R^-1 * (\sum_i slope i) * u + 3%:R^-1 * (\sum_(i < 3) (3 - i)%:R))).
+  by move=> u; rewrite /L big_split /= -mulr_suml mulrDr mulrA.
+suff -> : mean (candidates 3 2) (fun S => 1%:R^-1 *: \sum_(i in top 1 S) slope i) = 3%:R^-1 * \sum_i slope i.
+  exact: affine_subgradient.
+have weight1 : gamma 3 2 1 1 = 2%:R / 3%:R by apply: inclusion_plateau.
+have weight2 : gamma 3 2 1 2 = 1 / 3%:R.
+  by rewrite (gammaE (Ordinal (isT : 1 < 3)%N)) // big_ord1.
+have weight3 : gamma 3 2 1 3 = 0 by apply/inclusion_support.
+rewrite unbiased // !big_ord_recl !big_ord0 /= weight1 weight2 weight3.
+by apply/eqP.
+Qed.
