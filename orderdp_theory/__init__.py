@@ -1,6 +1,7 @@
 """Exact theory of random-then-top data pruning: draw s samples, keep the q of largest loss."""
 
 from orderdp_theory.ball import inclusion_probabilities_ball
+from orderdp_theory.choose import Candidate, Choice, choose, error_bound_from_norms
 from orderdp_theory.convergence import (
     ConvergenceBound,
     StoredScoreRun,
@@ -49,6 +50,8 @@ from orderdp_theory.surrogate import surrogate_loss, surrogate_weights
 from orderdp_theory.transfer import Transfer, transfer_bound
 
 __all__ = [
+    "Candidate",
+    "Choice",
     "ConvergenceBound",
     "CorrectedBound",
     "Design",
@@ -61,11 +64,13 @@ __all__ = [
     "Transfer",
     "best_step_size",
     "chi",
+    "choose",
     "convergence_bound",
     "corrected_bound",
     "cvar",
     "draw_ranks",
     "effective_sample_size",
+    "error_bound_from_norms",
     "estimator_covariance_trace",
     "estimator_mean",
     "gap",

@@ -47,9 +47,9 @@ def horvitz_thompson_joint(design: Design, q2: int) -> Array:
     """P(ranks j and k are both in Q), float64 `(n, n)`, with pi_j on the diagonal.
 
     For j < k: A J_k + B (gamma_j + gamma_k) + C with J the joint inclusion probabilities of the
-    random-then-top part and the constants of `_pair_constants`.
+    random-then-top part and the constants of `pair_constants`.
     """
-    a, b, c = _pair_constants(design, q2)
+    a, b, c = pair_constants(design, q2)
     gamma = inclusion_probabilities(design)
     later = joint_inclusion_probabilities(design)
     joint = a * np.triu(np.broadcast_to(later, (design.n, design.n)), 1)
@@ -74,10 +74,8 @@ def horvitz_thompson_covariance_trace(
     gradients = np.asarray(gradients, dtype=np.float64)
     if gradients.ndim != 2 or len(gradients) != design.n:
         raise ValueError(f"gradients must have shape ({design.n}, d), got {gradients.shape}")
-    ranking = Ranking.of(losses)
-    if len(ranking) != design.n:
-        raise ValueError(f"expected n={design.n} losses, got {len(ranking)}")
-    a, b, c = _pair_constants(design, q2)
+    ranking = Ranking.of(losses, design.n)
+    a, b, c = pair_constants(design, q2)
     gamma = inclusion_probabilities(design)
     u = design.n * horvitz_thompson_weights(design, q2)
     m = u * (a * joint_inclusion_probabilities(design) + b * gamma + c)
@@ -121,8 +119,8 @@ def _uniform_part(design: Design, q2: int) -> tuple[float, float]:
     return one, two
 
 
-def _pair_constants(design: Design, q2: int) -> tuple[float, float, float]:
-    """A, B, C of pi_jk = A J_max(j,k) + B (gamma_j + gamma_k) + C.
+def pair_constants(design: Design, q2: int) -> tuple[float, float, float]:
+    """A, B, C of P(j, k in Q) = pi_jk = A J_max(j,k) + B (gamma_j + gamma_k) + C.
 
     Both kept at first has probability J, exactly one gamma_j + gamma_k - 2 J, neither
     1 - gamma_j - gamma_k + J; the uniform part then adds what is missing with probability 1, `one`

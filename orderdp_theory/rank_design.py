@@ -103,9 +103,7 @@ def rank_design_weights(losses: ArrayLike, design: RankDesign) -> Array:
 
     Tied losses share the mean of their weights; refusals as in `surrogate_weights`.
     """
-    ranking = Ranking.of(losses)
-    if len(ranking) != design.n:
-        raise ValueError(f"expected n={design.n} losses, got {len(ranking)}")
+    ranking = Ranking.of(losses, design.n)
     gamma = ranking.average_ties(rank_design_probabilities(design))
     return ranking.to_input_order(gamma / design.q)
 

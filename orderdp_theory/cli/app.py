@@ -6,7 +6,7 @@ import typer
 
 from orderdp_theory.cli.errors import run
 
-COMMANDS = ("weights", "verify", "prove", "figures", "bound")
+COMMANDS = ("weights", "verify", "prove", "figures", "bound", "choose")
 
 app = typer.Typer(
     name="orderdp-theory",

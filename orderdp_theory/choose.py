@@ -1,0 +1,170 @@
+"""Which (s, q) estimates the full gradient best, for given per-sample gradients and a budget.
+
+The estimators are sum_{i in Q} w_i g_i with fixed weights per rank. In all of them
+P(j, k in Q) = A J_k + B (gamma_j + gamma_k) + C for j < k, so their mean squared errors are sums
+over pairs of inner products <g_j, g_k> with coefficients that are products of a function of j and
+one of k. Only inner products of gradients enter. Statements and proofs: proofs/choosing.md.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from orderdp_theory.design import Design
+from orderdp_theory.horvitz_thompson import (
+    horvitz_thompson_inclusion,
+    horvitz_thompson_joint,
+    horvitz_thompson_weights,
+    pair_constants,
+)
+from orderdp_theory.inclusion import inclusion_probabilities, joint_inclusion_probabilities
+from orderdp_theory.ranking import Ranking
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A rule of budget q1 + q2 with the exact error of its estimator of the mean gradient.
+
+    q2 = 0: random-then-top, weights 1/q. q2 > 0: random-then-top of q1 plus q2 uniform from the
+    rest, Horvitz-Thompson weights, so that bias_squared is zero up to rounding.
+    """
+
+    design: Design
+    q2: int
+    bias_squared: float
+    variance: float
+
+    @property
+    def mean_squared_error(self) -> float:
+        return self.bias_squared + self.variance
+
+
+@dataclass(frozen=True)
+class Choice:
+    """All candidates of one budget: random-then-top by s, the unbiased rule by (s, q1)."""
+
+    random_then_top: tuple[Candidate, ...]
+    unbiased: tuple[Candidate, ...]
+
+    @property
+    def best(self) -> Candidate:
+        """The candidate of the smallest mean squared error, the first one if several have it."""
+        return min((*self.random_then_top, *self.unbiased), key=lambda c: c.mean_squared_error)
+
+
+def choose(
+    gram: ArrayLike,
+    losses: ArrayLike,
+    q: int,
+    sizes: Iterable[int] | None = None,
+    splits: Iterable[int] | None = None,
+    progress: Callable[[Sequence[tuple[Design, int]]], Iterable[tuple[Design, int]]] = iter,
+) -> Choice:
+    """The exact mean squared error of every design of budget q, and of every unbiased split.
+
+    Args:
+        gram: inner products <g_i, g_j>, `(n, n)`: G @ G.T for gradients G `(n, d)`. Norms alone do
+            not determine the error: see `error_bound_from_norms`; diag(norms^2) is the case of
+            orthogonal gradients.
+        losses: what ranks the samples, `(n,)`; ties are broken at random.
+        q: the budget, how many samples a selection keeps.
+        sizes: values of s to try, default q ... n (for a split, q1 + 1 ... n).
+        splits: values of q1 to try, default 1 ... q - 1.
+        progress: wraps the list of what is evaluated, for a progress bar.
+
+    Each candidate costs O(n^2). `ValueError` for a matrix that cannot be a Gram matrix, for losses
+    that cannot be ranked and for sizes that no design has.
+    """
+    gram = _checked_gram(gram)
+    n = len(gram)
+    ranking = Ranking.of(losses, n)
+    distinct, means = _over_ties(gram, ranking)
+    squares, above = np.diag(distinct), np.triu(distinct, 1)
+    Design(n, n, q)  # refuses an impossible budget
+    wanted = range(1, n + 1) if sizes is None else sorted(set(sizes))
+    heads = range(1, q) if splits is None else sorted(set(splits))
+    if any(not 1 <= q1 < q for q1 in heads):
+        raise ValueError(f"splits must lie in 1 ... q - 1 = {q - 1}, got {list(heads)}")
+    tried = [(Design(n, s, q), 0) for s in wanted if s >= q or sizes is not None]
+    tried += [(Design(n, s, q1), q - q1) for s in wanted for q1 in heads if q1 < s]
+    found = []
+    for design, q2 in progress(tried):
+        weights = _weights(design, q2)
+        pi = horvitz_thompson_inclusion(design, q2)
+        gamma = inclusion_probabilities(design)
+        a, b, c = pair_constants(design, q2)
+        later = weights * (a * joint_inclusion_probabilities(design) + b * gamma + c)
+        pairs = weights @ above @ later + (b * gamma * weights) @ above @ weights
+        mean = weights * pi
+        variance = weights**2 * pi @ squares + 2 * pairs - mean @ means @ mean
+        bias_squared = (mean - 1 / n) @ means @ (mean - 1 / n)
+        found.append(Candidate(design, q2, float(bias_squared), max(float(variance), 0.0)))
+    return Choice(
+        random_then_top=tuple(c for c in found if c.q2 == 0),
+        unbiased=tuple(c for c in found if c.q2 > 0),
+    )
+
+
+def error_bound_from_norms(
+    norms: ArrayLike, losses: ArrayLike, design: Design, q2: int = 0
+) -> float:
+    """What the mean squared error is at most, whatever the directions of the gradients.
+
+    The error is sum_jk C_jk <g_j, g_k>, so it is at most sum_jk |C_jk| |g_j| |g_k|, where
+    C_jk = w_j w_k P(j, k in Q) - (w_j P(j in Q) + w_k P(k in Q)) / n + 1/n^2.
+
+    norms: |g_i|, `(n,)`, not negative. The rule is that of `Candidate(design, q2)`.
+    """
+    norms = np.asarray(norms, dtype=np.float64)
+    if norms.shape != (design.n,) or not np.all(np.isfinite(norms) & (norms >= 0)):
+        raise ValueError(f"norms must be {design.n} finite numbers >= 0, got shape {norms.shape}")
+    aligned, _ = _over_ties(np.outer(norms, norms), Ranking.of(losses, design.n))
+    weights, joint = _weights(design, q2), horvitz_thompson_joint(design, q2)
+    mean = weights * np.diag(joint)
+    coefficients = weights[:, None] * weights * joint - (mean[:, None] + mean) / design.n
+    return float(np.vdot(np.abs(coefficients + 1 / design.n**2), aligned))
+
+
+def _weights(design: Design, q2: int) -> Array:
+    """Weights per rank: uniform ones, or those that make the estimator unbiased."""
+    return horvitz_thompson_weights(design, q2) if q2 else np.full(design.n, 1 / design.q)
+
+
+def _over_ties(gram: Array, ranking: Ranking) -> tuple[Array, Array]:
+    """The Gram matrix in rank order, averaged over the ways to break ties.
+
+    First of two different and of two equal samples, as second moments need it: the averages of
+    <g_j, g_k> over the pairs of ranks. Then of independent ways for either index, as the squared
+    norm of an expectation needs it.
+    """
+    gram = gram[np.ix_(ranking.order, ranking.order)]
+    starts, sizes = ranking.starts[:-1], np.diff(ranking.starts)
+    sums = np.add.reduceat(np.add.reduceat(gram, starts, axis=0), starts, axis=1)
+    means = np.repeat(np.repeat(sums / np.outer(sizes, sizes), sizes, axis=0), sizes, axis=1)
+    distinct = means.copy()
+    squares = ranking.average_ties(np.diag(gram).copy())
+    for start, size, total in zip(starts, sizes, np.diag(sums), strict=True):
+        if size > 1:
+            tied = slice(start, start + size)
+            distinct[tied, tied] = (total - size * squares[start]) / (size * (size - 1))
+    np.fill_diagonal(distinct, squares)
+    return distinct, means
+
+
+def _checked_gram(gram: ArrayLike) -> Array:
+    gram = np.asarray(gram, dtype=np.float64)
+    if gram.ndim != 2 or gram.shape[0] != gram.shape[1] or gram.size == 0:
+        raise ValueError(f"gram must be a square matrix of inner products, got shape {gram.shape}")
+    if not np.isfinite(gram).all():
+        raise ValueError("gram must be finite")
+    scale = np.abs(np.diag(gram)).max()
+    if np.abs(gram - gram.T).max() > 1e-6 * scale or np.linalg.eigvalsh(gram)[0] < -1e-6 * scale:
+        raise ValueError(
+            "gram must be symmetric and positive semidefinite, as inner products are; "
+            "for gradients G of shape (n, d) it is G @ G.T"
+        )
+    return gram
