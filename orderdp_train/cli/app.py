@@ -6,7 +6,10 @@ import typer
 
 from orderdp_theory.cli.errors import run
 
-COMMANDS = ("run",)
+COMMANDS = (
+    "audit",
+    "run",
+)
 
 app = typer.Typer(
     name="orderdp-train",

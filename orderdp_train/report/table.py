@@ -36,7 +36,7 @@ def terminal_table(document: Document) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
     table.add_column("", no_wrap=True)
     names = ("at", "kept", "cosine", "scale", "bias", "ranking", "stale", "norm.", "std", "z")
-    for name in (*names, "accuracy", "sec."):
+    for name in (*names, "acc.", "sec."):
         table.add_column(name, justify="right", no_wrap=True)
     for method, rows in document.series().items():
         table.add_section()
