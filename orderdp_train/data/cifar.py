@@ -12,7 +12,6 @@ from urllib.error import URLError
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision import datasets
 
 from orderdp_train.data.augment import Augmentation
 from orderdp_train.data.dataset import DataSet, pixel_statistics
@@ -163,6 +162,8 @@ def _parse(layout: Layout, root: Path, name: str, content: bytes) -> tuple[Tenso
 
 
 def _download(layout: Layout, root: Path) -> None:
+    from torchvision import datasets
+
     fetch = datasets.CIFAR10 if layout.name == "cifar10" else datasets.CIFAR100
     try:
         fetch(root, download=True)

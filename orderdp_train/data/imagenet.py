@@ -3,15 +3,16 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from torchvision.datasets import ImageFolder
-from torchvision.datasets.folder import default_loader
-from torchvision.transforms import v2
 
 from orderdp_train.data.dataset import Batch, Split
+
+if TYPE_CHECKING:  # importing torchvision takes seconds, which other data sets need not wait for
+    from torchvision.datasets import ImageFolder
 
 CPU = torch.device("cpu")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -129,7 +130,9 @@ def _expected(root: Path) -> str:
     )
 
 
-def _list(root: Path, split: str) -> ImageFolder:
+def _list(root: Path, split: str) -> "ImageFolder":
+    from torchvision.datasets import ImageFolder
+
     try:
         return ImageFolder(str(root / split))
     except FileNotFoundError as error:
@@ -146,7 +149,11 @@ class _Files(Dataset[tuple[int, Tensor | str]]):
     """
 
     def __init__(self, paths: tuple[str, ...], image_size: int) -> None:
+        from torchvision.datasets.folder import default_loader
+        from torchvision.transforms import v2
+
         self.paths = paths
+        self.decode = default_loader
         self.augmented = v2.Compose(
             [v2.RandomResizedCrop(image_size), v2.RandomHorizontalFlip(), v2.PILToTensor()]
         )
@@ -159,7 +166,7 @@ class _Files(Dataset[tuple[int, Tensor | str]]):
         index, seed = request
         path = self.paths[index]
         try:
-            image = default_loader(path)
+            image = self.decode(path)
         # Pillow's decoders raise SyntaxError, ValueError and others beside OSError.
         except Exception as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]

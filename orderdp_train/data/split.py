@@ -1,7 +1,6 @@
 """A fixed stratified split for sets that come without one."""
 
 import torch
-from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from orderdp_train.data.dataset import DataSet, pixel_statistics
@@ -12,6 +11,8 @@ def stratified(name: str, images: Tensor, labels: Tensor, num_train: int) -> Dat
 
     The same ``num_train`` images train and the same others test, for everyone and every seed.
     """
+    from sklearn.model_selection import train_test_split
+
     train, test = train_test_split(
         range(len(labels)), train_size=num_train, stratify=labels, random_state=0
     )

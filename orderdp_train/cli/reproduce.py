@@ -1,0 +1,152 @@
+"""``orderdp-train reproduce``: the paper's dynamic-pruning tables and figures by name."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from orderdp_train.reproduce import Measured, Result, Scale
+
+Option = typer.Option
+
+
+def reproduce(
+    name: Annotated[
+        str | None, typer.Argument(help="table2, table3, … as --list shows them.")
+    ] = None,
+    scale: Annotated[
+        str,
+        Option(help="smoke: the same on digits and mnist5k with the small CNN; paper: as printed."),
+    ] = "smoke",
+    seeds: Annotated[
+        int | None, Option(help="Repetitions; as many as the paper's if not given.")
+    ] = None,
+    list_results: Annotated[bool, Option("--list", help="Show all results and costs.")] = False,
+    out: Annotated[
+        Path, Option(help="Folder of the results; finished trainings in it are kept and reused.")
+    ] = Path("reproduce"),
+    jobs: Annotated[
+        int | None, Option(help="Trainings at a time; one a core, or one on a GPU, if not given.")
+    ] = None,
+    device: Annotated[str, Option(help="auto, cpu or cuda.")] = "auto",
+    root: Annotated[Path, Option(help="Where CIFAR and ImageNet lie.")] = Path("data"),
+    download: Annotated[bool, Option("--download", help="Fetch CIFAR first.")] = False,
+    workers: Annotated[int, Option(help="Processes that decode ImageNet.")] = 2,
+) -> None:
+    """Train what a table or figure of the paper needs, and set the outcome beside the paper's.
+
+    Interrupt it whenever you like: the same command continues where it stopped.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from orderdp_theory.figures.style import render
+    from orderdp_theory.files import write_atomically
+    from orderdp_train.reproduce import (
+        RESULTS,
+        SCALES,
+        Environment,
+        draw,
+        infobatch_savings,
+        measure,
+        sweep,
+        to_csv,
+        with_seeds,
+    )
+    from orderdp_train.run import pick_device
+
+    console = Console()
+    if list_results:
+        console.print(_overview())
+        return
+    if name is None or name not in RESULTS:
+        asked = "no result was named" if name is None else f"unknown result {name!r}"
+        raise ValueError(f"{asked}: choose one of {', '.join(RESULTS)}; --list says what they are")
+    if scale not in SCALES:
+        raise ValueError(f"unknown scale {scale!r}: choose smoke or paper")
+    for option, value in (("--seeds", seeds), ("--jobs", jobs)):
+        if value is not None and value < 1:
+            raise ValueError(f"{option} must be at least 1, got {value}")
+    result, size = RESULTS[name], SCALES[scale]
+    repetitions = seeds or result.seeds
+    at_a_time = jobs or (1 if pick_device(device).type == "cuda" else os.cpu_count() or 1)
+    environment = Environment(device, root, download, workers)
+    cells = with_seeds(result.cells(size), repetitions)
+    folder = out / "cells"
+    folder.mkdir(parents=True, exist_ok=True)
+    columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        for _ in progress.track(sweep(cells, folder, environment, at_a_time), total=len(cells)):
+            pass
+
+    measured = measure(result, size, repetitions, folder)
+    stem = f"{name}-{scale}"
+    write_atomically(out / f"{stem}.csv", to_csv(measured))
+    savings = infobatch_savings(result, size, repetitions, folder)
+    write_atomically(out / f"{stem}.md", _page(result, size, repetitions, measured, savings))
+    write_atomically(out / f"{stem}.png", render(draw(result, measured), "png"))
+    console.print(_terminal_table(result, measured))
+    console.print(f"Mean ± standard deviation, seeds: {repetitions} (in brackets: the paper).")
+    if savings:
+        console.print(savings)
+    console.print(f"Written: {out}/{stem}.md, .csv, .png", soft_wrap=True)
+
+
+def _overview() -> "Table":
+    from rich.table import Table
+
+    from orderdp_train.reproduce import RESULTS, SCALES, estimate
+
+    overview = Table("name", "what", "seeds", title="Results by command")
+    for scale in SCALES.values():
+        overview.add_column(f"{scale.name}: trainings", justify="right")
+        overview.add_column(f"on {scale.processor}", justify="right")
+    for result in RESULTS.values():
+        costs = [estimate(result, scale, result.seeds) for scale in SCALES.values()]
+        numbers = [text for c in costs for text in (f"{c.trainings}", _duration(c.hours))]
+        overview.add_row(result.name, result.title, str(result.seeds), *numbers)
+    overview.caption = (
+        "Rough estimates from nothing; results share trainings that are the same, if they have the "
+        "same --out."
+    )
+    return overview
+
+
+def _duration(hours: float) -> str:
+    return f"{hours:,.0f} h" if hours >= 2 else f"{60 * hours:,.0f} min"
+
+
+def _terminal_table(result: "Result", measured: "list[Measured]") -> "Table":
+    from rich.table import Table
+
+    from orderdp_train.reproduce import table
+
+    header, rows = table(measured)
+    shown = Table(*header, title=result.title)
+    for row in rows:
+        shown.add_row(*row)
+    return shown
+
+
+def _page(
+    result: "Result", scale: "Scale", seeds: int, measured: "list[Measured]", savings: str
+) -> str:
+    from orderdp_train.reproduce import markdown
+
+    words = (
+        f"Mean ± standard deviation, seeds: {seeds}; in brackets what the paper prints. "
+        f"{result.remark} {savings}".strip()
+    )
+    if scale.name == "smoke":
+        stand_ins = {"digits": "CIFAR-10", "mnist5k": "CIFAR-100 and ImageNet"}
+        used = {m.number.cell.config.data for m in measured}
+        standing = ", ".join(f"{d} for {p}" for d, p in stand_ins.items() if d in used)
+        words += f" At this scale stand {standing}, and the small CNN for the ResNets."
+    return (
+        f"# {result.title}\n\n`orderdp-train reproduce {result.name} --scale {scale.name} "
+        f"--seeds {seeds}`\n\n{words}\n\n{markdown(measured)}"
+    )

@@ -1,0 +1,54 @@
+"""What a result costs, before it is started: rough figures for planning."""
+
+from dataclasses import dataclass
+
+from orderdp_train.reproduce.gradients import moments
+from orderdp_train.reproduce.results import Result
+from orderdp_train.reproduce.scales import Scale
+from orderdp_train.reproduce.sweep import Cell
+
+SAMPLES = {
+    "digits": 1_500,
+    "mnist5k": 4_000,
+    "cifar10": 50_000,
+    "cifar100": 50_000,
+    "imagenet": 1_281_167,
+}
+# Table 3: 90 epochs of ImageNet took 70.4 GPU hours with ResNet-50. The other networks are scaled
+# by their multiplications, in units of 1e9 an image; the small CNN was timed.
+SECONDS_PER_MULTIPLICATIONS = 70.4 * 3600 / (90 * SAMPLES["imagenet"]) / 4.1
+SECONDS = {
+    ("digits", "cnn"): 1.5e-4,
+    ("mnist5k", "cnn"): 2e-4,
+    ("cifar10", "resnet18"): 0.56 * SECONDS_PER_MULTIPLICATIONS,
+    ("cifar10", "resnet50"): 1.3 * SECONDS_PER_MULTIPLICATIONS,
+    ("cifar100", "resnet18"): 0.56 * SECONDS_PER_MULTIPLICATIONS,
+    ("cifar100", "resnet50"): 1.3 * SECONDS_PER_MULTIPLICATIONS,
+    ("imagenet", "resnet18"): 1.8 * SECONDS_PER_MULTIPLICATIONS,
+    ("imagenet", "resnet50"): 4.1 * SECONDS_PER_MULTIPLICATIONS,
+}
+BELOW_MEAN = 0.7  # share of the samples that InfoBatch may prune: typical of a trained network
+START_UP = 4.0  # seconds to read the data and set up
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Trainings and hours on one of the scale's processors."""
+
+    trainings: int
+    hours: float
+
+
+def estimate(result: Result, scale: Scale, seeds: int) -> Cost:
+    """Estimate a result at a scale, from nothing."""
+    cells = result.cells(scale)
+    return Cost(len(cells) * seeds, seeds * sum(map(_seconds, cells)) / 3600)
+
+
+def _seconds(cell: Cell) -> float:
+    config = cell.config
+    kept = 1 - BELOW_MEAN * (1 - config.keep) if config.rule == "infobatch" else config.keep
+    epochs = config.recipe.epochs * kept
+    if cell.cosines:
+        epochs += 3 * len(moments(config.recipe.epochs))  # three gradients over all samples
+    return START_UP + epochs * SAMPLES[config.data] * SECONDS[config.data, config.model]

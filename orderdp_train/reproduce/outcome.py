@@ -1,0 +1,120 @@
+"""A result with its measured values, as a table in the paper's layout and as CSV."""
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+
+from orderdp_train.reproduce import measures
+from orderdp_train.reproduce.results import Number, Result
+from orderdp_train.reproduce.scales import Scale
+from orderdp_train.reproduce.sweep import Cell, History, read_history, with_seeds
+
+COLUMNS = (
+    *("row", "column", "quantity"),
+    *("data", "model", "rule", "keep", "explore", "epochs"),
+    *("mean", "std", "paper", "paper_std", "values"),
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A number and its values, one a seed."""
+
+    number: Number
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        return fmean(self.values)
+
+    @property
+    def std(self) -> float:
+        """Sample standard deviation over the seeds; NaN for a single one."""
+        return stdev(self.values) if len(self.values) > 1 else math.nan
+
+
+def measure(result: Result, scale: Scale, seeds: int, root: Path) -> list[Measured]:
+    """Read all numbers off the finished cells below `root`."""
+    histories: dict[Cell, History] = {}
+    measured = []
+    for number in result.numbers(scale):
+        cells = with_seeds([number.cell], seeds)
+        for cell in cells:
+            if cell not in histories:
+                histories[cell] = read_history(cell, root)
+        values = tuple(number.measure(histories[cell]) for cell in cells)
+        measured.append(Measured(number, values))
+    return measured
+
+
+def infobatch_savings(result: Result, scale: Scale, seeds: int, root: Path) -> str:
+    """A sentence for each data set on what InfoBatch saved, which no option sets; or nothing."""
+    saved: dict[str, list[tuple[float, float]]] = {}
+    for cell in result.cells(scale):
+        if cell.config.rule == "infobatch":
+            histories = (read_history(c, root) for c in with_seeds([cell], seeds))
+            pair = 1 - cell.config.keep, fmean(map(measures.saved, histories))
+            saved.setdefault(cell.config.data, []).append(pair)
+    sentences = []
+    for data, pairs in saved.items():
+        parts = (f"{real:.0f} % at a probability of {chance:g}" for chance, real in pairs)
+        sentences.append(f"On {data} InfoBatch really pruned {', '.join(parts)}.")
+    return " ".join(sentences)
+
+
+def digits(measured: Sequence[Measured]) -> int:
+    """Decimals that show differences: percentages get one or two, ratios three."""
+    largest = max(abs(m.mean) for m in measured)
+    return 2 if largest >= 10 else 3 if largest >= 0.1 else 5
+
+
+def table(measured: Sequence[Measured]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows in the paper's layout: `mean ± std (paper ± std)`, of tabulated numbers."""
+    cells = [m for m in measured if isinstance(m.number.column, str)]
+    columns = list(dict.fromkeys(str(m.number.column) for m in cells))
+    rows = []
+    for label in dict.fromkeys(m.number.row for m in cells):
+        here = [m for m in cells if m.number.row == label]
+        places = digits(here)
+        texts = {str(m.number.column): _text(m, places) for m in here}
+        rows.append([label, *(texts.get(column, "") for column in columns)])
+    return ["", *columns], rows
+
+
+def _text(measured: Measured, places: int) -> str:
+    number = measured.number
+    text = f"{measured.mean:.{places}f}"
+    if not math.isnan(measured.std):
+        text += f" ± {measured.std:.{places}f}"
+    if number.printed is not None:
+        spread = f" ± {number.printed_std:g}" if number.printed_std is not None else ""
+        text += f" ({number.printed:g}{spread})"
+    return text
+
+
+def markdown(measured: Sequence[Measured]) -> str:
+    """The table for a text file."""
+    header, rows = table(measured)
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def to_csv(measured: Sequence[Measured]) -> str:
+    """Every number in a line of its own, with the training it comes from and each seed's value."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for m in measured:
+        n, c = m.number, m.number.cell.config
+        std = "" if math.isnan(m.std) else f"{m.std:.9g}"
+        printed = ("" if p is None else p for p in (n.printed, n.printed_std))
+        where = (c.data, c.model, c.rule, c.keep, c.explore, c.recipe.epochs)
+        values = " ".join(f"{v:.9g}" for v in m.values)
+        writer.writerow(
+            [n.row, n.column, n.quantity, *where, f"{m.mean:.9g}", std, *printed, values]
+        )
+    return buffer.getvalue()

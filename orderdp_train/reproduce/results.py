@@ -1,0 +1,429 @@
+"""The paper's dynamic-pruning results, each as the list of numbers it consists of.
+
+A result names, for every number, the training it comes from and how it is read off. What the paper
+prints comes from the transcribed tables; their rows also are the grid of trainings.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from orderdp_theory.claims.tables import Row, read_table
+from orderdp_train.reproduce import measures
+from orderdp_train.reproduce.measures import Measure
+from orderdp_train.reproduce.scales import Scale
+from orderdp_train.reproduce.sweep import Cell
+
+FULL = "Whole Dataset"
+
+
+@dataclass(frozen=True)
+class Number:
+    """One number of a result: where it stands, how it is measured, what the paper prints.
+
+    A column that is a number is a point of a curve; other columns make up a table. The label of a
+    row or column is what the paper's layout shows.
+    """
+
+    row: str
+    column: str | float
+    quantity: str
+    cell: Cell
+    measure: Measure
+    printed: float | None = None
+    printed_std: float | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A table or figure of the paper.
+
+    `numbers` lists it at a scale, `remark` says how it departs from the paper.
+    """
+
+    name: str
+    title: str
+    numbers: Callable[[Scale], list[Number]]
+    remark: str = ""
+    seeds: int = 5
+    x_axis: str = "epoch"
+
+    def cells(self, scale: Scale) -> list[Cell]:
+        """The distinct trainings of one seed."""
+        return list(dict.fromkeys(number.cell for number in self.numbers(scale)))
+
+
+def _number(text: str | None) -> float | None:
+    return float(text) if text else None
+
+
+def _rows(table: int, scale: Scale, *, drop_model: str | None = None) -> Iterator[Row]:
+    """Rows of a printed table; the smoke scale leaves out columns it has no second model for."""
+    for row in read_table(table):
+        if scale.name == "paper" or row["model"] != drop_model:
+            yield row
+
+
+def _columns(row: Row, *names: str) -> str:
+    return " ".join(row[name] for name in names)
+
+
+# Tables
+
+
+def _table_2(scale: Scale) -> list[Number]:
+    numbers = []
+    for row in _rows(2, scale, drop_model="ResNet-50"):
+        percent = float(row["prune_percent"])
+        cell = Cell(scale.config(row["method"], row["dataset"], row["model"], percent))
+        column = _columns(row, "dataset", "model") + (f" {percent:g} %" if percent else " 0 %")
+        printed, std = _number(row["accuracy"]), _number(row["accuracy_std"])
+        numbers.append(
+            Number(
+                row["method"],
+                column,
+                "test accuracy (%)",
+                cell,
+                measures.final_accuracy,
+                printed,
+                std,
+            )
+        )
+    return numbers
+
+
+def _table_3(scale: Scale) -> list[Number]:
+    numbers = []
+    for row in _rows(3, scale):
+        method, percent = row["method"], float(row["prune_percent"])
+        cell = Cell(scale.config(method, row["dataset"], row["model"], percent))
+        accuracy, std = _number(row["accuracy"]), _number(row["accuracy_std"])
+        time, nodes = _number(row["hours"]), _number(row["node_hours"])
+        numbers += [
+            Number("Acc (%)", method, "accuracy", cell, measures.final_accuracy, accuracy, std),
+            Number("Time (h)", method, "time", cell, measures.hours, time),
+            Number("Total (n*h)", method, "processor hours", cell, measures.hours, nodes),
+        ]
+    return numbers
+
+
+def _table_4(scale: Scale) -> list[Number]:
+    numbers = []
+    for row in _rows(4, scale):
+        percent = float(row["prune_percent"])
+        cell = Cell(scale.config(row["method"], row["dataset"], row["model"], percent))
+        printed, std = _number(row["accuracy"]), _number(row["accuracy_std"])
+        column = f"{percent:g} %"
+        numbers.append(
+            Number(
+                row["method"],
+                column,
+                "test accuracy (%)",
+                cell,
+                measures.final_accuracy,
+                printed,
+                std,
+            )
+        )
+    return numbers
+
+
+def _lossless(table: int, scale: Scale, *columns: str, drop: str | None = None) -> list[Number]:
+    """Accuracy and saving of Tables 6 and 7, at the saving that the paper calls lossless."""
+    numbers = []
+    for row in _rows(table, scale, drop_model=drop):
+        printed_saving = _number(row["saved_percent"])
+        # InfoBatch saves what falls out of its usual probability of 1/2.
+        percent = 50.0 if row["method"] == "InfoBatch" else printed_saving or 0.0
+        config = scale.config(
+            row["method"],
+            row["dataset"],
+            row["model"],
+            percent,
+            optimizer=row.get("optimizer", "SGD"),
+        )
+        method, column = row["method"], _columns(row, *columns)
+        numbers.append(
+            Number(
+                method,
+                column,
+                "test accuracy (%)",
+                Cell(config),
+                measures.final_accuracy,
+                _number(row["accuracy"]),
+            )
+        )
+        if method != FULL:
+            numbers.append(
+                Number(
+                    f"{method}: saved (%)",
+                    column,
+                    "saved (%)",
+                    Cell(config),
+                    measures.saved,
+                    printed_saving,
+                )
+            )
+    return numbers
+
+
+def _table_6(scale: Scale) -> list[Number]:
+    return _lossless(6, scale, "dataset", "model", drop="ResNet-50")
+
+
+def _table_7(scale: Scale) -> list[Number]:
+    return _lossless(7, scale, "optimizer")
+
+
+def _table_8(scale: Scale) -> list[Number]:
+    numbers = []
+    for row in _rows(8, scale):
+        percent = float(row["prune_percent"])
+        config = scale.config(row["method"], row["dataset"], row["model"], percent, max_lr=0.03)
+        numbers.append(
+            Number(
+                f"{percent:g} % {row['method']}",
+                f"{row['progress']} %",
+                "Jaccard similarity",
+                Cell(config),
+                measures.over_phase("jaccard", row["progress"]),
+                _number(row["jaccard"]),
+                _number(row["std"]),
+            )
+        )
+    return numbers
+
+
+# Nominal for InfoBatch, real for the others, as the text above Table 9 has it.
+TABLE_9_PERCENT = {FULL: 0.0, "InfoBatch": 99.0}
+
+
+def _table_9(scale: Scale) -> list[Number]:
+    kinds = {
+        "accuracy": ("Acc", "test_accuracy", 100.0),
+        "gradient_norm": ("Grad", "grad_norm_mean", 1.0),
+    }
+    numbers = []
+    for row in _rows(9, scale):
+        percent = TABLE_9_PERCENT.get(row["method"], 61.0)
+        config = scale.config(row["method"], row["dataset"], row["model"], percent, max_lr=0.03)
+        label, metric, factor = kinds[row["quantity"]]
+        phase = row["progress"]
+        numbers.append(
+            Number(
+                f"{row['method']} {label}",
+                phase if phase == "final" else f"{phase} %",
+                row["quantity"],
+                Cell(config),
+                measures.over_phase(metric, phase, factor),
+                _number(row["mean"]),
+                _number(row["std"]),
+            )
+        )
+    return numbers
+
+
+def _table_11(scale: Scale) -> list[Number]:
+    numbers = []
+    for row in _rows(11, scale):
+        percent = float(row["prune_percent"])
+        config = scale.config(row["method"], row["dataset"], row["model"], percent, max_lr=0.03)
+        cell, label, phase = (
+            Cell(config, cosines=True),
+            f"{percent:g} % {row['method']}",
+            row["progress"],
+        )
+        numbers += [
+            Number(
+                label,
+                f"{phase} %",
+                "cosine of a drawn selection",
+                cell,
+                measures.cosine_over_phase("drawn", phase),
+                _number(row["cosine"]),
+                _number(row["std"]),
+            ),
+            Number(
+                f"{label}: expectation",
+                f"{phase} %",
+                "cosine of the expectation",
+                cell,
+                measures.cosine_over_phase("expected", phase),
+            ),
+        ]
+    return numbers
+
+
+# Figures
+
+
+def _figure_1(scale: Scale) -> list[Number]:
+    numbers = []
+    for method in (FULL, "InfoBatch", "OrderDP"):
+        percent = 0.0 if method == FULL else 70.0
+        cell = Cell(scale.config(method, "CIFAR-100", "ResNet-18", percent))
+        numbers.append(
+            Number(
+                method,
+                "correlation",
+                "accuracy and gradient norm: Pearson's R",
+                cell,
+                measures.accuracy_gradient_correlation,
+                -0.93 if method == FULL else None,
+            )
+        )
+        for epoch in range(1, cell.config.recipe.epochs + 1):
+            curves = {
+                "test accuracy (%)": measures.at_epoch("test_accuracy", epoch, 100),
+                "gradient norm": measures.at_epoch("grad_norm_mean", epoch),
+                "gradient norm: deviation over steps": measures.at_epoch("grad_norm_std", epoch),
+                "gradient norm: deviation over epochs": measures.rolling_deviation(epoch),
+            }
+            numbers += [Number(method, epoch, name, cell, m) for name, m in curves.items()]
+    return numbers
+
+
+def _figure_3(scale: Scale) -> list[Number]:
+    numbers = []
+    for dataset in ("CIFAR-10", "CIFAR-100"):
+        for method in ("InfoBatch", "OrderDP"):
+            for percent in range(10, 100, 10):
+                cell = Cell(scale.config(method, dataset, "ResNet-18", percent))
+                curves = {
+                    "test accuracy (%)": measures.final_accuracy,
+                    "time (h)": measures.hours,
+                    "saved (%)": measures.saved,
+                }
+                label = f"{method}, {dataset}"
+                numbers += [Number(label, percent, name, cell, m) for name, m in curves.items()]
+    return numbers
+
+
+def _figure_4(scale: Scale) -> list[Number]:
+    numbers = []
+    for dataset in ("CIFAR-10", "CIFAR-100"):
+        for keep in (0.3, 0.5):
+            for explore in (keep, *(e for e in (0.4, 0.5, 0.6, 0.8, 1.0) if e > keep)):
+                percent = 100 * (1 - keep)
+                config = scale.config("OrderDP", dataset, "ResNet-18", percent, explore=explore)
+                label = f"{dataset}, {100 * keep:.0f} % kept"
+                curves = {"test accuracy (%)": measures.final_accuracy, "time (h)": measures.hours}
+                numbers += [
+                    Number(label, explore, name, Cell(config), m) for name, m in curves.items()
+                ]
+    return numbers
+
+
+def _usage(percent: float) -> Callable[[Scale], list[Number]]:
+    def numbers(scale: Scale) -> list[Number]:
+        cell = Cell(scale.config("OrderDP", "CIFAR-10", "ResNet-18", percent))
+        never = Number("OrderDP", "never used", "samples", cell, measures.used_times(0), 0.0)
+        counts = range(cell.config.recipe.epochs + 1)
+        return [
+            never,
+            *(Number("OrderDP", c, "samples", cell, measures.used_times(c)) for c in counts),
+        ]
+
+    return numbers
+
+
+def _time_to_accuracy(percent: float) -> Callable[[Scale], list[Number]]:
+    def numbers(scale: Scale) -> list[Number]:
+        found = []
+        for method in (FULL, "Dynamic Random", "InfoBatch", "OrderDP"):
+            cell = Cell(
+                scale.config(method, "CIFAR-10", "ResNet-18", 0.0 if method == FULL else percent)
+            )
+            for epoch in range(1, cell.config.recipe.epochs + 1):
+                accuracy = measures.at_epoch("test_accuracy", epoch, 100)
+                found += [
+                    Number(method, epoch, "time (h)", cell, measures.hours_until(epoch)),
+                    Number(method, epoch, "test accuracy (%)", cell, accuracy),
+                ]
+        return found
+
+    return numbers
+
+
+NOMINAL = (
+    "InfoBatch's percentage is its probability to prune a sample below the mean loss; what that "
+    "saves follows from the losses and is less."
+)
+SPLIT = (
+    "OrderDP explores s/n = 0.5 where 30 % is kept and splits evenly, s/n = q/s, elsewhere, where "
+    "the paper does not give its split."
+)
+SAVINGS = (
+    "OrderDP runs at the saving that the paper prints, InfoBatch at its usual probability of 1/2; "
+    "the search for the largest lossless saving is not repeated."
+)
+_USAGE_TITLE = "How often each sample is used, CIFAR-10, ResNet-18, {} % pruned"
+
+RESULTS = {
+    result.name: result
+    for result in (
+        Result("table2", "Dynamic pruning, CIFAR-10 and CIFAR-100", _table_2, f"{NOMINAL} {SPLIT}"),
+        Result(
+            "table3",
+            "Performance and time, ImageNet, 40 % pruned",
+            _table_3,
+            f"{NOMINAL} {SPLIT} Total counts the one processor of a run; the paper had two.",
+        ),
+        Result("table4", "ImageNet, ResNet-50", _table_4, f"{NOMINAL} {SPLIT}"),
+        Result("table6", "Lossless savings by architecture", _table_6, SAVINGS),
+        Result(
+            "table7",
+            "Lossless savings by optimizer, CIFAR-10, ResNet-50",
+            _table_7,
+            f"{SAVINGS} The paper gives no rates for AdamW, LARS and LAMB: they are ours.",
+        ),
+        Result(
+            "table8",
+            "Jaccard similarity of consecutive selections, CIFAR-100, ResNet-18",
+            _table_8,
+            f"{NOMINAL} {SPLIT}",
+        ),
+        Result(
+            "table9",
+            "Stability over runs, CIFAR-100, ResNet-50, about 61 % pruned",
+            _table_9,
+            "Gradient norms are those of the minibatch gradients that training follows.",
+            seeds=10,
+        ),
+        Result(
+            "table11",
+            "Cosine of pruned and full-data gradients, CIFAR-100, ResNet-18",
+            _table_11,
+            "A row of one drawn selection, as in the paper, mixes bias with the noise of the draw; "
+            f"the row of the expectation is the bias alone. {NOMINAL} {SPLIT}",
+        ),
+        Result(
+            "figure1", "Training dynamics, CIFAR-100, ResNet-18, 70 % pruned", _figure_1, NOMINAL
+        ),
+        Result(
+            "figure3",
+            "Accuracy and time by prune ratio, ResNet-18",
+            _figure_3,
+            NOMINAL,
+            x_axis="pruned (%)",
+        ),
+        Result(
+            "figure4",
+            "One prune ratio, different splits s/n · q/s, ResNet-18",
+            _figure_4,
+            x_axis="explored fraction s/n",
+        ),
+        Result("figure9", _USAGE_TITLE.format(30), _usage(30.0)),
+        Result("figure10", _USAGE_TITLE.format(50), _usage(50.0)),
+        Result("figure11", _USAGE_TITLE.format(99), _usage(99.0)),
+        Result(
+            "figure12",
+            "Time to accuracy, CIFAR-10, ResNet-18, 40 % pruned",
+            _time_to_accuracy(40.0),
+        ),
+        Result(
+            "figure13",
+            "Time to accuracy, CIFAR-10, ResNet-18, 70 % pruned",
+            _time_to_accuracy(70.0),
+        ),
+    )
+}
