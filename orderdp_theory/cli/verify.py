@@ -61,7 +61,7 @@ def verify(
     console.print(_table(results))
     found = counts(results)
     console.print(
-        ", ".join(f"[{COLOURS[name]}]{count} {name}[/]" for name, count in found.items()),
+        ", ".join(f"[{COLOURS[name]}]{count} {name}[/]" for name, count in found.items() if count),
         highlight=False,
     )
     for path, _ in outputs:
