@@ -104,13 +104,14 @@ def _centred_blocks(
 ) -> Iterator[tuple[slice, Array]]:
     """Successive rows of gradients[order] - centre, in one buffer that stays in the cache."""
     rows = max(8, min(64, 2**16 // max(len(centre), 1)))
-    gathered = np.empty((rows, len(centre)), gradients.dtype)
-    centred = gathered if gathered.dtype == np.float64 else np.empty(gathered.shape)
+    centred = np.empty((rows, len(centre)))
+    in_place = gradients.dtype == centred.dtype
+    gathered = centred if in_place else np.empty(centred.shape, gradients.dtype)
     for start in range(0, len(order), rows):
         block = slice(start, min(start + rows, len(order)))
         size = block.stop - start
         np.take(gradients, order[block], axis=0, out=gathered[:size], mode="clip")
-        if centred is not gathered or centre.any():
+        if not in_place or centre.any():
             np.subtract(gathered[:size], centre, out=centred[:size])
         yield block, centred[:size]
 

@@ -1,0 +1,134 @@
+"""Draws of kept ranks against the exact distribution.
+
+The seeds are fixed. Each statistical test states its false-alarm rate, the chance that a random
+seed would fail it, and has a twin in which the test rejects a wrong sampler.
+"""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import chisquare, norm
+
+from orderdp_theory import (
+    Design,
+    draw_ranks,
+    inclusion_probabilities,
+    joint_inclusion_probabilities,
+)
+from orderdp_theory.sampling import _coins, _uniform_subset
+from tests.oracles import kept_sets
+from tests.strategies import designs
+
+SMALL = [Design(7, 5, 3), Design(7, 4, 4), Design(6, 5, 1), Design(8, 3, 2), Design(5, 4, 3)]
+
+
+def p_value_of_sets(design: Design, ranks: np.ndarray) -> float:
+    """Chi-square test of the frequencies of all possible kept sets."""
+    sets = Counter(kept_sets(design))
+    observed = Counter(map(tuple, ranks.tolist()))
+    assert observed.keys() <= sets.keys()
+    expected = np.array(list(sets.values())) * len(ranks) / sets.total()
+    return float(chisquare([observed[kept] for kept in sets], expected).pvalue)
+
+
+def worst_z_score(design: Design, ranks: np.ndarray) -> float:
+    """Largest z-score of how often each of the ranks with 0.01 < gamma < 0.99 was kept."""
+    gamma = inclusion_probabilities(design)
+    tested = np.flatnonzero((gamma > 0.01) & (gamma < 0.99))
+    kept, gamma = np.bincount(ranks.ravel() - 1, minlength=design.n)[tested], gamma[tested]
+    size = len(ranks)
+    return float(np.max(np.abs(kept - gamma * size) / np.sqrt(size * gamma * (1 - gamma))))
+
+
+@given(designs(40), st.integers(0, 3))
+def test_shape_and_support(design: Design, size: int) -> None:
+    ranks = draw_ranks(design, size, np.random.default_rng(0))
+    assert ranks.shape == (size, design.q)
+    assert ranks.dtype == np.int64
+    assert np.all(np.diff(ranks, axis=1) > 0)
+    assert np.all((ranks >= 1) & (ranks <= design.n - design.s + design.q))
+
+
+def test_same_seed_same_draws() -> None:
+    first, second = (draw_ranks(Design(90, 50, 20), 5, np.random.default_rng(4)) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("design", SMALL, ids=str)
+def test_every_kept_set_has_its_probability(design: Design) -> None:
+    """False-alarm rate 1e-6 for each design."""
+    ranks = draw_ranks(design, 4000, np.random.default_rng(10))
+    assert p_value_of_sets(design, ranks) > 1e-6
+
+
+@pytest.mark.parametrize("design", [Design(7, 5, 3), Design(8, 3, 2), Design(5, 4, 3)], ids=str)
+def test_a_sampler_with_replacement_is_caught(design: Design) -> None:
+    """The twin: candidates of which each is in with probability s/n, at least q of them."""
+    rng = np.random.default_rng(11)
+    rows = []
+    while len(rows) < 4000:
+        candidates = np.flatnonzero(rng.random(design.n) < design.s / design.n) + 1
+        if (
+            candidates.size >= design.q
+            and candidates[design.q - 1] <= design.n - design.s + design.q
+        ):
+            rows.append(candidates[: design.q])
+    assert p_value_of_sets(design, np.array(rows)) < 1e-6
+
+
+@pytest.mark.parametrize(
+    "design", [Design(2000, 1000, 600), Design(2000, 1500, 20), Design(3000, 100, 60)], ids=str
+)
+def test_every_rank_is_kept_as_often_as_gamma_says(design: Design) -> None:
+    """False-alarm rate at most 1e-6 for each design (union bound over its ranks)."""
+    ranks = draw_ranks(design, 2000, np.random.default_rng(12))
+    limit = norm.isf(1e-6 / 2 / design.n)
+    assert worst_z_score(design, ranks) < limit
+    # The twin: a fifth more candidates.
+    more = Design(design.n, design.s * 6 // 5, design.q)
+    wrong = draw_ranks(more, 2000, np.random.default_rng(12))
+    assert worst_z_score(design, wrong) > limit
+
+
+def test_pairs_are_kept_as_often_as_pi_says() -> None:
+    """The number of pairs among a band of ranks has mean sum of pi; z-score below 5, rate 6e-7."""
+    design = Design(300, 150, 60)
+    ranks = draw_ranks(design, 12_000, np.random.default_rng(13))
+    band = np.arange(90, 140)
+    kept = ((ranks > 90) & (ranks <= 140)).sum(axis=1)
+    pairs = kept * (kept - 1) / 2
+    expected = np.arange(band.size) @ joint_inclusion_probabilities(design)[band]
+    assert abs(pairs.mean() - expected) < 5 * pairs.std() / np.sqrt(len(pairs))
+    gamma = inclusion_probabilities(design)[band]  # the twin: ranks kept independently
+    independent = (gamma.sum() ** 2 - (gamma**2).sum()) / 2
+    assert abs(pairs.mean() - independent) > 5 * pairs.std() / np.sqrt(len(pairs))
+
+
+@pytest.mark.parametrize(("m", "k"), [(6, 3), (5, 4), (7, 1), (30, 1)])
+def test_subsets_are_uniform(m: int, k: int) -> None:
+    """False-alarm rate 1e-6 for each size."""
+    rng = np.random.default_rng(14)
+    counts = Counter(tuple(_uniform_subset(m, k, rng)) for _ in range(3000))
+    design = Design(m, k, k)
+    assert counts.keys() <= set(kept_sets(design))
+    assert chisquare([counts[kept] for kept in kept_sets(design)]).pvalue > 1e-6
+
+
+@given(st.integers(1, 500), st.integers(0, 2**32))
+def test_subset_sizes(m: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    k = int(rng.integers(0, m + 1))
+    subset = _uniform_subset(m, k, rng)
+    assert subset.size == k
+    assert np.all(np.diff(subset) > 0)
+    assert k == 0 or (subset[0] >= 1 and subset[-1] <= m)
+
+
+@pytest.mark.parametrize("p", [0.06, 0.3, 0.5, 0.77, 0.99])
+def test_coins_come_up_heads_as_often_as_wanted(p: float) -> None:
+    """Within the coarseness allowed, one standard deviation, and 5 more: rate 6e-7."""
+    heads = _coins(100_000, p, np.random.default_rng(15)).mean()
+    assert abs(heads - p) < max(6 * np.sqrt(p * (1 - p) / 100_000), 1 / 256)
