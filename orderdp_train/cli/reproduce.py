@@ -46,6 +46,7 @@ def reproduce(
 
     from orderdp_theory.figures.style import render
     from orderdp_theory.files import write_atomically
+    from orderdp_train.data import load_data
     from orderdp_train.reproduce import (
         RESULTS,
         SCALES,
@@ -74,8 +75,11 @@ def reproduce(
     result, size = RESULTS[name], SCALES[scale]
     repetitions = seeds or result.seeds
     at_a_time = jobs or (1 if pick_device(device).type == "cuda" else os.cpu_count() or 1)
-    environment = Environment(device, root, download, workers)
+    environment = Environment(device, root, workers)
     cells = with_seeds(result.cells(size), repetitions)
+    if download:  # once, before several trainings want to
+        for data in {cell.config.data for cell in cells}:
+            load_data(data, root=root, download=True)
     folder = out / "cells"
     folder.mkdir(parents=True, exist_ok=True)
     columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

@@ -71,6 +71,20 @@ def cosine_over_phase(kind: str, phase: str) -> Measure:
     return measure
 
 
+def jaccard_ceiling(explore: float) -> Measure:
+    """No OrderDP whose candidates are drawn anew each epoch has a higher expected similarity.
+
+    To be kept again a sample has to be a candidate again, which has probability x = s/n whatever
+    its score: two selections of q share q x samples at most, out of 2 q − q x.
+    """
+
+    def measure(history: History) -> float:
+        x = round(explore * len(history.usage)) / len(history.usage)
+        return x / (2 - x)
+
+    return measure
+
+
 def used_times(count: int) -> Measure:
     """Number of samples that were used exactly this often."""
     return lambda history: float((history.usage == count).sum())

@@ -59,7 +59,6 @@ class Environment:
 
     device: str = "auto"
     root: Path = Path("data")
-    download: bool = False
     num_workers: int = 2
 
 

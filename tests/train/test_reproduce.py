@@ -139,6 +139,27 @@ def test_readings_by_hand():
     assert measures.cosine_over_phase("drawn", "50-100")(replace(h, cosines=cosines)) == 0.35
 
 
+def test_the_ceiling_of_the_similarity_is_reached_by_fixed_scores_and_never_passed():
+    """The tolerance is 3.7 standard errors of the mean over 400 pairs of draws."""
+    h = history(1)
+    h = replace(h, usage=np.zeros(200, dtype=np.int32))
+    ceiling = measures.jaccard_ceiling(0.6)(h)
+    assert ceiling == pytest.approx(0.6 / 1.4)
+    rule = build_rule("orderdp", 200, 0.3, explore=0.6)
+    generator = torch.Generator().manual_seed(0)
+    # Whatever was kept gets the highest scores, the best case for keeping it again.
+    similarities = []
+    for _ in range(400):
+        first, _ = rule.select(generator)
+        scores = torch.zeros(200)
+        scores[first] = 1
+        rule.update(torch.arange(200), scores)
+        second, _ = rule.select(generator)
+        shared = len(set(first.tolist()) & set(second.tolist()))
+        similarities.append(shared / (120 - shared))
+    assert float(np.mean(similarities)) == pytest.approx(ceiling, abs=0.01)
+
+
 # Cosines against plain autograd
 
 
