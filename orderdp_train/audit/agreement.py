@@ -1,8 +1,8 @@
 """Does a rule's code have the expectation it states? A test with a stated false-alarm rate.
 
-Call the code that training calls, many times, and compare. A draw's statistic is the vector
-``t = (1/m) sum_k weights[k] * a[indices[k]]`` of a few features ``a`` ``(n, d)`` of the samples,
-whose expectation the rule states: ``sum_i w_i a_i``. Hotelling's T² of the draws' mean against it is
+Call the code that training calls, many times, and compare. A draw's statistic is the vector ``t =
+(1/m) sum_k weights[k] * a[indices[k]]`` of a few features ``a`` ``(n, d)`` of the samples, whose
+expectation the rule states: ``sum_i w_i a_i``. Hotelling's T² of the draws' mean against it is
 exact for normal ``t``, and ``t`` is an average over a whole selection.
 """
 
@@ -26,9 +26,9 @@ DEGENERATE = 1e-9
 class Agreement:
     """Outcome of the test: ``p_value`` under the hypothesis that the stated expectation is true.
 
-    ``z`` is the two-sided normal deviate of the same p-value. ``alarm`` is ``p_value < level``, so a
-    correct rule raises it with probability ``level``. ``dimensions`` counts the random directions;
-    those without variance must match to rounding, and ``p_value`` is 0 if they do not.
+    ``z`` is the two-sided normal deviate of the same p-value. ``alarm`` is ``p_value < level``, so
+    a correct rule raises it with probability ``level``. ``dimensions`` counts the random
+    directions; those without variance must match to rounding, and ``p_value`` is 0 if they do not.
     """
 
     draws: int
@@ -51,9 +51,7 @@ class Draws:
     kept: float
 
 
-def draw(
-    rule: SelectionRule, features: Tensor, draws: int, generator: torch.Generator
-) -> Draws:
+def draw(rule: SelectionRule, features: Tensor, draws: int, generator: torch.Generator) -> Draws:
     """Call ``rule.select`` ``draws`` times; ``features`` is float64 ``(n, d)`` on the CPU.
 
     Raises ``ValueError`` if the rule returns something that is not a selection.

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +15,14 @@ from orderdp_train.audit.agreement import Agreement, Draws, agreement, contrasts
 from orderdp_train.audit.epoch import FollowedEpoch
 from orderdp_train.audit.moments import Products, covariance_trace, products
 from orderdp_train.audit.population import Losses, Population, cross_entropy, population_of
-from orderdp_train.audit.result import Audit, FollowedParts, Layer, RuleAudit, Surrogate, TheoremFour
+from orderdp_train.audit.result import (
+    Audit,
+    FollowedParts,
+    Layer,
+    RuleAudit,
+    Surrogate,
+    TheoremFour,
+)
 from orderdp_train.audit.second_order import SecondOrder, second_order
 from orderdp_train.audit.split import split_bias
 from orderdp_train.audit.walk import (
@@ -29,7 +37,8 @@ from orderdp_train.rules import OrderDP, SelectionRule
 DRAWS = 400
 FALSE_ALARM = 0.01
 PROJECTIONS = 4
-# A rule needs its expected gradient, fresh and stored, a Monte Carlo estimate, the sum of all a_i g_i.
+# A rule needs its expected gradient, fresh and stored, a Monte Carlo estimate, the sum of all a_i
+# g_i.
 ROWS_PER_RULE = 4
 
 
@@ -42,6 +51,7 @@ def audit(
     draws: int = DRAWS,
     false_alarm: float = FALSE_ALARM,
     moments: bool = True,
+    monte_carlo: bool = True,
     batch_size: int = 128,
     seed: int = 0,
     autocast: torch.dtype | None = None,
@@ -61,6 +71,7 @@ def audit(
         draws: calls of every rule's ``select`` for the test of its stated expectation; 0 for none.
         false_alarm: chance that the test alarms for any rule if all of them are right.
         moments: also stream per-sample gradients, for covariances and for projections in the test.
+        monte_carlo: also the gradient of what was drawn, at a third of a pass over the data a rule.
         batch_size: samples a forward-backward pass.
         seed: of the selections drawn and of the random projections.
         autocast: precision of forward and backward (``torch.bfloat16``); sums stay float64.
@@ -93,7 +104,7 @@ def audit(
     names = list(named)
     for group in (names[i : i + most] for i in range(0, len(names), most)):
         candidates = [
-            _Candidate(name, named[name], shared, draws, false_alarm / len(named))
+            _Candidate(name, named[name], shared, draws, false_alarm / len(named), monte_carlo)
             for name in group
         ]
         gradients = _walk(candidates, shared, batch_size, autocast, memory_limit, on_batch)
@@ -116,16 +127,19 @@ def audit(
     )
 
 
-def _named(rules: Mapping[str, SelectionRule] | Iterable[SelectionRule]) -> dict[str, SelectionRule]:
-    if not isinstance(rules, Mapping):
-        rules = list(rules)
-        names = [type(rule).__name__ for rule in rules]
-        if len(set(names)) < len(names):
+def _named(
+    rules: Mapping[str, SelectionRule] | Iterable[SelectionRule],
+) -> dict[str, SelectionRule]:
+    if isinstance(rules, Mapping):
+        named = dict(rules.items())
+    else:
+        listed = list(rules)
+        named = {type(rule).__name__: rule for rule in listed}
+        if len(named) < len(listed):
             raise ValueError("two rules of one class need names: pass a dictionary name -> rule")
-        rules = dict(zip(names, rules, strict=True))
-    if not rules:
+    if not named:
         raise ValueError("there is no rule to audit; pass at least one")
-    return dict(rules)
+    return named
 
 
 class _Pass:
@@ -167,14 +181,16 @@ class _Pass:
             base = self._ranked(pairs.ranking)
         square = (a * a)[:, None]
         return Products(
-            base.squares * square, base.between * square[0], base.within * square[0], base.projections
+            base.squares * square,
+            base.between * square[0],
+            base.within * square[0],
+            base.projections,
         )
 
     def _ranked(self, ranking: Ranking) -> Products:
         for known, found in self._by_ranking:
-            if (known.order == ranking.order).all() and (
-                known.starts.shape == ranking.starts.shape and (known.starts == ranking.starts).all()
-            ):
+            same = np.array_equal(known.order, ranking.order)
+            if same and np.array_equal(known.starts, ranking.starts):
                 return found
         ones = torch.ones(self.population.n, dtype=torch.float64)
         found = products(self.model, self.population, ranking, ones)
@@ -186,8 +202,15 @@ class _Candidate:
     """One rule on its way through an audit: first its weights, then its gradients, then the result."""
 
     def __init__(
-        self, name: str, rule: SelectionRule, shared: _Pass, draws: int, level: float
+        self,
+        name: str,
+        rule: SelectionRule,
+        shared: _Pass,
+        draws: int,
+        level: float,
+        monte_carlo: bool,
     ) -> None:
+        self.monte_carlo = monte_carlo and draws > 0
         self.name, self.rule, self.shared = name, rule, shared
         self.stored = self._weights(rule.expected_weights())
         self.fresh = self._weights(rule.expected_weights(shared.losses.to(self.device)))
@@ -223,7 +246,7 @@ class _Candidate:
         rows = {"stored": self.stored}
         if not torch.equal(self.stored, self.fresh):
             rows["fresh"] = self.fresh
-        if self.draws is not None:
+        if self.draws is not None and self.monte_carlo:
             rows["drawn"] = self.draws.weights
         if self.design is not None:
             rows["sum"] = self.design.coefficient
@@ -253,9 +276,9 @@ class _Candidate:
                 self.shared.sizes,
             ).clamp_min(0)
         variance = None if trace is None else float(trace.sum())
-        drawn = None if self.draws is None else float((gradient("drawn") - stored).norm())
+        drawn = float((gradient("drawn") - stored).norm()) if self.monte_carlo else None
         expected = None
-        if variance is not None and self.draws is not None:
+        if variance is not None and self.draws is not None and drawn is not None:
             expected = math.sqrt(variance / len(self.draws.statistics)) / norm
         return RuleAudit(
             method=self.name,
@@ -419,4 +442,3 @@ def _ratio(numerator: float, denominator: float | None) -> float | None:
     if denominator is None or denominator <= 1e-20 * numerator or denominator == 0:
         return None
     return numerator / denominator
-

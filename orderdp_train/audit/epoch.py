@@ -1,8 +1,8 @@
 """The gradient that training really follows over an epoch, recorded along a real one.
 
 A selection is drawn once an epoch and reused in minibatches while the parameters move. To measure
-what that does, the next epoch is run by the training loop itself on a copy, and at each of its steps
-the gradient of the step's minibatch is taken at the parameters of that step.
+what that does, the next epoch is run by the training loop itself on a copy, and at each of its
+steps the gradient of the step's minibatch is taken at the parameters of that step.
 """
 
 from __future__ import annotations

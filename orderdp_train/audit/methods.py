@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import platform
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
@@ -50,7 +49,7 @@ class AuditConfig:
     exploit: float = 0.6
     seed: int = 0
     draws: int = DRAWS
-    recipe: Recipe = Recipe()
+    recipe: Recipe = field(default_factory=Recipe)
 
     def __post_init__(self) -> None:
         unknown = [m for m in self.methods if m not in METHODS]
@@ -78,7 +77,7 @@ class Checkpoint:
     test_accuracy: float
     training_seconds: float
     never_used: int
-    never_used_by_class: list[int]
+    never_used_by_class: list[int] | None
     audit: Audit
 
 
@@ -110,10 +109,39 @@ def at_present(rule: SelectionRule, losses: torch.Tensor) -> SelectionRule:
     return rule
 
 
+def checkpoint_of(
+    method: str,
+    epoch: int,
+    epochs: int,
+    test_accuracy: float,
+    seconds: float,
+    usage: torch.Tensor,
+    population: Population,
+    audit: Audit,
+) -> Checkpoint:
+    """A :class:`Checkpoint`; ``usage`` ``(n,)`` counts how often each sample was used."""
+    unused = (usage == 0).cpu()
+    by_class = None
+    if population.labels is not None:
+        labels = population.labels.cpu()
+        by_class = torch.bincount(labels[unused], minlength=int(labels.max()) + 1).tolist()
+    return Checkpoint(
+        method=method,
+        epoch=epoch,
+        progress=epoch / epochs,
+        test_accuracy=test_accuracy,
+        training_seconds=seconds,
+        never_used=int(unused.sum()),
+        never_used_by_class=by_class,
+        audit=audit,
+    )
+
+
 def audit_trainings(
     data: ImageData, config: AuditConfig, *, on_step: Callable[[str], Any] = lambda _: None
 ) -> list[Checkpoint]:
-    """Train each method from the same start and audit it at 20, 40, 60, 80 and 100 % of its training.
+    """Train each method from the same start and audit it at 20, 40, 60, 80 and 100 % of its
+    training.
 
     ``on_step`` is told the method after every epoch and every audit: :func:`steps` of them.
     """
@@ -133,9 +161,7 @@ def audit_trainings(
         design = Design.from_ratios(n, config.explore, config.exploit)
         scorer = fresh_scorer(model, data, config.recipe)
         keep = 0.5 if name == "infobatch" else design.q / n
-        rule = build_rule(
-            name, n, keep, explore=design.s / n, scorer=scorer, device=device
-        )
+        rule = build_rule(name, n, keep, explore=design.s / n, scorer=scorer, device=device)
         population = population_of_images(data, config.recipe)
         seconds = 0.0
         for epoch in train(model, data, rule, config.recipe, seed=config.seed):
@@ -157,23 +183,16 @@ def audit_trainings(
                 seed=config.seed + epoch.number,
                 followed={method: followed} if followed else None,
             )
-            unused = (epoch.state.usage == 0).cpu()
-            labels = population.labels
-            by_class = (
-                []
-                if labels is None
-                else torch.bincount(labels.cpu()[unused], minlength=data.num_classes).tolist()
-            )
             found.append(
-                Checkpoint(
-                    method=method,
-                    epoch=epoch.number,
-                    progress=epoch.number / config.recipe.epochs,
-                    test_accuracy=epoch.test_accuracy,
-                    training_seconds=seconds,
-                    never_used=int(unused.sum()),
-                    never_used_by_class=by_class,
-                    audit=result,
+                checkpoint_of(
+                    method,
+                    epoch.number,
+                    config.recipe.epochs,
+                    epoch.test_accuracy,
+                    seconds,
+                    epoch.state.usage,
+                    population,
+                    result,
                 )
             )
             on_step(method)

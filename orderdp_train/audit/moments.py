@@ -23,8 +23,8 @@ class Products:
 
     ``squares`` ``(n, layers)`` in input order: ``|h_i|²``. In rank order of a ranking, ``between``
     ``(n, layers)``: ``h_k`` with the sum of all ``h_j`` of earlier tie groups; ``within``: with the
-    earlier ones of its own group. ``projections`` ``(n, d)`` in input order: ``g_i`` (not ``h_i``) on
-    given directions.
+    earlier ones of its own group. ``projections`` ``(n, d)`` in input order: ``g_i`` (not ``h_i``)
+    on given directions.
     """
 
     squares: Tensor
@@ -78,7 +78,9 @@ def products(
     device = parameters[0].device
     sizes = [p.numel() for p in parameters]
     d = 0 if directions is None else len(directions)
-    pieces = None if directions is None else directions.to(device, torch.float64).split(sizes, dim=1)
+    pieces = (
+        None if directions is None else directions.to(device, torch.float64).split(sizes, dim=1)
+    )
     squares, between, within = (
         torch.zeros(n, len(sizes), dtype=torch.float64, device=device) for _ in range(3)
     )
@@ -119,7 +121,8 @@ def covariance_trace(
     """Exact trace of ``Cov(g~)`` by layer, float64 ``(layers,)``; its sum is the whole trace.
 
     ``products`` belong to the design's coefficients and, if it has rank pairs, its ranking;
-    ``mean`` ``(P,)`` is ``E[g~] = sum_i p_i a_i g_i`` and ``sum_all`` ``(P,)`` is ``sum_i a_i g_i``.
+    ``mean`` ``(P,)`` is ``E[g~] = sum_i p_i a_i g_i`` and ``sum_all`` ``(P,)`` is ``sum_i a_i
+    g_i``.
     """
     p = design.inclusion[:, None]
     squares = products.squares

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,11 +61,13 @@ class Population:
         return losses
 
 
-def population_of(dataset: Any, *, device: torch.device, loss: Losses = cross_entropy) -> Population:
+def population_of(
+    dataset: Any, *, device: torch.device, loss: Losses = cross_entropy
+) -> Population:
     """A :class:`Population` of any map-style dataset of ``(input, target)`` pairs."""
     if isinstance(dataset, Population):
         return dataset
-    if not isinstance(dataset, Sized) or not hasattr(dataset, "__getitem__"):
+    if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
         raise TypeError(
             f"{type(dataset).__name__} has no length or indexing; an audit visits samples by "
             "index, so give it a map-style dataset"
@@ -89,4 +91,6 @@ def _labels(dataset: Any) -> Tensor | None:
     if targets is None or not isinstance(targets, Tensor | Iterable):
         return None
     labels = torch.as_tensor(targets)
-    return labels.cpu() if labels.shape == (len(dataset),) and not labels.is_floating_point() else None
+    return (
+        labels.cpu() if labels.shape == (len(dataset),) and not labels.is_floating_point() else None
+    )

@@ -23,8 +23,9 @@ class Layer:
 class Surrogate:
     """The loss that a rule's expected gradient belongs to, ``sum_i w_i L_i / sum_i w_i``.
 
-    ``gap`` is its excess over the mean loss; ``gap <= chi * std(L_i)`` and ``gap <= tv * range(L_i)``,
-    with the chi-square and total-variation distances of the weights to uniform weights.
+    ``gap`` is its excess over the mean loss; ``gap <= chi * std(L_i)`` and ``gap <= tv *
+    range(L_i)``, with the chi-square and total-variation distances of the weights to uniform
+    weights.
     """
 
     loss: float
@@ -41,11 +42,12 @@ class TheoremFour:
     """The terms of the paper's Theorem 4 at one model, as printed and as they have to be.
 
     Printed: ``spectrum_deviation`` C_s, ``finite_population_factor`` sqrt((n-s)/(s(n-1))),
-    ``largest_loss`` max_i |L_i|, their product ``wasserstein_term`` with sqrt(2), and ``gap`` Q_n, here at
-    this model alone. Corrected: the transfer from L_q to L costs ``gap`` exactly, at most ``tv_range``
-    whatever the losses; from L to the population risk it costs a Rademacher term, for which networks
-    have no useful value, and ``fluctuation``, b sqrt(ln(2/failure)/(2n)) at failure 0.05 with the observed
-    range b of the losses. The optimization error is the bound of Theorem 3, for convex losses only.
+    ``largest_loss`` max_i |L_i|, their product ``wasserstein_term`` with sqrt(2), and ``gap`` Q_n,
+    here at this model alone. Corrected: the transfer from L_q to L costs ``gap`` exactly, at most
+    ``tv_range`` whatever the losses; from L to the population risk it costs a Rademacher term, for
+    which networks have no useful value, and ``fluctuation``, b sqrt(ln(2/failure)/(2n)) at failure
+    0.05 with the observed range b of the losses. The optimization error is the bound of Theorem 3,
+    for convex losses only.
     """
 
     spectrum_deviation: float
@@ -61,8 +63,9 @@ class TheoremFour:
 class FollowedParts:
     """The mean gradient followed over a real epoch, against ``grad L`` where the epoch began.
 
-    Norms relative to ``|grad L|``. ``parts`` are the norms of vectors that add up to ``bias``, those of
-    :class:`RuleAudit` and draw, reuse and minibatches; their sum differs from it by ``residual``.
+    Norms relative to ``|grad L|``. ``parts`` are the norms of vectors that add up to ``bias``,
+    those of :class:`RuleAudit` and draw, reuse and minibatches; their sum differs from it by
+    ``residual``.
     """
 
     bias: float
@@ -77,13 +80,14 @@ class RuleAudit:
     """One selection rule at one model.
 
     All of ``bias``, ``parts``, ``monte_carlo`` and ``monte_carlo_expected`` are norms relative to
-    ``|grad L|``; ``scale`` is ``|E[g~]| / |grad L|`` and ``scale_predicted`` is ``n max_i w_i``, the scale
-    if the samples that are not sure to get the largest weight had no gradient (s/q for OrderDP).
-    ``parts`` are the norms of vectors whose sum differs from the bias vector by ``parts_residual``.
-    ``variance`` is ``tr Cov(g~) / |grad L|²`` for one selection, None where the rule's second-order
-    inclusion probabilities are not known in closed form. ``monte_carlo`` is the distance of the
-    gradient estimated from ``agreement.draws`` selections to the exact one, and ``monte_carlo_expected``
-    its root mean square, ``sqrt(tr Cov / draws)``. ``unreachable`` counts the samples with weight 0.
+    ``|grad L|``; ``scale`` is ``|E[g~]| / |grad L|`` and ``scale_predicted`` is ``n max_i w_i``,
+    the scale if the samples that are not sure to get the largest weight had no gradient (s/q for
+    OrderDP). ``parts`` are the norms of vectors whose sum differs from the bias vector by
+    ``parts_residual``. ``variance`` is ``tr Cov(g~) / |grad L|²`` for one selection, None where the
+    rule's second-order inclusion probabilities are not known in closed form. ``monte_carlo`` is the
+    distance of the gradient estimated from ``agreement.draws`` selections to the exact one, and
+    ``monte_carlo_expected`` its root mean square, ``sqrt(tr Cov / draws)``. ``unreachable`` counts
+    the samples with weight 0.
     """
 
     method: str
@@ -110,7 +114,9 @@ class RuleAudit:
 
 @dataclass(frozen=True)
 class Audit:
-    """Rules audited at one model: ``n`` samples with ``mean_loss`` L, ``gradient_norm`` of ``grad L``."""
+    """Rules audited at one model: ``n`` samples with ``mean_loss`` L, ``gradient_norm`` of ``grad
+    L``.
+    """
 
     n: int
     parameters: int

@@ -5,11 +5,11 @@ One selection's estimator is ``g~ = sum_{i in selection} a_i g_i``. Its covarian
 
     A + B (p_i + p_j) + D p_i p_j + C pi(i, j),       i != j,
 
-with ``p_i = P(i selected)`` and ``pi`` the joint inclusion probability of random-then-top selection,
-which depends on the larger rank only (averaged over the orders of tied scores).
+with ``p_i = P(i selected)`` and ``pi`` the joint inclusion probability of random-then-top
+selection, which depends on the larger rank only (averaged over the orders of tied scores).
 
-Known in closed form: ``FullData``, ``RandomSubset``, ``OrderDP``, ``UnbiasedOrderDP``, ``InfoBatch``, and
-``EpsilonGreedy`` and ``UCB`` unless scores are tied at their border.
+Known in closed form: ``FullData``, ``RandomSubset``, ``OrderDP``, ``UnbiasedOrderDP``,
+``InfoBatch``, and ``EpsilonGreedy`` and ``UCB`` unless scores are tied at their border.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ class RankPairs:
 
 @dataclass(frozen=True)
 class SecondOrder:
-    """The design of a rule at its present scores, ``inclusion`` and ``coefficient`` float64 ``(n,)``.
+    """The design of a rule at its present scores, ``inclusion`` and ``coefficient`` float64
+    ``(n,)``.
 
     ``coefficient`` holds the ``a_i``; the other names are those of the form above.
     """
@@ -99,7 +100,8 @@ def second_order(rule: SelectionRule, scores: Tensor | None = None) -> SecondOrd
         return SecondOrder(
             inclusion,
             1 / (n * inclusion),
-            # both (1 - g_i - g_j + pi) + single (g_i + g_j - 2 pi) + pi, with g = (p - single) / (1 - single)
+            # both (1 - g_i - g_j + pi) + single (g_i + g_j - 2 pi) + pi, with g = (p - single) / (1
+            # - single)
             constant=both - 2 * (single - both) * single / (1 - single),
             linear=(single - both) / (1 - single),
             pairs=pairs,

@@ -19,7 +19,7 @@ the backpropagated signal per sample is that of per-example gradient clipping (G
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -98,14 +98,14 @@ def audit_mode(model: nn.Module) -> Iterator[None]:
     inplace = [m for m in model.modules() if getattr(m, "inplace", False) is True]
     model.eval()
     for m in inplace:
-        m.inplace = False  # pyright: ignore[reportAttributeAccessIssue]
+        m.inplace = False  # pyright: ignore[reportArgumentType]
     try:
         yield
     finally:
         for m, was in training.items():
             m.training = was
         for m in inplace:
-            m.inplace = True  # pyright: ignore[reportAttributeAccessIssue]
+            m.inplace = True  # pyright: ignore[reportArgumentType]
 
 
 class _Layers:
@@ -117,7 +117,7 @@ class _Layers:
     used without their module's forward, windowed) take the general way, a backward pass each.
     """
 
-    def __init__(self, model: nn.Module, parameters: list[Tensor]) -> None:
+    def __init__(self, model: nn.Module, parameters: Sequence[Tensor]) -> None:
         index = {id(p): i for i, p in enumerate(parameters)}
         owned: dict[nn.Module, list[int]] = {}
         for module in model.modules():

@@ -21,6 +21,17 @@ def audit(
             "orderdp, infobatch, orderdp-unbiased, epsilon-greedy, ucb."
         ),
     ] = None,
+    grid: Annotated[
+        str | None,
+        Option(
+            help="Designs instead of methods, along one training on full data or at --run: "
+            "explore=0.3:1.0:8,keep=0.2:0.9:8 (s/n and q/n; first:last:count)."
+        ),
+    ] = None,
+    run: Annotated[
+        Path | None,
+        Option(help="Audit this run folder where it is; data, model and seed are the run's."),
+    ] = None,
     data: Annotated[
         str, Option(help="digits, mnist5k, cifar10, cifar100 or synthetic.")
     ] = "digits",
@@ -46,9 +57,11 @@ def audit(
     with output_folder(out) as folder:
         from dataclasses import asdict, replace
 
+        from orderdp_train.audit.grid import audit_grid, audit_run, parse_grid
         from orderdp_train.audit.methods import (
             DEFAULT_METHODS,
             AuditConfig,
+            audit_epochs,
             audit_trainings,
             steps,
             versions,
@@ -72,11 +85,12 @@ def audit(
             draws=draws,
             recipe=recipe,
         )
-        images = load_data(
-            data, label_noise=label_noise, seed=seed, device=pick_device(device), root=root
-        )
+        if rules is not None and (grid is not None or run is not None):
+            raise ValueError("--rules trains methods; leave it out with --grid or --run")
+        place = pick_device(device)
         # A pipe or a file has no width of its own; the table needs 100 columns.
         console = Console() if sys.stdout.isatty() else Console(width=100)
+        settings = asdict(config)
         with Progress(
             TextColumn("{task.description:24}"),
             BarColumn(),
@@ -85,13 +99,30 @@ def audit(
             console=Console(stderr=True),
             transient=True,
         ) as progress:
-            task = progress.add_task("training", total=steps(config))
-            checkpoints = audit_trainings(
-                images,
-                config,
-                on_step=lambda method: progress.update(task, advance=1, description=method),
-            )
-        given = {
+            task = progress.add_task("training", total=1)
+
+            def on_step(description: str) -> None:
+                progress.update(task, advance=1, description=description)
+
+            if run is not None:
+                checkpoint, settings = audit_run(
+                    run, grid=grid, draws=draws, root=root, device=place
+                )
+                checkpoints = [checkpoint]
+            else:
+                images = load_data(
+                    data, label_noise=label_noise, seed=seed, device=place, root=root
+                )
+                if grid is not None:
+                    parse_grid(grid, images.num_train)
+                    total = recipe.epochs + len(audit_epochs(recipe.epochs))
+                    progress.update(task, total=total)
+                    checkpoints = audit_grid(images, config, grid, on_step=on_step)
+                else:
+                    progress.update(task, total=steps(config))
+                    checkpoints = audit_trainings(images, config, on_step=on_step)
+        shared = {"grid": grid, "draws": draws}
+        trained = {
             "rules": rules,
             "data": data,
             "model": model,
@@ -99,12 +130,12 @@ def audit(
             "explore": explore,
             "exploit": exploit,
             "epochs": epochs,
-            "draws": draws,
             "seed": seed,
         }
+        given = shared | ({"run": run} if run is not None else trained)
         words = [f"--{name}={value}" for name, value in given.items() if value is not None]
         document = Document(
-            shlex.join(["orderdp-train", "audit", *words]), asdict(config), versions(), checkpoints
+            shlex.join(["orderdp-train", "audit", *words]), settings, versions(), checkpoints
         )
         write_report(folder, document)
     console.print(terminal_table(document))

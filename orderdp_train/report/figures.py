@@ -103,8 +103,8 @@ def audit_figures(document: Document) -> dict[str, ReportFigure]:
     if known and len(document.series()) <= MOST_LINES:
         figures["noise"] = ReportFigure(
             _noise(document),
-            "Bias against noise: the norm of the bias and the standard deviation of the gradient of "
-            "one selection, both relative to the full gradient, over training (later points are "
+            "Bias against noise: the norm of the bias and the standard deviation of one "
+            "selection's gradient, both relative to the full gradient, over training (later points are "
             "darker). Above the dashed line the bias is the larger error.",
             _last(
                 document,
@@ -262,4 +262,3 @@ def _grid(document: Document) -> Figure:
     if points is not None:
         figure.colorbar(points, ax=list(axes), label="s/q")
     return figure
-

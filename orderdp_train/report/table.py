@@ -39,7 +39,8 @@ def terminal_table(document: Document) -> Table:
     for name in (*names, "acc.", "sec."):
         table.add_column(name, justify="right", no_wrap=True)
     for method, rows in document.series().items():
-        table.add_section()
+        if len(rows) > 1:
+            table.add_section()
         for i, (checkpoint, rule) in enumerate(rows):
             table.add_row(
                 Text(method if i == 0 else "", style="bold"),

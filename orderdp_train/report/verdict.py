@@ -17,6 +17,10 @@ def angle(cosine: float) -> float:
     return math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
 
 
+# Of a grid, only the extremes are put into words.
+MOST_SENTENCES = 8
+
+
 def gradient_in_words(rule: RuleAudit) -> str:
     """Length and direction of the expected gradient, such as "1.6× as long and 3° off"."""
     degrees = angle(rule.cosine)
@@ -25,7 +29,8 @@ def gradient_in_words(rule: RuleAudit) -> str:
         if same_length:
             return "the full gradient itself"
         return f"a gradient {rule.scale:.2g}× as long as the full one, in the same direction"
-    length = "as long as the full one" if same_length else f"{rule.scale:.2g}× as long"
+    digits = f"{rule.scale:.2g}"
+    length = "as long as the full one" if digits in ("1", "1.0") else f"{digits}× as long"
     return f"a gradient {length} and {degrees:.0f}° off"
 
 
@@ -35,6 +40,8 @@ def verdicts(document: Document) -> list[str]:
     Then one on whether every rule's code has the expectation it states.
     """
     last = sorted(document.last(), key=lambda row: -row[1].bias)
+    if len(last) > MOST_SENTENCES:
+        last = [last[0], last[-1]]
     kept = {rule.method: f"{100 * rule.kept_fraction:.0f} %" for _, rule in last}
     sentences = [
         f"{rule.method} at {kept[rule.method]} kept follows {gradient_in_words(rule)}."
@@ -46,13 +53,13 @@ def verdicts(document: Document) -> list[str]:
     )
     if alarms:
         sentences.append(
-            f"The selections of {', '.join(alarms)} do not have the expectation that the rule states."
+            f"The selections of {', '.join(alarms)} do not have the expectation that they state."
         )
     elif tests:
         rate = sum(test.level for test in tests)
         sentences.append(
-            f"All {len(tests)} tests of {tests[0].draws} selections each agree with the closed form "
-            f"(chance of any false alarm: {100 * rate:.2g} %)."
+            f"All {len(tests)} tests of {tests[0].draws} selections each agree with the closed "
+            f"form (chance of any false alarm: {100 * rate:.2g} %)."
         )
     return sentences
 
