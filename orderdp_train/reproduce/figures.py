@@ -69,7 +69,8 @@ def _panels(
     for ax, (quantity, series) in zip(axes, quantities.items(), strict=False):
         fill(ax, series)
         ax.set_ylabel(quantity)
-        ax.legend(fontsize=5.5)
+        # Above the panel, where it hides no point.
+        ax.legend(fontsize=6, loc="lower left", bbox_to_anchor=(0, 1), ncols=4 if count == 1 else 2)
     for ax in axes[count:]:
         ax.remove()
     return figure
