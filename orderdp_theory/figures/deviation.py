@@ -111,14 +111,13 @@ def deviation() -> Figure:
     figure = new_figure()
     ax = figure.subplots()
     # The value at q = s is a point of its own: the curves jump there.
-    for values, colour, style, label in (
-        (largest**2, BLUE, (0, (1, 1.5)), "$C_s$ as squared in Theorem 4"),
-        (largest, BLUE, "-", r"$C_s$ = n · largest $|\gamma_j/q - 1/n|$"),
-        (total, ORANGE, "-", r"total $\Sigma_j\,|\gamma_j/q - 1/n|$"),
+    for values, colour, label in (
+        (largest, BLUE, r"$C_s$ = n · largest $|\gamma_j/q - 1/n|$"),
+        (total, ORANGE, r"total $\Sigma_j\,|\gamma_j/q - 1/n|$"),
     ):
-        ax.plot(sizes[:-1], values[:-1], color=colour, linestyle=style, label=label)
+        ax.plot(sizes[:-1], values[:-1], color=colour, label=label)
     ax.plot(s, largest[-1], "o", color=BLUE, clip_on=False, zorder=5)
-    ax.annotate("q = s: all 0", (s, 0), (88, 0.55), fontsize=7, ha="center",
+    ax.annotate("q = s: both 0", (s, 0), (88, 0.55), fontsize=7, ha="center",
                 arrowprops={"arrowstyle": "-", "linewidth": 0.5})  # fmt: skip
     ax.set_xlabel(f"exploitation size q (n = {n}, s = {s})")
     ax.set_ylabel("deviation from uniform weights")
