@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from orderdp_train.data import ImageData
+
 SMALL_IMAGE = 64  # below it the ImageNet stem would throw away nearly all of the image
 
 
@@ -47,6 +49,17 @@ def build_model(name: str, *, in_channels: int, num_classes: int, image_size: in
     if name in ("resnet18", "resnet50"):
         return _resnet(name, in_channels, num_classes, image_size)
     return _timm(name, in_channels, num_classes, image_size)
+
+
+def model_for(name: str, data: ImageData) -> nn.Module:
+    """The model that fits a data set, on the data's device."""
+    model = build_model(
+        name,
+        in_channels=data.in_channels,
+        num_classes=data.num_classes,
+        image_size=data.image_size,
+    )
+    return model.to(data.device)
 
 
 def _resnet(name: str, in_channels: int, num_classes: int, image_size: int) -> nn.Module:

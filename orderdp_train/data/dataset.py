@@ -113,8 +113,7 @@ class DataSet:
 
     def normalise(self, images: Tensor) -> Tensor:
         """Turn uint8 images ``(b, c, h, w)`` into float32 of about zero mean and unit variance."""
-        mean, std = self.mean.view(1, -1, 1, 1), self.std.view(1, -1, 1, 1)
-        return images.float().sub_(255 * mean).mul_(1 / (255 * std))
+        return normalise(images, self.mean, self.std)
 
     def batches(
         self,
@@ -132,6 +131,12 @@ class DataSet:
             if generator is not None:
                 batch = self.augmentation(batch, generator)
             yield indices, self.normalise(batch), labels[indices]
+
+
+def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Float32 ``(pixel / 255 - mean) / std`` of uint8 ``(b, c, h, w)``, channel by channel."""
+    mean, std = mean.view(1, -1, 1, 1), std.view(1, -1, 1, 1)
+    return images.float().sub_(255 * mean).mul_(1 / (255 * std))
 
 
 def pixel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from orderdp_train.data.dataset import Batch, Split
+from orderdp_train.data.dataset import Batch, Split, normalise
 
 if TYPE_CHECKING:  # importing torchvision takes seconds, which other data sets need not wait for
     from torchvision.datasets import ImageFolder
@@ -59,11 +59,6 @@ class StreamedDataSet:
         moved = {name: getattr(self, name).to(device) for name in names}
         return replace(self, **moved, device=torch.device(device))
 
-    def normalise(self, images: Tensor) -> Tensor:
-        """Turn uint8 images ``(b, 3, h, w)`` into float32 of about zero mean and unit variance."""
-        mean, std = self.mean.view(1, -1, 1, 1), self.std.view(1, -1, 1, 1)
-        return images.float().sub_(255 * mean).mul_(1 / (255 * std))
-
     def batches(
         self,
         index_batches: Iterable[Tensor],
@@ -88,11 +83,8 @@ class StreamedDataSet:
             if isinstance(images, str):
                 raise ValueError(images)
             indices = indices.to(self.device)
-            yield (
-                indices,
-                self.normalise(images.to(self.device, non_blocking=True)),
-                labels[indices],
-            )
+            images = normalise(images.to(self.device, non_blocking=True), self.mean, self.std)
+            yield indices, images, labels[indices]
 
 
 def load(root: Path, num_workers: int) -> StreamedDataSet:

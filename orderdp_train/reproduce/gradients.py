@@ -14,7 +14,7 @@ from orderdp_train.audit.walk import expected_gradients
 from orderdp_train.checkpoint import load_checkpoint
 from orderdp_train.data import ImageData
 from orderdp_train.mixing import sample_losses
-from orderdp_train.models import build_model
+from orderdp_train.models import model_for
 from orderdp_train.rules import build_rule
 from orderdp_train.run import RunConfig
 
@@ -59,15 +59,10 @@ def measure_cosines(config: RunConfig, folder: Path, data: ImageData) -> None:
     known = read_cosines(folder)
     if epoch not in moments(config.recipe.epochs) or any(c.epoch == epoch for c in known):
         return
-    n, device = data.num_train, data.device
-    model = build_model(
-        config.model,
-        in_channels=data.in_channels,
-        num_classes=data.num_classes,
-        image_size=data.image_size,
-    ).to(device)
+    n = data.num_train
+    model = model_for(config.model, data)
     model.load_state_dict(checkpoint["model"])
-    rule = build_rule(config.rule, n, config.keep, explore=config.explore, device=device)
+    rule = build_rule(config.rule, n, config.keep, explore=config.explore, device=data.device)
     rule.load_state_dict(checkpoint["rule"])
     generator = torch.Generator().manual_seed(2**20 * config.seed + epoch)
     indices, weights = (part.cpu() for part in rule.select(generator))

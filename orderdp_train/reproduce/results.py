@@ -63,8 +63,10 @@ def _rows(table: int, scale: Scale, *, drop_model: str | None = None) -> Iterato
             yield row
 
 
-def _columns(row: Row, *names: str) -> str:
-    return " ".join(row[name] for name in names)
+def _accuracy(row: Row, column: str, cell: Cell) -> Number:
+    printed, std = _number(row["accuracy"]), _number(row.get("accuracy_std"))
+    name, read = "test accuracy (%)", measures.final_accuracy
+    return Number(row["method"], column, name, cell, read, printed, std)
 
 
 # Tables
@@ -75,19 +77,7 @@ def _table_2(scale: Scale) -> list[Number]:
     for row in _rows(2, scale, drop_model="ResNet-50"):
         percent = float(row["prune_percent"])
         cell = Cell(scale.config(row["method"], row["dataset"], row["model"], percent))
-        column = _columns(row, "dataset", "model") + (f" {percent:g} %" if percent else " 0 %")
-        printed, std = _number(row["accuracy"]), _number(row["accuracy_std"])
-        numbers.append(
-            Number(
-                row["method"],
-                column,
-                "test accuracy (%)",
-                cell,
-                measures.final_accuracy,
-                printed,
-                std,
-            )
-        )
+        numbers.append(_accuracy(row, f"{row['dataset']} {row['model']} {percent:g} %", cell))
     return numbers
 
 
@@ -111,19 +101,7 @@ def _table_4(scale: Scale) -> list[Number]:
     for row in _rows(4, scale):
         percent = float(row["prune_percent"])
         cell = Cell(scale.config(row["method"], row["dataset"], row["model"], percent))
-        printed, std = _number(row["accuracy"]), _number(row["accuracy_std"])
-        column = f"{percent:g} %"
-        numbers.append(
-            Number(
-                row["method"],
-                column,
-                "test accuracy (%)",
-                cell,
-                measures.final_accuracy,
-                printed,
-                std,
-            )
-        )
+        numbers.append(_accuracy(row, f"{percent:g} %", cell))
     return numbers
 
 
@@ -141,17 +119,8 @@ def _lossless(table: int, scale: Scale, *columns: str, drop: str | None = None) 
             percent,
             optimizer=row.get("optimizer", "SGD"),
         )
-        method, column = row["method"], _columns(row, *columns)
-        numbers.append(
-            Number(
-                method,
-                column,
-                "test accuracy (%)",
-                Cell(config),
-                measures.final_accuracy,
-                _number(row["accuracy"]),
-            )
-        )
+        method, column = row["method"], " ".join(row[name] for name in columns)
+        numbers.append(_accuracy(row, column, Cell(config)))
         if method != FULL:
             numbers.append(
                 Number(

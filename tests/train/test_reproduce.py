@@ -19,7 +19,7 @@ from orderdp_theory.cli.errors import run as run_command
 from orderdp_train.checkpoint import load_checkpoint
 from orderdp_train.cli.reproduce import reproduce
 from orderdp_train.data import load_data
-from orderdp_train.models import build_model
+from orderdp_train.models import model_for
 from orderdp_train.recipe import Recipe
 from orderdp_train.reproduce import RESULTS, SCALES, Cell, Environment, measures, sweep, with_seeds
 from orderdp_train.reproduce.cost import estimate
@@ -174,7 +174,7 @@ def test_cosines_are_those_of_plain_backward_passes(tmp_path, rule):
     assert [c.epoch for c in found] == [1, 2]
 
     state = load_checkpoint(tmp_path / "checkpoint.pt")["state"]
-    model = build_model("cnn", in_channels=1, num_classes=10, image_size=8)
+    model = model_for("cnn", data)
     model.load_state_dict(state["model"])
     ((_, images, labels),) = data.batches([torch.arange(1500)])
 
