@@ -14,7 +14,8 @@ from torch import Tensor
 def processes(device: torch.device) -> Iterator[torch.device]:
     """Join the group that `torchrun` started, if it did, and leave it in the end.
 
-    Yields this process's device: its own GPU (NCCL), or the CPU (gloo).
+    Yields this process's device: its own GPU (NCCL), or the CPU (gloo). A group that is there
+    already is used and left alone.
     """
     if "RANK" not in os.environ:
         yield device
@@ -22,6 +23,9 @@ def processes(device: torch.device) -> Iterator[torch.device]:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
+    if dist.is_initialized():
+        yield device
+        return
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield device

@@ -18,5 +18,8 @@ def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     # Imported here, because it takes a second that most trainings can save.
     from timm.optim import create_optimizer_v2  # pyright: ignore[reportPrivateImportUsage]
 
-    own = {"momentum": momentum} if recipe.optimizer == "lars" else {"betas": betas}
-    return create_optimizer_v2(parameters, recipe.optimizer, lr=rate, weight_decay=decay, **own)
+    if recipe.optimizer == "lars":
+        return create_optimizer_v2(
+            parameters, "lars", lr=rate, weight_decay=decay, momentum=momentum
+        )
+    return create_optimizer_v2(parameters, "lamb", lr=rate, weight_decay=decay, betas=betas)

@@ -22,7 +22,7 @@ import torch
 from orderdp_theory.files import write_atomically
 from orderdp_train.checkpoint import load_checkpoint, save_checkpoint
 from orderdp_train.data import load_data
-from orderdp_train.distributed import processes, rank
+from orderdp_train.distributed import gather_objects, processes, rank
 from orderdp_train.events import event_file
 from orderdp_train.models import build_model
 from orderdp_train.recipe import Recipe
@@ -124,6 +124,9 @@ def run(
             rule.update(everything, scorer(everything))
 
         rows: list[dict[str, Any]] = stored["metrics"] if stored else []
+        # Also makes sure that nobody writes before everybody has looked.
+        if len(set(gather_objects(len(rows)))) > 1:
+            raise ValueError(f"the processes see different states of {folder}: is it shared?")
         if rank() == 0:
             with _writing(folder, len(rows)):
                 folder.mkdir(parents=True, exist_ok=True)
