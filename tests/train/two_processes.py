@@ -30,9 +30,7 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     with processes(torch.device("cpu")):
         with contextlib.suppress(SystemExit):
-            command_line(
-                app, ["run", "--device=cpu", f"--out={folder / 'whole'}", *COMMAND.split()]
-            )
+            command_line(app, [*COMMAND.split(), f"--out={folder / 'whole'}"])
         list(itertools.islice(run(CONFIG, folder / "halves", device="cpu"), 2))
         gather_objects(None)  # all have left the first half before any begins the second
         list(run(CONFIG, folder / "halves", resume=True, device="cpu"))
