@@ -8,7 +8,7 @@ Unset Printing Implicit Defensive.
 
 (* The outcomes of drawing k elements of B uniformly without replacement: all *)
 (* subsets of B with exactly k elements.                                      *)
-Definition draws (T : finType) (B : {set T}) (k : nat) : {set {set T}} :=
+Definition draws {T : finType} (B : {set T}) (k : nat) : {set {set T}} :=
   [set U : {set T} | (U \subset B) && (#|U| == k)].
 
 Lemma card_draws_of (T : finType) (B : {set T}) k : #|draws B k| = 'C(#|B|, k).
@@ -32,14 +32,15 @@ by rewrite -sum1_card; apply: eq_bigl => x; rewrite inE.
 Qed.
 
 (* C, A and B cut the population into three: each x is in exactly one.        *)
-Definition cut3 (T : finType) (C A B : {set T}) : Prop :=
+Definition cut3 {T : finType} (C A B : {set T}) : Prop :=
   forall x, (x \in C) + (x \in A) + (x \in B) = 1.
 
 (* A set that contains C has #|C| elements plus those in A plus those in B.   *)
 Lemma card_by_parts (T : finType) (C A B S : {set T}) : cut3 C A B ->
   C \subset S -> #|S| = #|C| + #|S :&: A| + #|S :&: B|.
 Proof.
-move=> cut CS; have {1}<- := setIidPr CS; rewrite -!sum1_card !(big_mkcond (fun x => x \in _)).
+move=> cut CS; have {1}<- := setIidPr CS.
+rewrite -!sum1_card !(big_mkcond (fun x => x \in _)).
 rewrite -!big_split /=; apply: eq_bigr => x _; rewrite !inE.
 by have := cut x; case: (x \in S); do 3!case: (x \in _).
 Qed.

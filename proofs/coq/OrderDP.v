@@ -16,10 +16,10 @@ Local Open Scope ring_scope.
 (* ************************************************************************** *)
 
 (* Probability of P and expectation of f, for x uniform on the finite set X.  *)
-Definition Pr (T : finType) (X : {set T}) (P : pred T) : rat :=
+Definition Pr {T : finType} (X : {set T}) (P : pred T) : rat :=
   #|[set x in X | P x]|%:R / #|X|%:R.
 
-Definition mean (T : finType) (V : lmodType rat) (X : {set T}) (f : T -> V) : V :=
+Definition mean {T : finType} {V : lmodType rat} (X : {set T}) (f : T -> V) : V :=
   #|X|%:R^-1 *: \sum_(x in X) f x.
 
 (* The candidate sets: all subsets of s samples out of n.                     *)
@@ -27,13 +27,17 @@ Definition candidates (n s : nat) : {set {set 'I_n}} := draws [set: 'I_n] s.
 
 (* Q(S): the elements of S with fewer than q elements of S before them, where *)
 (* the samples 0, 1, ..., n - 1 are in descending order of score.             *)
-Definition top (n q : nat) (S : {set 'I_n}) : {set 'I_n} :=
+Definition top {n : nat} (q : nat) (S : {set 'I_n}) : {set 'I_n} :=
   [set i in S | (#|[set k in S | (k < i)%N]| < q)%N].
 
 (* The same when sample i has place rho i in the descending order of score.   *)
-Definition top_by (n : nat) (rho : {perm 'I_n}) (q : nat) (S : {set 'I_n}) :
+Definition top_by {n : nat} (rho : {perm 'I_n}) (q : nat) (S : {set 'I_n}) :
     {set 'I_n} :=
   [set i in S | (#|[set k in S | (rho k < rho i)%N]| < q)%N].
+
+(* Such a rho puts the samples in descending order of their scores x.         *)
+Definition ranks {n : nat} (rho : {perm 'I_n}) (x : 'I_n -> rat) : Prop :=
+  forall i k, (rho i < rho k)%N -> x k <= x i.
 
 (* The paper's weight of rank r = 1, ..., n, with its summation limits.       *)
 Definition gamma (n s q r : nat) : rat :=
@@ -51,7 +55,8 @@ Definition hypergeometric (N K d m : nat) : rat :=
 
 Lemma card_below n m : (m <= n)%N -> #|[set k : 'I_n | (k < m)%N]| = m.
 Proof.
-move=> mn; rewrite -sum1_card -[RHS]card_ord -sum1_card (big_ord_widen _ (fun=> 1%N) mn).
+move=> mn; rewrite -sum1_card -[RHS]card_ord -sum1_card.
+rewrite (big_ord_widen _ (fun=> 1%N) mn).
 by apply: eq_bigl => k; rewrite inE.
 Qed.
 
@@ -73,7 +78,7 @@ Qed.
 
 (* Within S the number of elements before one takes each value 0, ..., #|S|-1 *)
 (* once; hence exactly q elements have fewer than q before them.              *)
-Lemma card_top_by n (rho : {perm 'I_n}) q (S : {set 'I_n}) :
+Theorem card_top_by (n : nat) (rho : {perm 'I_n}) (q : nat) (S : {set 'I_n}) :
   (q <= #|S|)%N -> #|top_by rho q S| = q.
 Proof.
 move=> qS; pose pos i := #|[set k in S | (rho k < rho i)%N]|.
@@ -101,7 +106,8 @@ by rewrite (filter_iota_ltn 0 qS) size_iota.
 Qed.
 
 (* What is kept comes before what is dropped: Q(S) is a q-argmax over S.      *)
-Lemma top_by_before n (rho : {perm 'I_n}) q (S : {set 'I_n}) i k :
+Theorem top_by_before (n : nat) (rho : {perm 'I_n}) (q : nat) (S : {set 'I_n})
+    (i k : 'I_n) :
   i \in top_by rho q S -> k \in S -> k \notin top_by rho q S -> (rho i < rho k)%N.
 Proof.
 rewrite !inE => /andP[iS iq] -> /=; rewrite -leqNgt => qk.
@@ -111,8 +117,8 @@ by move=> /andP[-> /leq_trans->].
 Qed.
 
 (* Every score vector has a ranking: a permutation that sorts it downwards.   *)
-Lemma ranking_exists n (score : 'I_n -> rat) : exists rho : {perm 'I_n},
-  forall i k, (rho i < rho k)%N -> score k <= score i.
+Theorem ranking_exists (n : nat) (score : 'I_n -> rat) :
+  exists rho : {perm 'I_n}, ranks rho score.
 Proof.
 pose ge i k := score k <= score i; pose order := sort ge (enum 'I_n).
 have mem_order i : i \in order by rewrite mem_sort mem_enum.
@@ -148,8 +154,29 @@ apply/imsetP/idP => [[m]|]; rewrite !inE.
 by case/andP=> /imsetP[m mS ->] mi; exists m; rewrite ?inE ?mS.
 Qed.
 
+(* Of all samples, the first K marked, a draw of d has m marked ones with this *)
+(* probability.                                                               *)
+Theorem hypergeometric_correct (N K d m : nat) : (K <= N)%N ->
+  Pr (candidates N d) (fun S => #|[set i in S | (i < K)%N]| == m)
+  = hypergeometric N K d m.
+Proof.
+move=> KN; pose A := [set i : 'I_N | (i < K)%N].
+have cut : cut3 set0 A (~: A) by move=> i; rewrite !inE; case: ltnP.
+have cardA : #|A| = K by apply: card_below.
+have SA (S : {set 'I_N}) : [set i in S | (i < K)%N] = S :&: A.
+  by apply/setP => i; rewrite !inE.
+rewrite /Pr /hypergeometric card_candidates; case: leqP => [md|dm]; last first.
+  rewrite eq_card0 ?mul0r // => S; rewrite inE in_drawsT SA.
+  apply/negP => /andP[/eqP Sd /eqP Sm].
+  by have := subset_leq_card (subsetIl S A); rewrite Sd Sm leqNgt dm.
+congr (_%:R / _); have -> : (N - K = #|~: A|)%N by rewrite cardsCs setCK card_ord cardA.
+rewrite -[in RHS]cardA -(card_free_parts _ _ cut); apply: eq_card => S.
+rewrite !inE subsetT sub0set /= SA (card_by_parts cut (sub0set S)) cards0 add0n.
+rewrite andbC; case: eqP => //= ->; rewrite -[RHS](eqn_add2l m) subnKC //.
+Qed.
+
 (* ************************************************************************** *)
-(* Expectations of sums over a random set                                     *)
+(* Sums over a random set                                                     *)
 (* ************************************************************************** *)
 
 Lemma eq_Pr (T : finType) (X : {set T}) (P P' : pred T) :
@@ -218,7 +245,7 @@ Qed.
 (* ************************************************************************** *)
 
 (* The paper's summation limits only leave out terms that are zero.           *)
-Lemma gamma_all_terms n s q r : (1 <= r <= n)%N -> (q <= s)%N ->
+Theorem gamma_all_terms (n s q r : nat) : (1 <= r <= n)%N -> (q <= s)%N ->
   gamma n s q r =
   \sum_(1 <= l < q.+1) ('C(r - 1, l - 1) * 'C(n - r, s - l))%:R / 'C(n, s)%:R.
 Proof.
@@ -228,7 +255,8 @@ apply: eq_big_nat => l /andP[l_gt0 lq]; case: ifPn => //.
 rewrite geq_max l_gt0 ltnS leq_min -[(l <= q)%N]ltnS lq /= negb_and -!ltnNge.
 move=> out.
 rewrite (_ : ('C(_, _) * _)%N = 0%N) ?mul0r //; apply/eqP; rewrite muln_eq0.
-case/orP: out => out; last by rewrite bin_small // ltn_sub2r // (leq_ltn_trans r_gt0 out).
+case/orP: out => out; last first.
+  by rewrite bin_small // ltn_sub2r // (leq_ltn_trans r_gt0 out).
 rewrite ['C(n - r, _)]bin_small ?orbT // ltn_subRL -(ltn_add2r r) -addnA subnK //.
 by rewrite addnC -ltn_subRL.
 Qed.
@@ -264,7 +292,9 @@ Qed.
 Theorem inclusion_probability : forall (n s q : nat) (j : 'I_n),
   (q <= s)%N -> (s <= n)%N ->
   Pr (candidates n s) (fun S => j \in top q S) = gamma n s q j.+1.
-Proof. by move=> n s q j qs sn; rewrite /Pr card_keeping // gammaE // card_candidates. Qed.
+Proof.
+by move=> n s q j qs sn; rewrite /Pr card_keeping // gammaE // card_candidates.
+Qed.
 
 (* The same by place for an arbitrary ranking: rename the samples.            *)
 Lemma Pr_top_by n s q (rho : {perm 'I_n}) i : (q <= s)%N -> (s <= n)%N ->
@@ -276,7 +306,7 @@ apply: eq_card => S; rewrite inE mem_top_by !inE !subsetT.
 by rewrite (card_imset _ (@perm_inj _ rho)).
 Qed.
 
-(* A sum over ranks is a sum over samples, in any order.                      *)
+(* A sum over ranks is a sum over samples.                                    *)
 Lemma sum_ranks n (V : zmodType) (F : nat -> V) :
   \sum_(1 <= r < n.+1) F r = \sum_(j < n) F j.+1.
 Proof. by rewrite big_add1 big_mkord. Qed.
@@ -298,11 +328,27 @@ Lemma Pr_candidate n s (j : 'I_n) : (s <= n)%N ->
   Pr (candidates n s) (fun S => j \in S) = s%:R / n%:R.
 Proof. by move=> sn; rewrite Pr_draws ?cardsT ?card_ord. Qed.
 
+(* As a candidate, rank r is kept if fewer than q of the other s - 1 are      *)
+(* among the r - 1 samples before it.                                         *)
+Theorem inclusion_hypergeometric : forall n s q r : nat,
+  (q <= s)%N -> (s <= n)%N -> (1 <= r <= n)%N ->
+  gamma n s q r
+  = s%:R / n%:R * \sum_(l < q) hypergeometric (n - 1) (r - 1) (s - 1) l.
+Proof.
+move=> [|n] s q [//|r] qs sn /= rn; first by [].
+rewrite (gammaE (Ordinal rn)) // natr_sum mulr_suml mulr_sumr; apply: eq_bigr => l _.
+have ls := leq_trans (ltn_ord l) qs; case: s ls qs sn => [//|s] ls qs sn.
+rewrite /hypergeometric !subn1 /= -ltnS ls !subSS mulrCA; congr (_ * _).
+have /= diag := mul_bin_diag n.+1 s; rewrite -mulrA -invfM -natrM diag natrM invfM.
+by rewrite mulrA divff ?mul1r // pnatr_eq0.
+Qed.
+
 (* Each of the first q ranks is kept whenever it is a candidate.              *)
 Theorem inclusion_plateau : forall n s q r : nat, (q <= s)%N -> (s <= n)%N ->
   (1 <= r <= q)%N -> gamma n s q r = s%:R / n%:R.
 Proof.
-move=> n s q [//|j] qs sn /= jq; have jn : (j < n)%N by apply: leq_trans jq (leq_trans qs sn).
+move=> n s q [//|j] qs sn /= jq.
+have jn : (j < n)%N by apply: leq_trans jq (leq_trans qs sn).
 rewrite -(Pr_candidate (Ordinal jn) sn) -(inclusion_probability (Ordinal jn) qs sn).
 apply: eq_Pr => S _; rewrite inE; case: (_ \in S) => //=; apply: leq_trans jq.
 rewrite ltnS -[X in (_ <= X)%N](card_below (ltnW jn)).
@@ -314,7 +360,8 @@ Theorem sgd_case : forall n s r : nat, (s <= n)%N -> (1 <= r <= n)%N ->
   gamma n s s r = s%:R / n%:R.
 Proof.
 move=> n s [//|j] sn /= jn.
-rewrite -(Pr_candidate (Ordinal jn) sn) -(inclusion_probability (Ordinal jn) (leqnn s) sn).
+rewrite -(Pr_candidate (Ordinal jn) sn).
+rewrite -(inclusion_probability (Ordinal jn) (leqnn s) sn).
 apply: eq_Pr => S; rewrite in_drawsT inE => /eqP Ss; case jS: (_ \in S) => //=.
 rewrite -[X in (_ < X)%N]Ss; apply/proper_card/properP; split.
   by apply/subsetP => k; rewrite inE => /andP[].
@@ -328,19 +375,22 @@ Lemma keeping_step N s q j : (q.+1 < s)%N ->
   (\sum_(l < q.+1) 'C(j, l) * 'C(N.+1, s - l.+1)
    = \sum_(l < q.+1) 'C(j.+1, l) * 'C(N, s - l.+1) + 'C(j, q) * 'C(N, s - q.+2))%N.
 Proof.
-have pascal m : (m.+1 < s)%N -> 'C(N.+1, s - m.+1) = ('C(N, s - m.+1) + 'C(N, s - m.+2))%N.
+have pascal m : (m.+1 < s)%N ->
+  'C(N.+1, s - m.+1) = ('C(N, s - m.+1) + 'C(N, s - m.+2))%N.
   by move=> ms; rewrite -(subnSK ms) binS.
 elim: q => [|q IH] qs; first by rewrite !big_ord1 !bin0 !mul1n pascal.
 rewrite big_ord_recr IH 1?(ltnW qs) //= [in RHS]big_ord_recr /= pascal // binS.
 by rewrite mulnDl mulnDr -!addnA; congr addn; rewrite addnCA.
 Qed.
 
-Lemma gamma_step n s q r : (0 < q < s)%N -> (s <= n)%N -> (1 <= r < n)%N ->
+Theorem inclusion_step (n s q r : nat) :
+  (0 < q < s)%N -> (s <= n)%N -> (1 <= r < n)%N ->
   gamma n s q r
   = gamma n s q r.+1 + ('C(r - 1, q - 1) * 'C(n - r - 1, s - q - 1))%:R / 'C(n, s)%:R.
 Proof.
 case: q r => [//|q] [//|j] /= qs sn jn.
-rewrite (gammaE (Ordinal (ltnW jn))) 1?ltnW // (gammaE (Ordinal jn)) 1?ltnW //= -mulrDl -natrD.
+rewrite (gammaE (Ordinal (ltnW jn))) 1?ltnW // (gammaE (Ordinal jn)) 1?ltnW //=.
+rewrite -mulrDl -natrD.
 congr (_%:R / _); rewrite !subn1 /= -!subnS.
 by rewrite -(subnSK jn) (keeping_step _ _ qs).
 Qed.
@@ -353,7 +403,7 @@ case: (posnP q) => [->|q_gt0].
   by rewrite !gamma_q0.
 move: qs; rewrite leq_eqVlt => /predU1P[->|qs].
   by rewrite !sgd_case // ?r_gt0 ltnW.
-by rewrite (@gamma_step _ _ _ r) ?q_gt0 ?r_gt0 // ler_addl divr_ge0 ?ler0n.
+by rewrite (@inclusion_step _ _ _ r) ?q_gt0 ?r_gt0 // ler_addl divr_ge0 ?ler0n.
 Qed.
 
 Lemma gamma_eq0 n s q (j : 'I_n) : (q <= s)%N -> (s <= n)%N ->
@@ -446,7 +496,8 @@ have cardA : #|A| = (k.+1 - 2)%N.
 have card2 : #|[set j; k]| = 2%N by rewrite cards2 jk'.
 have room m : (m < q - 1)%N -> (#|[set j; k]| + m <= s)%N.
   by rewrite card2 ltn_subRL => /leq_trans->.
-transitivity (\sum_(m < q - 1) 'C(#|A|, m) * 'C(#|B|, s - #|[set j; k]| - m))%N; last first.
+transitivity
+    (\sum_(m < q - 1) 'C(#|A|, m) * 'C(#|B|, s - #|[set j; k]| - m))%N; last first.
   by apply: eq_bigr => m _; rewrite cardA card_above card2.
 rewrite -(card_draws_meeting cut room); apply: eq_card => S.
 by rewrite inE [in RHS]inE both_kept.
@@ -477,7 +528,8 @@ Lemma gamma_antitone n s q r r' : (q <= s)%N -> (s <= n)%N ->
 Proof.
 move=> qs sn r_gt0 /andP[]; elim: r' => [|r' IH]; first by rewrite leqn0 => /eqP->.
 rewrite leq_eqVlt => /predU1P[<-//|rr'] r'n.
-by apply: le_trans (inclusion_antitone qs sn _) (IH rr' (ltnW r'n)); rewrite (leq_trans r_gt0).
+apply: le_trans (inclusion_antitone qs sn _) (IH rr' (ltnW r'n)).
+by rewrite (leq_trans r_gt0).
 Qed.
 
 (* Chebyshev's sum inequality for weights that sum to 0: the double sum of    *)
@@ -525,7 +577,8 @@ Qed.
 
 (* Stage 1 keeps Q1 = top_by rho q1 S; stage 2 draws U, a set of q2 of the    *)
 (* samples outside Q1. Sample i is in Q1 or in U with this probability.       *)
-Definition keep_probability (n s q1 q2 : nat) (rho : {perm 'I_n}) (i : 'I_n) : rat :=
+Definition keep_probability {n : nat} (s q1 q2 : nat) (rho : {perm 'I_n}) (i : 'I_n) :
+    rat :=
   gamma n s q1 (rho i).+1
   + (1 - gamma n s q1 (rho i).+1) * (q2%:R / (n - q1)%:R).
 
@@ -559,7 +612,8 @@ by rewrite mean_add mean_const // mean_scale -Pr_mean mix.
 Qed.
 
 (* keep_probability is the probability of being kept in the two stages.       *)
-Lemma keep_probability_correct : forall (n s q1 q2 : nat) (rho : {perm 'I_n}) (i : 'I_n),
+Theorem keep_probability_correct : forall (n s q1 q2 : nat) (rho : {perm 'I_n})
+    (i : 'I_n),
   (q1 <= s)%N -> (s <= n)%N -> (q2 <= n - q1)%N ->
   mean (candidates n s) (fun S =>
     Pr (draws (~: top_by rho q1 S) q2) (fun U => i \in top_by rho q1 S :|: U) : rat^o)
@@ -567,7 +621,8 @@ Lemma keep_probability_correct : forall (n s q1 q2 : nat) (rho : {perm 'I_n}) (i
 Proof.
 move=> n s q1 q2 rho i q1s sn q2n; rewrite /keep_probability -Pr_top_by //.
 rewrite -mean_mixture ?card_candidates ?bin_gt0 //; apply: eq_mean => S.
-rewrite in_drawsT => /eqP Ss; have cardQ : #|top_by rho q1 S| = q1 by rewrite card_top_by ?Ss.
+rewrite in_drawsT => /eqP Ss.
+have cardQ : #|top_by rho q1 S| = q1 by rewrite card_top_by ?Ss.
 by rewrite Pr_second_stage cardQ.
 Qed.
 
@@ -597,14 +652,15 @@ by apply/subsetP => S; rewrite inE => /andP[].
 Qed.
 
 (* A second stage, however small, gives every sample a chance.                *)
-Lemma keep_probability_gt0 n s q1 q2 (rho : {perm 'I_n}) i :
+Theorem keep_probability_gt0 (n s q1 q2 : nat) (rho : {perm 'I_n}) (i : 'I_n) :
   (q1 <= s)%N -> (s <= n)%N -> (0 < q2 <= n - q1)%N ->
   0 < keep_probability s q1 q2 rho i.
 Proof.
 move=> q1s sn /andP[q2_gt0 q2n]; rewrite /keep_probability.
 have c_gt0 : 0 < q2%:R / (n - q1)%:R :> rat.
   by rewrite divr_gt0 ?ltr0n // (leq_trans q2_gt0).
-case: (eqVneq (gamma n s q1 (rho i).+1) 0) => [->|g0]; first by rewrite subr0 mul1r add0r.
+case: (eqVneq (gamma n s q1 (rho i).+1) 0) => [->|g0].
+  by rewrite subr0 mul1r add0r.
 rewrite ltr_paddr ?lt0r ?g0 ?gamma_ge0 // mulr_ge0 ?(ltW c_gt0) //.
 by rewrite subr_ge0 gamma_le1.
 Qed.
@@ -664,54 +720,194 @@ rewrite sgd_case ?ltn_ord // mulrAC divff ?mul1r ?subrr ?scale0r // pnatr_eq0 -l
 exact: leq_trans q_gt0 qs.
 Qed.
 
-(* Losses of one parameter t are enough for a counterexample.                 *)
-Definition convex (f : rat -> rat) : Prop := forall t u a : rat,
-  0 <= a <= 1 -> f (a * t + (1 - a) * u) <= a * f t + (1 - a) * f u.
+(* ************************************************************************** *)
+(* Theorem 1 for subgradients                                                 *)
+(* ************************************************************************** *)
 
-Definition subgradient (f : rat -> rat) (t v : rat) : Prop := forall u : rat,
-  f t + v * (u - t) <= f u.
+Definition dot {d : nat} (v u : 'rV[rat]_d) : rat := \sum_(k < d) v 0 k * u 0 k.
 
-Lemma affine_convex (v b : rat) : convex (fun t => v * t + b).
+(* v is a subgradient of f at t.                                              *)
+Definition subgradient {d : nat} (f : 'rV[rat]_d -> rat) (t v : 'rV[rat]_d) : Prop :=
+  forall u, f t + dot v (u - t) <= f u.
+
+Definition convex {d : nat} (f : 'rV[rat]_d -> rat) : Prop :=
+  forall (t u : 'rV[rat]_d) (a : rat), 0 <= a <= 1 ->
+    f (a *: t + (1 - a) *: u) <= a * f t + (1 - a) * f u.
+
+(* The surrogate loss at t, where rho is the ranking of the losses at t.      *)
+Definition surrogate {n d : nat} (s q : nat) (rho : 'rV[rat]_d -> {perm 'I_n})
+    (L : 'I_n -> 'rV[rat]_d -> rat) (t : 'rV[rat]_d) : rat :=
+  q%:R^-1 * \sum_(i < n) gamma n s q (rho t i).+1 * L i t.
+
+Lemma dotDr d (v u w : 'rV[rat]_d) : dot v (u + w) = dot v u + dot v w.
+Proof. by rewrite /dot -big_split; apply: eq_bigr => k _; rewrite mxE mulrDr. Qed.
+
+Lemma dotZr d a (v u : 'rV[rat]_d) : dot v (a *: u) = a * dot v u.
+Proof. by rewrite /dot mulr_sumr; apply: eq_bigr => k _; rewrite mxE mulrCA. Qed.
+
+Lemma dotC d (v u : 'rV[rat]_d) : dot v u = dot u v.
+Proof. by apply: eq_bigr => k _; rewrite mulrC. Qed.
+
+Lemma dot_suml d n (a : 'I_n -> rat) (v : 'I_n -> 'rV[rat]_d) u :
+  dot (\sum_i a i *: v i) u = \sum_i a i * dot (v i) u.
 Proof.
-move=> t u a _; rewrite !mulrDr !mulrA ![_ * v]mulrC addrACA -mulrDl.
+rewrite dotC (big_morph (dot u) (dotDr u) (_ : _ = 0)); last first.
+  by rewrite /dot big1 // => k _; rewrite mxE mulr0.
+by apply: eq_bigr => i _; rewrite dotZr dotC.
+Qed.
+
+(* Among the sets of as many candidates, the top ones have the largest sum:   *)
+(* each element of A outside B is at least as large as each of B outside A.   *)
+Lemma top_by_max n (rho : {perm 'I_n}) q (S B : {set 'I_n}) (x : 'I_n -> rat) :
+  ranks rho x -> B \subset S -> #|B| = #|top_by rho q S| ->
+  \sum_(i in B) x i <= \sum_(i in top_by rho q S) x i.
+Proof.
+move=> rho_x /subsetP BS; set A := top_by rho q S => eqBA.
+rewrite (big_setID A) [X in _ <= X](big_setID B) /= setIC ler_add2l.
+have eqN : #|B :\: A| = #|A :\: B|.
+  by apply/(@addnI #|A :&: B|); rewrite cardsID setIC cardsID.
+case: (posnP #|A :\: B|) => [N0|N_gt0].
+  by move: eqN; rewrite N0 => /cards0_eq->; move: N0 => /cards0_eq->; rewrite !big_set0.
+rewrite -(ler_pmuln2r N_gt0) -{2}eqN -!sumr_const [X in _ <= X]exchange_big /=.
+apply: ler_sum => i; rewrite inE => /andP[iB iA]; apply: ler_sum => k.
+by rewrite inE => /andP[kA /BS kS]; rewrite rho_x // (top_by_before iA).
+Qed.
+
+Lemma mean_le (T : finType) (X : {set T}) (f f' : T -> rat^o) :
+  (forall x, x \in X -> (f x : rat) <= f' x) -> (mean X f : rat) <= mean X f'.
+Proof. by move=> ff'; rewrite ler_wpmul2l ?invr_ge0 ?ler0n //; apply: ler_sum. Qed.
+
+(* So ranking the losses by themselves makes the weighted sum largest.        *)
+Lemma ranked_sum_max n s q (rho rho' : {perm 'I_n}) (x : 'I_n -> rat) :
+  (q <= s)%N -> (s <= n)%N -> ranks rho x ->
+  q%:R^-1 * (\sum_(i < n) gamma n s q (rho' i).+1 * x i)
+  <= q%:R^-1 * (\sum_(i < n) gamma n s q (rho i).+1 * x i).
+Proof.
+move=> qs sn rho_x.
+have := @unbiased_stale n s q _ [lmodType rat of rat^o] x qs sn => as_mean.
+rewrite -[X in X <= _]as_mean -[X in _ <= X]as_mean; apply: mean_le => S.
+rewrite in_drawsT => /eqP Ss; apply: ler_wpmul2l; first by rewrite invr_ge0 ler0n.
+apply: top_by_max rho_x _ _; last by rewrite !card_top_by ?Ss.
+by apply/subsetP => i; rewrite inE => /andP[].
+Qed.
+
+(* With fresh scores the expected gradient is a subgradient of the surrogate, *)
+(* however ties are broken.                                                   *)
+Theorem surrogate_subgradient : forall (n s q d : nat)
+    (rho : 'rV[rat]_d -> {perm 'I_n}) (L : 'I_n -> 'rV[rat]_d -> rat)
+    (t : 'rV[rat]_d) (g : 'I_n -> 'rV[rat]_d),
+  (q <= s)%N -> (s <= n)%N ->
+  (forall u, ranks (rho u) (fun i => L i u)) ->
+  (forall i, subgradient (L i) t (g i)) ->
+  subgradient (surrogate s q rho L) t
+    (mean (candidates n s) (fun S => q%:R^-1 *: \sum_(i in top_by (rho t) q S) g i)).
+Proof.
+move=> n s q d rho L t g qs sn rho_L gL u; rewrite unbiased_stale //.
+apply: le_trans (ranked_sum_max (rho t) qs sn (rho_L u)).
+rewrite /surrogate dotC dotZr dotC dot_suml -mulrDr.
+rewrite ler_wpmul2l ?invr_ge0 ?ler0n // -big_split /=.
+apply: ler_sum => i _; rewrite -mulrDr ler_wpmul2l ?gamma_ge0 //; exact: gL.
+Qed.
+
+(* ************************************************************************** *)
+(* The printed "never a subgradient of the mean loss" is false                *)
+(* ************************************************************************** *)
+
+(* Affine losses: they are convex, and the slope is the subgradient.          *)
+Lemma affine_convex d (v : 'rV[rat]_d) b : convex (fun t => dot v t + b).
+Proof.
+move=> t u a _; rewrite dotDr !dotZr !mulrDr addrACA -mulrDl.
 by rewrite [a + _]addrC subrK mul1r.
 Qed.
 
-Lemma affine_subgradient (v b t : rat) : subgradient (fun u => v * u + b) t v.
-Proof. by move=> u; rewrite mulrBr [X in X <= _]addrC addrA subrK. Qed.
+Lemma affine_subgradient d (v : 'rV[rat]_d) b t :
+  subgradient (fun u => dot v u + b) t v.
+Proof. by move=> u; rewrite addrAC -dotDr [t + _]addrC subrK. Qed.
 
-Lemma subgradient_ext (f f' : rat -> rat) t v :
+Lemma subgradient_ext d (f f' : 'rV[rat]_d -> rat) t v :
   f =1 f' -> subgradient f t v -> subgradient f' t v.
 Proof. by move=> eqf sub u; rewrite -!eqf. Qed.
+
+(* With stored scores it need not be: n = s = 2, q = 1, losses t and -t, at   *)
+(* t = 1 ranked by their values at t0 = -1. The surrogate is |t|, but the      *)
+(* expected gradient -1.                                                      *)
+Theorem stale_not_surrogate_subgradient :
+  ~ (forall (n s q d : nat) (rho : 'rV[rat]_d -> {perm 'I_n})
+       (L : 'I_n -> 'rV[rat]_d -> rat) (t0 t : 'rV[rat]_d) (g : 'I_n -> 'rV[rat]_d),
+     (0 < q)%N -> (q <= s)%N -> (s <= n)%N ->
+     (forall i, convex (L i)) ->
+     (forall u, ranks (rho u) (fun i => L i u)) ->
+     (forall i, subgradient (L i) t (g i)) ->
+     subgradient (surrogate s q rho L) t
+       (mean (candidates n s) (fun S => q%:R^-1 *: \sum_(i in top_by (rho t0) q S) g i))).
+Proof.
+move=> broken; pose slope (i : 'I_2) : rat := if i == 0 then 1 else -1.
+pose w : 'rV[rat]_1 := const_mx 1; pose g i := slope i *: w.
+pose L i (t : 'rV[rat]_1) := dot (g i) t + 0; pose swap : {perm 'I_2} := tperm 0 1.
+pose rho (t : 'rV[rat]_1) : {perm 'I_2} := if 0 <= t 0 0 then 1%g else swap.
+have two (i : 'I_2) : i = 0 \/ i = 1.
+  by case: i => [[|[|m]] lt] //; [left | right]; apply: val_inj.
+have dotg i t : dot (g i) t = slope i * t 0 0.
+  by rewrite dotC dotZr dotC /dot big_ord1 mxE mul1r.
+have LE i t : L i t = slope i * t 0 0 by rewrite /L addr0 dotg.
+have weight1 : gamma 2 2 1 1 = 1 by rewrite inclusion_plateau // divff.
+have weight2 : gamma 2 2 1 2 = 0 by apply/inclusion_support.
+have rho_L u : ranks (rho u) (fun i => L i u).
+  move=> i k; rewrite !LE /rho /slope /swap.
+  case: (two i) => ->; case: (two k) => ->; case: ifPn => u0;
+    rewrite ?perm1 ?tpermL ?tpermR ?ltnn //= ?mul1r ?mulN1r => _.
+    by rewrite ge0_cp.
+  by rewrite le0_cp // ltW // ltNge.
+have gL i : subgradient (L i) w (g i) by apply: affine_subgradient.
+have cL i : convex (L i) by apply: affine_convex.
+have := broken 2%N 2%N 1%N 1%N rho L (- w) w g isT isT isT cL rho_L gL 0.
+rewrite /surrogate unbiased_stale // !big_ord_recl !big_ord0 /rho.
+rewrite !mxE oppr_ge0 ler01 ler10 lexx.
+rewrite (_ : lift ord0 ord0 = 1); last exact: val_inj.
+rewrite !perm1 /swap tpermL tpermR /= weight1 weight2 !LE !mxE.
+by rewrite scale0r invr1 !scale1r !(add0r, addr0) dotg !mxE.
+Qed.
 
 (* n = 3, s = 2, q = 1 has weights 2/3, 1/3, 0; the losses t + 3, 2 t + 2 and *)
 (* t + 1 at t = 0 are in descending order; and the expected gradient          *)
 (* 2/3 * 1 + 1/3 * 2 = 4/3 is the gradient of the mean loss.                  *)
-Theorem never_unbiased_is_false :
-  ~ (forall (n s q : nat) (L : 'I_n -> rat -> rat) (t : rat) (g : 'I_n -> rat^o),
-       (0 < q)%N -> (q < s)%N -> (s < n)%N ->
-       (forall i, convex (L i)) ->
-       (forall i j : 'I_n, (i < j)%N -> L j t < L i t) ->
-       (forall i, subgradient (L i) t (g i)) ->
-       (forall i, g i != 0) ->
-       ~ subgradient (fun u => n%:R^-1 * \sum_(i < n) L i u) t
-           (mean (candidates n s) (fun S => q%:R^-1 *: \sum_(i in top q S) g i))).
+Lemma weights_3_2_1 :
+  [/\ gamma 3 2 1 1 = 2%:R / 3%:R, gamma 3 2 1 2 = 1 / 3%:R & gamma 3 2 1 3 = 0].
 Proof.
-move=> never; pose slope (i : 'I_3) : rat^o := if i == 1 then 2%:R else 1.
-pose L (i : 'I_3) (t : rat) : rat := slope i * t + (3 - i)%:R.
-apply: (never 3%N 2%N 1%N L 0 slope) => //.
+split; [exact: inclusion_plateau | | exact/inclusion_support].
+by rewrite (gammaE (Ordinal (isT : 1 < 3)%N)) // big_ord1.
+Qed.
+
+Theorem never_unbiased_is_false :
+  ~ (forall (n s q d : nat) (L : 'I_n -> 'rV[rat]_d -> rat) (t : 'rV[rat]_d)
+       (g : 'I_n -> 'rV[rat]_d),
+     (0 < q)%N -> (q < s)%N -> (s < n)%N ->
+     (forall i, convex (L i)) ->
+     (forall i j : 'I_n, (i < j)%N -> L j t < L i t) ->
+     (forall i, subgradient (L i) t (g i)) ->
+     (forall i, g i != 0) ->
+     ~ subgradient (fun u => n%:R^-1 * \sum_(i < n) L i u) t
+         (mean (candidates n s) (fun S => q%:R^-1 *: \sum_(i in top q S) g i))).
+Proof.
+move=> never; pose slope (i : 'I_3) : rat := if i == 1 then 2%:R else 1.
+pose g i : 'rV[rat]_1 := slope i *: const_mx 1.
+pose L i (t : 'rV[rat]_1) := dot (g i) t + (3 - i)%:R.
+have slope0 i : slope i != 0 by rewrite /slope; case: ifP.
+apply: (never 3%N 2%N 1%N 1%N L 0 g) => //.
 - by move=> i; apply: affine_convex.
-- by move=> i j ij; rewrite /L !mulr0 !add0r ltr_nat ltn_sub2l ?ltn_ord.
+- move=> i j ij; rewrite /L -(scale0r (0 : 'rV_1)) !dotZr !mul0r !add0r.
+  by rewrite ltr_nat ltn_sub2l ?ltn_ord.
 - by move=> i; apply: affine_subgradient.
-- by move=> i; rewrite /slope; case: ifP.
-apply: (@subgradient_ext (fun u => 3%:R^-1 * (\sum_i slope i) * u + 3%:R^-1 * (\sum_(i < 3) (3 - i)%:R))).
-  by move=> u; rewrite /L big_split /= -mulr_suml mulrDr mulrA.
-suff -> : mean (candidates 3 2) (fun S => 1%:R^-1 *: \sum_(i in top 1 S) slope i) = 3%:R^-1 * \sum_i slope i.
-  exact: affine_subgradient.
-have weight1 : gamma 3 2 1 1 = 2%:R / 3%:R by apply: inclusion_plateau.
-have weight2 : gamma 3 2 1 2 = 1 / 3%:R.
-  by rewrite (gammaE (Ordinal (isT : 1 < 3)%N)) // big_ord1.
-have weight3 : gamma 3 2 1 3 = 0 by apply/inclusion_support.
-rewrite unbiased // !big_ord_recl !big_ord0 /= weight1 weight2 weight3.
-by apply/eqP.
+- move=> i; rewrite scaler_eq0 negb_or slope0 /=; apply/eqP => /rowP/(_ 0).
+  by rewrite !mxE.
+have [weight1 weight2 weight3] := weights_3_2_1.
+have /unbiased_for_mean_iff-> // :
+  \sum_(j < 3) (gamma 3 2 1 j.+1 / 1%:R - 3%:R^-1) *: g j = 0.
+  under eq_bigr do rewrite /g scalerA.
+  rewrite -scaler_suml !big_ord_recl big_ord0 /= weight1 weight2 weight3.
+  by rewrite [X in X *: _](_ : _ = 0) ?scale0r //; apply/eqP.
+apply: subgradient_ext (affine_subgradient _ (3%:R^-1 * \sum_(i < 3) (3 - i)%:R) 0).
+move=> u /=; rewrite /L big_split /= mulrDr dotC dotZr dotC.
+congr (_ * _ + _); rewrite /g dot_suml; apply: eq_bigr => i _.
+by rewrite [RHS]dotC dotZr dotC.
 Qed.
