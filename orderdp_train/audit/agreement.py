@@ -80,7 +80,7 @@ def draw(rule: SelectionRule, features: Tensor, draws: int, generator: torch.Gen
     return Draws(statistics, mean, kept / draws)
 
 
-def contrasts(losses: Tensor, generator: torch.Generator, count: int = 4) -> Tensor:
+def contrasts(losses: Tensor, generator: torch.Generator, count: int = 8) -> Tensor:
     """Features of the samples without gradients, float64 ``(n, count + 2)``.
 
     A constant (do the weights add up?), the rank (do high losses get what is stated?) and random
@@ -93,7 +93,10 @@ def contrasts(losses: Tensor, generator: torch.Generator, count: int = 4) -> Ten
 
 
 def agreement(draws: Draws, features: Tensor, weights: Tensor, level: float) -> Agreement:
-    """Test the draws against the stated ``weights`` ``(n,)`` at false-alarm rate ``level``."""
+    """Test the draws against the stated ``weights`` ``(n,)`` at false-alarm rate ``level``.
+
+    Raises ``ValueError`` for fewer draws than twice the random directions.
+    """
     stated = weights @ features
     count = len(draws.statistics)
     # Rounding of a weighted sum is relative to the sum of absolute values.
@@ -103,6 +106,10 @@ def agreement(draws: Draws, features: Tensor, weights: Tensor, level: float) -> 
     random = centred.std(0) > ROUNDING
     exact = bool((error[~random].abs() <= ROUNDING).all())
     dimensions, p_value = 0, 1.0
+    if int(random.sum()) * 2 > count:
+        raise ValueError(
+            f"{count} draws cannot test {int(random.sum())} directions; take more than twice as many"
+        )
     if bool(random.any()):
         spread = centred[:, random].std(0)
         values, vectors = torch.linalg.eigh(
@@ -112,10 +119,6 @@ def agreement(draws: Draws, features: Tensor, weights: Tensor, level: float) -> 
         keep = values > DEGENERATE * values[-1]
         exact &= bool((rotated[~keep].abs() <= ROUNDING / spread.min()).all())
         dimensions = int(keep.sum())
-        if dimensions >= count:
-            raise ValueError(
-                f"{count} draws cannot test {dimensions} directions; take more draws than that"
-            )
         t_squared = count * float((rotated[keep] ** 2 / values[keep]).sum())
         p_value = float(
             stats.f.sf(

@@ -131,7 +131,7 @@ def _named(
     rules: Mapping[str, SelectionRule] | Iterable[SelectionRule],
 ) -> dict[str, SelectionRule]:
     if isinstance(rules, Mapping):
-        named = dict(rules.items())
+        named = {str(name): rule for name, rule in rules.items()}
     else:
         listed = list(rules)
         named = {type(rule).__name__: rule for rule in listed}
@@ -199,7 +199,7 @@ class _Pass:
 
 
 class _Candidate:
-    """One rule on its way through an audit: first its weights, then its gradients, then the result."""
+    """One rule on its way through an audit: its weights, then its gradients, then the result."""
 
     def __init__(
         self,
@@ -242,7 +242,7 @@ class _Candidate:
         return self.stored.argsort(descending=True, stable=True)
 
     def rows(self) -> dict[str, Tensor]:
-        """Weights whose gradients are needed; the Monte Carlo estimate and equal rows only if any."""
+        """Weights whose gradients are needed, by what they are for."""
         rows = {"stored": self.stored}
         if not torch.equal(self.stored, self.fresh):
             rows["fresh"] = self.fresh

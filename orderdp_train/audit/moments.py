@@ -1,4 +1,4 @@
-"""Per-sample gradients, streamed: squared norms, prefix products, projections, covariance traces."""
+"""Per-sample gradients, streamed: squared norms, prefix products, projections, covariances."""
 
 from __future__ import annotations
 

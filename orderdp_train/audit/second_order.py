@@ -130,7 +130,7 @@ def _random_then_top(design: Design, scores: Tensor) -> tuple[Tensor, RankPairs]
 def _certain_and_random(
     certain: Tensor, kept: int, certain_weight: float, random_weight: float
 ) -> SecondOrder:
-    """All of ``certain`` ``(n,)`` with one weight, ``kept`` uniformly from the rest with another."""
+    """All of ``certain`` ``(n,)`` with one weight, ``kept`` of the rest at random with another."""
     inclusion = certain.double()
     coefficient = torch.where(certain, certain_weight, random_weight).double()
     size = int((~certain).sum())

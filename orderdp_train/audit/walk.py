@@ -39,15 +39,16 @@ MEMORY_LIMIT = 4 * 2**30
 
 @dataclass(frozen=True)
 class Block:
-    """One batch of the walk: ``W[:, start:stop] = mean + coefficients @ basis`` to TOLERANCE.
+    """One batch of the walk: ``W[:, start:stop] = level + coefficients @ basis`` to TOLERANCE.
 
-    ``mean`` is ``(K,)``, ``rows`` ``(a,)`` lists the rows that are not constant on the batch,
+    ``level`` ``(K,)`` is each row's smallest weight on the batch, so that for non-negative weights
+    nothing cancels. ``rows`` ``(a,)`` lists the rows that are not constant on the batch,
     ``coefficients`` is ``(a, r)`` and ``basis`` ``(r, stop - start)``, all float64 or int64.
     """
 
     start: int
     stop: int
-    mean: Tensor
+    level: Tensor
     rows: Tensor
     coefficients: Tensor
     basis: Tensor
@@ -62,29 +63,28 @@ def plan(weights: Tensor, batch_size: int, tolerance: float = TOLERANCE) -> Iter
     k, n = weights.shape
     scale = weights.abs().amax(1).clamp_min(torch.finfo(torch.float64).tiny)
     whole = n - n % batch_size
-    blocks = weights[:, :whole].reshape(k, -1, batch_size)
+    blocks = weights[:, :whole].reshape(k, n // batch_size, batch_size)
     low, high = blocks.amin(2), blocks.amax(2)
     if whole < n:
         tail = weights[:, whole:]
         low = torch.cat([low, tail.amin(1, keepdim=True)], 1)
         high = torch.cat([high, tail.amax(1, keepdim=True)], 1)
     varies = (high - low) > tolerance * scale[:, None]
-    middle = (high + low) / 2
     any_varies = varies.any(0).tolist()
     none = torch.zeros(0, dtype=torch.int64)
     empty = torch.zeros(0, 0, dtype=torch.float64)
     for b, start in enumerate(range(0, n, batch_size)):
         stop = min(start + batch_size, n)
-        mean = middle[:, b]
+        level = low[:, b]
         if not any_varies[b]:
-            yield Block(start, stop, mean, none, empty, empty)
+            yield Block(start, stop, level, none, empty, weights[:0, start:stop])
             continue
         rows = varies[:, b].nonzero().flatten()
-        rest = (weights[rows, start:stop] - mean[rows, None]) / scale[rows, None]
+        rest = (weights[rows, start:stop] - level[rows, None]) / scale[rows, None]
         left, singular, basis = torch.linalg.svd(rest, full_matrices=False)
         r = int((singular > tolerance * math.sqrt(stop - start)).sum())
         coefficients = scale[rows, None] * left[:, :r] * singular[:r]
-        yield Block(start, stop, mean, rows, coefficients, basis[:r])
+        yield Block(start, stop, level, rows, coefficients, basis[:r])
 
 
 @contextmanager
@@ -265,11 +265,11 @@ def expected_gradients(
                     continue
                 # Summation by parts: a row that changes from c to c' gives back (c' - c) of all
                 # that was summed so far, and gets c_last of everything at the end.
-                change = block.mean - applied
+                change = block.level - applied
                 moved = (change.abs() > tolerance * scale).nonzero().flatten()
                 if len(moved):
                     total[moved.to(device)] -= torch.outer(change[moved].to(device), running)
-                    applied[moved] = block.mean[moved]
+                    applied[moved] = block.level[moved]
 
                 span = slice(block.start, block.stop)
                 indices = torch.arange(n)[span] if order is None else order[span]

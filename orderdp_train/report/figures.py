@@ -104,8 +104,8 @@ def audit_figures(document: Document) -> dict[str, ReportFigure]:
         figures["noise"] = ReportFigure(
             _noise(document),
             "Bias against noise: the norm of the bias and the standard deviation of one "
-            "selection's gradient, both relative to the full gradient, over training (later points are "
-            "darker). Above the dashed line the bias is the larger error.",
+            "selection's gradient, both relative to the full gradient, over training (later "
+            "points are darker). Above the dashed line the bias is the larger error.",
             _last(
                 document,
                 "standard deviation of one selection's gradient",
