@@ -93,7 +93,8 @@ def reproduce(
     savings = infobatch_savings(result, size, repetitions, folder)
     write_atomically(out / f"{stem}.md", _page(result, size, repetitions, measured, savings))
     write_atomically(out / f"{stem}.png", render(draw(result, measured), "png"))
-    console.print(_terminal_table(result, measured))
+    if (shown := _terminal_table(result, measured)).rows:
+        console.print(shown)
     console.print(f"Mean ± standard deviation, seeds: {repetitions} (in brackets: the paper).")
     if savings:
         console.print(savings)
@@ -152,5 +153,6 @@ def _page(
         words += f" At this scale stand {standing}, and the small CNN for the ResNets."
     return (
         f"# {result.title}\n\n`orderdp-train reproduce {result.name} --scale {scale.name} "
-        f"--seeds {seeds}`\n\n{words}\n\n{markdown(measured)}"
+        f"--seeds {seeds}`\n\n{words}\n\n{markdown(measured)}\n"
+        f"![{result.title}]({result.name}-{scale.name}.png)\n"
     )

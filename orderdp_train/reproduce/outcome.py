@@ -97,8 +97,10 @@ def _text(measured: Measured, places: int) -> str:
 
 
 def markdown(measured: Sequence[Measured]) -> str:
-    """The table for a text file."""
+    """The table for a text file; empty if there are only curves."""
     header, rows = table(measured)
+    if not rows:
+        return ""
     lines = [header, ["---"] * len(header), *rows]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
