@@ -1,0 +1,59 @@
+"""The index of proofs: whatever it names exists, and nothing is missing from it."""
+
+import re
+from pathlib import Path
+
+from proofs.symbolic import CERTIFICATES
+
+PROOFS = Path(__file__).parents[2] / "proofs"
+INDEX = (PROOFS / "README.md").read_text(encoding="utf-8")
+COLUMNS = ("statement", "used", "informal", "symbolic", "formal", "numerical")
+THEOREM = re.compile(r"^Theorem\s+(\w+)", re.MULTILINE)
+
+
+def rows() -> list[dict[str, str]]:
+    lines = [line for line in INDEX.splitlines() if line.startswith("| ")][1:]
+    cells = [map(str.strip, line.split("|")[1:-1]) for line in lines]
+    return [dict(zip(COLUMNS, row, strict=True)) for row in cells]
+
+
+def names(column: str) -> set[str]:
+    return {name for row in rows() for name in re.findall(r"`([\w-]+)`", row[column])}
+
+
+def test_every_link_leads_somewhere():
+    links = re.findall(r"\]\(([^)]+)\)", INDEX)
+    assert len(links) > 30
+    assert [link for link in links if not (PROOFS / link).resolve().exists()] == []
+
+
+def test_certificates_named_are_the_certificates():
+    assert names("symbolic") == set(CERTIFICATES)
+
+
+def test_formal_theorems_are_those_of_coq_and_shown_in_full():
+    stated = set(THEOREM.findall((PROOFS / "coq" / "OrderDP.v").read_text(encoding="utf-8")))
+    assert names("formal") == stated
+    shown = (PROOFS / "coq" / "README.md").read_text(encoding="utf-8")
+    assert [name for name in sorted(stated) if not re.search(rf"\b{name}\b", shown)] == []
+
+
+def test_numerical_tests_exist():
+    for row in rows():
+        cell = row["numerical"]
+        for path in re.findall(r"\]\(([^)]+)\)", cell):
+            source = (PROOFS / path).resolve().read_text(encoding="utf-8")
+            for test in re.findall(r"`::(\w+)`", cell):
+                assert f"def {test}(" in source, f"{path} has no {test}"
+
+
+def test_every_informal_proof_is_indexed():
+    written = {path.name for path in PROOFS.glob("*.md")} - {"README.md"}
+    linked = {link for row in rows() for link in re.findall(r"\]\(([^)]+)\)", row["informal"])}
+    assert linked == written
+
+
+def test_every_statement_is_proved_and_used():
+    for row in rows():
+        assert row["used"], row
+        assert any(row[way] for way in ("informal", "symbolic", "formal")), row
