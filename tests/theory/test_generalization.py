@@ -1,5 +1,7 @@
 """Theorem 4 as printed and what replaces it (proofs/generalization.md)."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy.stats import binom
@@ -126,6 +128,18 @@ def test_rademacher_term_cannot_be_dropped():
     )
 
 
+@pytest.mark.parametrize("orthonormal", [True, False])
+def test_rademacher_term_is_twice_the_average_over_signs(orthonormal):
+    """The link of the proof before the last: exact over all 2^n signs, attained if orthonormal."""
+    n, lipschitz, radius = 6, 0.7, 1.5
+    x = np.random.default_rng(5).normal(size=(n, n))
+    x = np.linalg.qr(x)[0] if orthonormal else x / np.linalg.norm(x, axis=1, keepdims=True)
+    signs = np.array(list(itertools.product([-1, 1], repeat=n)))
+    average = lipschitz * radius * np.linalg.norm(signs @ x, axis=1).mean() / n
+    term = LinearPredictors(lipschitz, radius, 1).rademacher_term(n)
+    assert term == pytest.approx(2 * average) if orthonormal else term > 2 * average
+
+
 @pytest.mark.parametrize("n", [100, 5000])
 @pytest.mark.parametrize("failure", [0.1, 0.05])
 def test_fluctuation_term(n, failure):
@@ -145,6 +159,22 @@ def test_fluctuation_term(n, failure):
     assert failing(1) <= failure
     assert failing(0.5) > failure
     assert failing(0) > 0.3
+
+
+def test_corrected_bounds_need_their_sampling_errors():
+    """Two populations in which a bound without them fails more often than it may.
+
+    Loss min(1, |θ_i − y|), x uniform on many basis vectors, y a fair coin: fitting n labels has
+    R = 1 and L = 0 up to a chance of n/N. Loss |θ − y| with one sample, P(y = 1) = 0.9: fitting
+    it has the excess 2 · 0.9 − 2 · 0.1 in a tenth of the data sets.
+    """
+    fitted = LinearPredictors(lipschitz=1, radius=8**0.5, loss_range=1)
+    memorized = corrected_bound(Design(8, 5, 3), 0, fitted, failure=0.9, losses=np.zeros(8))
+    assert memorized.risk_above_surrogate >= 1 > memorized.fluctuation
+    single = LinearPredictors(lipschitz=1, radius=1, loss_range=2)
+    one_sample = corrected_bound(Design(1, 1, 1), 0, single, failure=0.05, reference_losses=[2])
+    assert one_sample.excess_risk >= 1.6
+    assert one_sample.fluctuation == single.fluctuation_term(1, 0.05 / 2)  # a half for each use
 
 
 def test_printed_terms():
