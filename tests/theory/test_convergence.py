@@ -6,7 +6,7 @@ from itertools import combinations
 import cvxpy as cp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PEPit import PEP
 from PEPit.functions import ConvexLipschitzFunction
@@ -168,6 +168,7 @@ def test_ratio_to_the_exact_worst_case(output, steps):
 
 
 @given(designs(), st.integers(0, 2**32 - 1), st.floats(0, 2))
+@settings(deadline=None)
 def test_what_wrong_scores_cost(design, seed, delta):
     rng = np.random.default_rng(seed)
     losses = rng.integers(0, 4, design.n).astype(float)
@@ -177,6 +178,7 @@ def test_what_wrong_scores_cost(design, seed, delta):
 
 
 @given(designs())
+@settings(deadline=None)
 def test_what_wrong_scores_cost_is_attained(design):
     """Losses 2δ on the first half and 0 on the second, scores δ within 1e-9, ranked in reverse."""
     losses = np.where(np.arange(design.n) < design.n // 2, 2.0, 0.0)

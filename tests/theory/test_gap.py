@@ -6,7 +6,7 @@ from math import comb, sqrt
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orderdp_theory import Design, gap, inclusion_probabilities
@@ -30,6 +30,7 @@ def enumerated_gap(losses, design):
 
 
 @given(problems())
+@settings(deadline=None)
 def test_value_and_both_bounds(problem):
     design, exact = problem
     losses = np.array([float(x) for x in exact])

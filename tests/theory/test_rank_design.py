@@ -42,6 +42,7 @@ def enumerated(n: int, s: int, positions) -> list[Fraction]:
 
 
 @given(position_sets())
+@settings(deadline=None)
 def test_probabilities(case):
     expected = [float(p) for p in enumerated(*case)]
     found = rank_design_probabilities(of_positions(*case))
@@ -49,6 +50,7 @@ def test_probabilities(case):
 
 
 @given(position_sets())
+@settings(deadline=None)
 def test_convex_exactly_if_the_enumerated_weights_never_rise(case):
     gamma = enumerated(*case)
     design = of_positions(*case)
@@ -66,7 +68,7 @@ def test_convex_exactly_if_the_enumerated_weights_never_rise(case):
 
 
 @given(position_sets(), st.integers(0, 2**32 - 1))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_surrogate_of_a_convex_design_is_the_largest_over_permutations(case, seed):
     n, _, positions = case
     rng = np.random.default_rng(seed)

@@ -3,7 +3,7 @@
 import cvxpy as cp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from orderdp_theory import Design, inclusion_probabilities, surrogate_loss, transfer_bound
 from tests.strategies import designs
@@ -94,6 +94,7 @@ def test_after_steps_of_training():
 
 
 @given(designs(max_n=12))
+@settings(deadline=None)
 def test_attained_for_every_design_and_error(design):
     """Losses a_i(1 − θ) + cθ on [0, 1], c = L_q(0) + ε: θ = 1 has L_q(1) = L_q(0) + ε and
 
