@@ -144,12 +144,12 @@ def _generalization(
             (printed, left, "needs --losses"),
             (corrected, right, "needs --loss-range"),
         ):
-            sign, attribute = ("−", name[1:]) if name and name[0] == "-" else ("", name)
+            sign, attribute = (-1, name[1:]) if name and name[0] == "-" else (1, name)
             value = getattr(source, attribute, math.nan) if attribute else None
             if value is None:
                 cells.append("–")
             else:
-                cells.append(missing if math.isnan(value) else f"{sign}{value:.6g}")
+                cells.append(missing if math.isnan(value) else f"{sign * value + 0.0:.6g}")
         table.add_row(term, *cells, style=style)
 
     row("C_s = max |n γ/q − 1|", "spectrum_deviation", None)
