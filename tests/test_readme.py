@@ -1,0 +1,50 @@
+"""Every command in the README runs, and prints what the README shows."""
+
+import re
+
+import pytest
+
+from orderdp_theory.claims import all_claims
+from tests import readme
+
+
+@pytest.mark.parametrize(
+    "command",
+    [c for c in readme.commands() if c.line not in readme.MADE_BY_CI],
+    ids=lambda command: command.line,
+)
+def test_command_runs_and_prints_what_is_shown(command, tmp_path):
+    result = readme.run(command.line, tmp_path)
+    assert result.returncode == 0, result.stderr
+    if not command.varies:
+        printed = [row.rstrip() for row in result.stdout.splitlines()]
+        assert printed == [row.rstrip() for row in command.output.splitlines()]
+
+
+def test_the_two_commands_are_shown():
+    text = readme.README.read_text()
+    assert all(command in text for command in readme.MADE_BY_CI)
+    assert len(readme.commands()) >= 5
+
+
+FINDING = re.compile(
+    r"^\|[^|]+\| (?P<verdict>[a-z ]+) \|.*--only (?P<id>[a-z0-9-]+)`", re.MULTILINE
+)
+
+
+def test_the_findings_have_the_verdicts_that_are_computed():
+    findings = [m.groupdict() for m in FINDING.finditer(readme.README.read_text())]
+    assert len(findings) == 5
+    claims = all_claims()
+    for finding in findings:
+        assert claims[finding["id"]].check().verdict == finding["verdict"]
+
+
+def test_the_audit_snippet_runs_as_shown(capsys):
+    section = readme.README.read_text().split("## Audit your own rule")[1]
+    snippet = re.search(r"```python\n(.*?)```", section, re.DOTALL)
+    assert snippet is not None
+    exec(compile(snippet[1], "README.md", "exec"), {})
+    full, orderdp = capsys.readouterr().out.splitlines()
+    assert full == "full data: cosine 1.000, scale 1.000, bias 0.000"
+    assert orderdp.startswith("OrderDP: cosine 0.")
