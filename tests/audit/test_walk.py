@@ -1,5 +1,10 @@
 """One walk gives every expected gradient exactly, whatever the model, the weights and the order."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -184,3 +189,19 @@ def test_bad_input() -> None:
     mean = Population(N, problem.population.batch, nn.functional.cross_entropy)
     with pytest.raises(ValueError, match="one loss per sample"):
         expected_gradients(problem.model, mean, torch.ones(1, N))
+
+
+def test_two_processes_share_the_walk(tmp_path: Path) -> None:
+    script = Path(__file__).with_name("two_processes.py")
+    root = script.parents[2]
+    result = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
+         str(script), str(tmp_path / "found.pt")],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)},
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    problem = small()
+    weights = torch.rand(3, len(problem.losses), generator=torch.Generator().manual_seed(0))
+    found = torch.load(tmp_path / "found.pt")
+    torch.testing.assert_close(found, weights.double() @ problem.gradients, rtol=1e-9, atol=1e-11)
