@@ -810,7 +810,8 @@ apply: ler_sum => i _; rewrite -mulrDr ler_wpmul2l ?gamma_ge0 //; exact: gL.
 Qed.
 
 (* ************************************************************************** *)
-(* The printed "never a subgradient of the mean loss" is false                *)
+(* Two printed claims that are false: Theorem 1 for stored scores, and        *)
+(* "never a subgradient of the mean loss"                                     *)
 (* ************************************************************************** *)
 
 (* Affine losses: they are convex, and the slope is the subgradient.          *)
@@ -868,9 +869,6 @@ rewrite !perm1 /swap tpermL tpermR /= weight1 weight2 !LE !mxE.
 by rewrite scale0r invr1 !scale1r !(add0r, addr0) dotg !mxE.
 Qed.
 
-(* n = 3, s = 2, q = 1 has weights 2/3, 1/3, 0; the losses t + 3, 2 t + 2 and *)
-(* t + 1 at t = 0 are in descending order; and the expected gradient          *)
-(* 2/3 * 1 + 1/3 * 2 = 4/3 is the gradient of the mean loss.                  *)
 Lemma weights_3_2_1 :
   [/\ gamma 3 2 1 1 = 2%:R / 3%:R, gamma 3 2 1 2 = 1 / 3%:R & gamma 3 2 1 3 = 0].
 Proof.
@@ -878,6 +876,9 @@ split; [exact: inclusion_plateau | | exact/inclusion_support].
 by rewrite (gammaE (Ordinal (isT : 1 < 3)%N)) // big_ord1.
 Qed.
 
+(* With these weights and the losses t + 3, 2 t + 2 and t + 1, which are in   *)
+(* descending order at t = 0, the expected gradient 2/3 * 1 + 1/3 * 2 = 4/3   *)
+(* is the gradient of the mean loss.                                          *)
 Theorem never_unbiased_is_false :
   ~ (forall (n s q d : nat) (L : 'I_n -> 'rV[rat]_d -> rat) (t : 'rV[rat]_d)
        (g : 'I_n -> 'rV[rat]_d),

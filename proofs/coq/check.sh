@@ -62,4 +62,5 @@ count=$(echo "$theorems" | wc -l)
 coqchk -silent -Q . OrderDP -norec OrderDP.Counting -norec OrderDP.OrderDP >coqchk.log 2>&1 ||
   { tail -5 coqchk.log >&2; fail "coqchk rejects the compiled proofs"; }
 
-echo "formal proofs: $count theorems proved by $(coqc --version | sed -n 's/.*version \([0-9.]*\).*/Coq \1/p'), none rests on an assumption"
+version=$(coqc --version | sed -n 's/.*version \([0-9.]*\).*/\1/p')
+echo "formal proofs: $count theorems proved by Coq $version, none rests on an assumption"
