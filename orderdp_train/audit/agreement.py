@@ -80,15 +80,19 @@ def draw(rule: SelectionRule, features: Tensor, draws: int, generator: torch.Gen
     return Draws(statistics, mean, kept / draws)
 
 
-def contrasts(losses: Tensor, generator: torch.Generator, count: int = 8) -> Tensor:
+def contrasts(order: Tensor, generator: torch.Generator | None, count: int = 8) -> Tensor:
     """Features of the samples without gradients, float64 ``(n, count + 2)``.
 
     A constant (do the weights add up?), the rank (do high losses get what is stated?) and random
-    signs (does any part of the population?).
+    signs (does any part of the population?). ``order`` ``(n,)`` lists the samples by rank. Without
+    a generator there is nothing to test and there are no features.
     """
-    n = len(losses)
+    n = len(order)
+    if generator is None:
+        return torch.zeros(n, 0, dtype=torch.float64)
     signs = torch.randint(2, (n, count), generator=generator).double() * 2 - 1
-    ranks = losses.argsort().argsort().double() / max(n - 1, 1) - 0.5
+    ranks = torch.empty(n, dtype=torch.float64)
+    ranks[order] = torch.linspace(-0.5, 0.5, n, dtype=torch.float64)
     return torch.cat([torch.ones(n, 1, dtype=torch.float64), ranks[:, None], signs], 1)
 
 
@@ -108,7 +112,7 @@ def agreement(draws: Draws, features: Tensor, weights: Tensor, level: float) -> 
     dimensions, p_value = 0, 1.0
     if int(random.sum()) * 2 > count:
         raise ValueError(
-            f"{count} draws cannot test {int(random.sum())} directions; take more than twice as many"
+            f"{count} draws cannot test {int(random.sum())} directions; take more than twice that"
         )
     if bool(random.any()):
         spread = centred[:, random].std(0)

@@ -10,7 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from orderdp_theory import LinearPredictors, Ranking, gap, printed_bound
+from orderdp_theory import (
+    LinearPredictors,
+    PrintedBound,
+    Ranking,
+    spectrum_deviation,
+    surrogate_weights,
+)
 from orderdp_train.audit.agreement import Agreement, Draws, agreement, contrasts, draw
 from orderdp_train.audit.epoch import FollowedEpoch
 from orderdp_train.audit.moments import Products, covariance_trace, products
@@ -33,10 +39,12 @@ from orderdp_train.audit.walk import (
     trainable,
 )
 from orderdp_train.rules import OrderDP, SelectionRule
+from orderdp_train.rules.base import ScoredRule, finite
 
 DRAWS = 400
 FALSE_ALARM = 0.01
 PROJECTIONS = 4
+FAILURE = 0.05  # of the corrected bound on the population risk, over the draw of the data
 # A rule needs its expected gradient, fresh and stored, a Monte Carlo estimate, the sum of all a_i
 # g_i.
 ROWS_PER_RULE = 4
@@ -94,8 +102,8 @@ def audit(
     with audit_mode(model):
         losses = population.all_losses(model)
     designs = (second_order(rule) for rule in named.values()) if moments else ()
-    ranking = next((d.pairs.ranking for d in designs if d and d.pairs), Ranking.of(losses.numpy()))
-    shared = _Pass(model, population, losses, generator, moments, ranking)
+    first = next((d.pairs.ranking for d in designs if d and d.pairs), None)
+    shared = _Pass(model, population, losses, generator, first, draws, moments)
 
     size = sum(p.numel() for _, p in trainable(model))
     most = max(1, (group_size(ROWS_PER_RULE * len(named) + 1, size, memory_limit) - 1) // 4)
@@ -151,23 +159,47 @@ class _Pass:
         population: Population,
         losses: Tensor,
         generator: torch.Generator,
+        first: Ranking | None,
+        draws: int,
         moments: bool,
-        first: Ranking,
     ) -> None:
         self.model, self.population, self.losses = model, population, losses
         self.generator = generator
         self.names, parameters = zip(*trainable(model), strict=True)
         self.sizes = [p.numel() for p in parameters]
-        self.order = losses.argsort(descending=True, stable=True)
+        self._rankings: list[tuple[Tensor, Ranking]] = []
+        fresh = self.ranking(losses)
+        self.order = torch.from_numpy(fresh.order)
         self.moments = moments
-        self.features = contrasts(losses, generator)
+        self.features = contrasts(self.order, generator if draws else None)
         self._by_ranking: list[tuple[Ranking, Products]] = []
         if moments:
+            first = first or fresh
             directions = torch.randn(PROJECTIONS, sum(self.sizes), generator=generator)
             ones = torch.ones(population.n, dtype=torch.float64)
             base = products(model, population, first, ones, directions)
             self._by_ranking.append((first, base))
             self.features = torch.cat([self.features, base.projections], 1)
+
+    def ranking(self, scores: Tensor) -> Ranking:
+        """The ranking of ``scores``; a sort only for scores that were not seen before."""
+        scores = finite(scores).cpu()
+        for known, ranking in self._rankings:
+            if torch.equal(known, scores):
+                return ranking
+        self._rankings.append((scores, Ranking.of(scores.numpy())))
+        return self._rankings[-1][1]
+
+    def expected_weights(self, rule: SelectionRule, scores: Tensor | None = None) -> Tensor:
+        """``rule.expected_weights(scores)``, without a sort of its own for every OrderDP design."""
+        if type(rule) is not OrderDP:
+            if scores is not None and isinstance(rule, ScoredRule):
+                scores = scores.to(rule.scores.device)
+            return rule.expected_weights(scores)
+        if scores is None and rule.scorer is not None:
+            scores = rule.scorer(torch.arange(rule.n, device=rule.scores.device))
+        ranking = self.ranking(rule.scores if scores is None else scores)
+        return torch.from_numpy(surrogate_weights(ranking, rule.design))
 
     def products(self, design: SecondOrder) -> Products:
         """Products with the design's coefficients, in the order of its ranking if it has one."""
@@ -212,19 +244,14 @@ class _Candidate:
     ) -> None:
         self.monte_carlo = monte_carlo and draws > 0
         self.name, self.rule, self.shared = name, rule, shared
-        self.stored = self._weights(rule.expected_weights())
-        self.fresh = self._weights(rule.expected_weights(shared.losses.to(self.device)))
+        self.stored = self._weights(shared.expected_weights(rule))
+        self.fresh = self._weights(shared.expected_weights(rule, shared.losses))
         self.draws: Draws | None = None
         self.agreement: Agreement | None = None
         if draws:
             self.draws = draw(rule, shared.features, draws, shared.generator)
             self.agreement = agreement(self.draws, shared.features, self.stored, level)
         self.design = second_order(rule) if shared.moments else None
-
-    @property
-    def device(self) -> torch.device:
-        scores = getattr(self.rule, "scores", None)
-        return scores.device if isinstance(scores, Tensor) else torch.device("cpu")
 
     def _weights(self, weights: Tensor) -> Tensor:
         n = self.rule.n
@@ -238,8 +265,8 @@ class _Candidate:
 
     @property
     def order(self) -> Tensor:
-        """The order in which the rule's own weights change least."""
-        return self.stored.argsort(descending=True, stable=True)
+        """An order in which the rule's own weights do not increase."""
+        return torch.from_numpy(self.shared.ranking(self.stored).order)
 
     def rows(self) -> dict[str, Tensor]:
         """Weights whose gradients are needed, by what they are for."""
@@ -299,7 +326,7 @@ class _Candidate:
             unreachable=int((self.stored == 0).sum()),
             unreachable_by_class=self._unreachable_by_class(),
             layers=self._layers(stored, full, trace),
-            theorem_four=_theorem_four(self.rule, self.shared.losses),
+            theorem_four=_theorem_four(self.rule, self.fresh, self.shared.losses),
             epoch=None if followed is None else _epoch(followed, parts, full, stored),
         )
 
@@ -365,7 +392,7 @@ def _walk(
                 walks.append((order, {f"{candidate.name}/{row}": weights}))
     gradients: dict[str, Tensor] = {}
     for order, rows in walks:
-        weights = torch.stack(list(rows.values()))[:, order]
+        weights = torch.stack([row[order] for row in rows.values()])
         found = expected_gradients(
             shared.model,
             shared.population,
@@ -402,20 +429,30 @@ def _surrogate(unit: Tensor, losses: Tensor) -> Surrogate:
     )
 
 
-def _theorem_four(rule: SelectionRule, losses: Tensor) -> TheoremFour | None:
+def _theorem_four(rule: SelectionRule, fresh: Tensor, losses: Tensor) -> TheoremFour | None:
+    """The terms at this model; ``fresh`` are the weights of L_q here, as ``losses`` rank them."""
     if not isinstance(rule, OrderDP):
         return None
-    printed = printed_bound(rule.design, math.nan, losses.numpy())
-    corrected = gap(losses.numpy(), rule.design)
-    spread = LinearPredictors(lipschitz=0.0, radius=0.0, loss_range=corrected.range)
+    n, s = rule.n, rule.design.s
+    here = _surrogate(fresh, losses)
+    spread = float(losses.max() - losses.min())
+    printed = PrintedBound(
+        spectrum_deviation=spectrum_deviation(rule.design),
+        finite_population_factor=math.sqrt((n - s) / (s * (n - 1))) if n > 1 else 0.0,
+        largest_loss_inf=float(losses.abs().max()),
+        largest_loss_sup=float(losses.abs().max()),
+        gap_inf=here.gap,
+        optimization_error=math.nan,
+    )
+    sampling = LinearPredictors(lipschitz=0.0, radius=0.0, loss_range=spread)
     return TheoremFour(
         spectrum_deviation=printed.spectrum_deviation,
         finite_population_factor=printed.finite_population_factor,
         largest_loss=printed.largest_loss_inf,
         wasserstein_term=printed.wasserstein_term,
-        gap=corrected.value,
-        tv_range=corrected.tv_range,
-        fluctuation=spread.fluctuation_term(rule.design.n, 0.05 / 2),
+        gap=here.gap,
+        tv_range=here.tv_bound,
+        fluctuation=sampling.fluctuation_term(n, FAILURE / 2),
     )
 
 

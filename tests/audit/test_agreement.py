@@ -19,7 +19,7 @@ def losses() -> Tensor:
 
 def p_value(rule: SelectionRule, draws: int = 400, seed: int = 0) -> float:
     generator = torch.Generator().manual_seed(seed)
-    features = contrasts(losses(), generator)
+    features = contrasts(losses().argsort(), generator)
     return agreement(
         draw(rule, features, draws, generator), features, rule.expected_weights(), LEVEL
     ).p_value
@@ -85,7 +85,7 @@ def test_p_values_of_right_rules_are_uniform() -> None:
 
 
 def test_a_rule_without_randomness_matches_exactly() -> None:
-    features = contrasts(losses(), torch.Generator())
+    features = contrasts(losses().argsort(), torch.Generator())
     rule = FullData(N)
     found = agreement(
         draw(rule, features, 10, torch.Generator()), features, rule.expected_weights(), LEVEL
@@ -102,7 +102,7 @@ def test_bad_selections_and_too_few_draws() -> None:
         def select(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
             return torch.tensor([self.n]), torch.ones(1)
 
-    features = contrasts(losses(), torch.Generator())
+    features = contrasts(losses().argsort(), torch.Generator())
     with pytest.raises(ValueError, match="m at least 1"):
         draw(Empty(N, 2), features, 10, torch.Generator())
     with pytest.raises(ValueError, match=r"outside 0\.\.59"):

@@ -1,0 +1,141 @@
+"""One walk for 24 designs against one plain pass, and what an audit costs besides passes."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmarks.common import Ratio, duration, report, seconds
+from orderdp_theory import Design, inclusion_probabilities
+from orderdp_train.audit import Population, audit, expected_gradients
+from orderdp_train.audit.methods import population_of_images
+from orderdp_train.audit.walk import audit_mode, plan
+from orderdp_train.data import load_data
+from orderdp_train.models import build_model
+from orderdp_train.recipe import Recipe
+from orderdp_train.rules import OrderDP
+
+BATCH = 64
+IMAGENET = 1_281_167
+CIFAR, EVERY = 50_000, 97  # of CIFAR's batches the walk is timed on every 97th
+
+
+def grid(n: int) -> Tensor:
+    """Weights `(24, n)` by rank of the designs explore = 0.3 … 1.0, exploit = 0.2 … 0.9."""
+    rows = []
+    for explore in np.linspace(0.3, 1.0, 6):
+        for exploit in np.linspace(0.2, 0.9, 4):
+            design = Design.from_ratios(n, explore, exploit)
+            rows.append(inclusion_probabilities(design) / design.q)
+    return torch.from_numpy(np.array(rows))
+
+
+def plain_pass(model: nn.Module, population: Population, order: Tensor) -> list[Tensor]:
+    """The gradient of the summed loss as anybody would compute it."""
+    parameters = list(model.parameters())
+    total = [torch.zeros_like(p) for p in parameters]
+    with audit_mode(model):
+        for indices in order.split(BATCH):
+            grads = torch.autograd.grad(population.losses(model, indices).sum(), parameters)
+            for part, grad in zip(total, grads, strict=True):
+                part += grad
+    return total
+
+
+def walk_against_pass(
+    what: str, model: nn.Module, population: Population, order: Tensor, weights: Tensor, rounds: int
+) -> Ratio:
+    extra = [block.basis.shape[0] for block in plan(weights, BATCH)]
+    walk, plain = seconds(
+        partial(expected_gradients, model, population, weights, order=order, batch_size=BATCH),
+        partial(plain_pass, model, population, order),
+        rounds=rounds,
+    )
+    return Ratio(
+        f"time for 24 designs, {what}, batches of {BATCH}",
+        f"one walk {duration(walk)} ({sum(extra) / len(extra):.2f} contractions more a batch)",
+        f"one plain pass {duration(plain)}",
+        walk / plain,
+        at_most=1.6,
+    )
+
+
+def ratios() -> Iterator[Ratio]:
+    data = load_data("mnist5k")
+    torch.manual_seed(0)
+    cnn = build_model("cnn", in_channels=1, num_classes=10, image_size=28)
+    population = population_of_images(data, Recipe())
+    with audit_mode(cnn):
+        order = population.all_losses(cnn).argsort(descending=True)
+    yield walk_against_pass(
+        f"`cnn` on mnist5k, n = {data.num_train:,}",
+        cnn,
+        population,
+        order,
+        grid(data.num_train),
+        rounds=5,
+    )
+
+    resnet = build_model("resnet18", in_channels=3, num_classes=10, image_size=32)
+    starts = range(0, CIFAR - BATCH, EVERY * BATCH)
+    columns = torch.cat([torch.arange(start, start + BATCH) for start in starts])
+    images = torch.randn(len(columns), 3, 32, 32)
+    labels = torch.randint(10, (len(columns),))
+    yield walk_against_pass(
+        f"`resnet18`, every {EVERY}th batch of {CIFAR:,} 3×32×32 images",
+        resnet,
+        Population(len(columns), lambda i: (images[i], labels[i])),
+        torch.arange(len(columns)),
+        grid(CIFAR)[:, columns],
+        rounds=2,
+    )
+    yield overhead()
+
+
+class Scale(nn.Module):
+    """A model that costs nothing: one parameter, and the loss is the input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.ones(1))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs * self.factor
+
+
+def overhead() -> Ratio:
+    """All of an audit at ImageNet's size, less its passes through a model that costs nothing."""
+    losses = torch.rand(IMAGENET, generator=torch.Generator().manual_seed(0))
+    population = Population(IMAGENET, lambda i: (losses[i], losses[i]), lambda outputs, _: outputs)
+    model, batch = Scale(), 1024
+    rule = OrderDP(Design.from_ratios(IMAGENET), scorer=lambda i: losses[i])
+
+    def passes() -> None:
+        with audit_mode(model):
+            population.all_losses(model)
+            for indices in torch.arange(IMAGENET).split(batch):
+                torch.autograd.grad(population.losses(model, indices).sum(), [model.factor])
+
+    whole, bare, sort = seconds(
+        partial(audit, model, population, [rule], draws=0, moments=False, batch_size=batch),
+        passes,
+        partial(torch.argsort, losses),
+        rounds=5,
+    )
+    return Ratio(
+        f"audit of a design besides forward and backward passes, n = {IMAGENET:,}",
+        duration(whole - bare),
+        f"`torch.argsort` of the scores {duration(sort)}",
+        (whole - bare) / sort,
+        at_most=3,
+    )
+
+
+def main() -> None:
+    report(ratios())
+
+
+if __name__ == "__main__":
+    main()
