@@ -1,8 +1,9 @@
-"""The exact covariance trace of the estimator against one matrix-vector product."""
+"""The exact covariance trace of the estimator against one matrix-vector product, on one core."""
 
 from collections.abc import Iterator
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from benchmarks.common import Ratio, duration, report, seconds
 from orderdp_theory import Design, estimator_covariance_trace, surrogate_weights
@@ -29,7 +30,8 @@ def ratios() -> Iterator[Ratio]:
 
 
 def main() -> None:
-    report(ratios())
+    with threadpool_limits(1, "blas"):
+        report(ratios())
 
 
 if __name__ == "__main__":

@@ -21,12 +21,10 @@ def estimator_mean(gradients: ArrayLike, losses: ArrayLike | Ranking, design: De
     """
     gradients = _matrix(gradients, design)
     weights = surrogate_weights(losses, design)
+    step = max(1, 2**20 // max(gradients.shape[1], 1))  # blocks that are cheap to convert
+    parts = (slice(start, start + step) for start in range(0, design.n, step))
     return sum(
-        (
-            weights[start : start + 64] @ gradients[start : start + 64]
-            for start in range(0, design.n, 64)
-        ),
-        start=np.zeros(gradients.shape[1]),
+        (weights[part] @ gradients[part] for part in parts), start=np.zeros(gradients.shape[1])
     )
 
 
@@ -57,7 +55,7 @@ def estimator_covariance_trace(
         kept, weights = gamma[rows], across[rows]
         total = g.sum(axis=0)
         if kept[0] == kept[-1] and weights[0] == weights[-1]:
-            norms = np.vdot(g, g)
+            norms = np.einsum("ij,ij->", g, g)  # BLAS would start threads for each block
             mean += kept[0] * total
             second += kept[0] * norms + weights[0] * (total @ (total + 2 * before) - norms)
         else:
@@ -87,7 +85,7 @@ def _excess_within_ties(
         total, norms = np.zeros_like(centre), 0.0
         for _, g in _centred_blocks(gradients, tied, centre):
             total += g.sum(axis=0)
-            norms += np.vdot(g, g)
+            norms += float(np.einsum("ij,ij->", g, g))
         result += excess[group] * (total @ total - norms) / 2
     return result
 
