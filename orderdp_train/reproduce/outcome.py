@@ -40,14 +40,22 @@ class Measured:
 def measure(result: Result, scale: Scale, seeds: int, root: Path) -> list[Measured]:
     """Read all numbers off the finished cells below `root`."""
     histories: dict[Cell, History] = {}
+
+    def read(number: Number, cell: Cell) -> list[float]:
+        values = []
+        for seeded in with_seeds([cell], seeds):
+            if seeded not in histories:
+                histories[seeded] = read_history(seeded, root)
+            values.append(number.measure(histories[seeded]))
+        return values
+
     measured = []
     for number in result.numbers(scale):
-        cells = with_seeds([number.cell], seeds)
-        for cell in cells:
-            if cell not in histories:
-                histories[cell] = read_history(cell, root)
-        values = tuple(number.measure(histories[cell]) for cell in cells)
-        measured.append(Measured(number, values))
+        values = read(number, number.cell)
+        if number.baseline is not None:
+            whole = read(number, number.baseline)
+            values = [b - v for b, v in zip(whole, values, strict=True)]
+        measured.append(Measured(number, tuple(values)))
     return measured
 
 

@@ -21,7 +21,8 @@ class Number:
     """One number of a result: where it stands, how it is measured, what the paper prints.
 
     A column that is a number is a point of a curve; other columns make up a table. The label of a
-    row or column is what the paper's layout shows.
+    row or column is what the paper's layout shows. With a `baseline` the number is how far its
+    cell falls below that one, seed by seed.
     """
 
     row: str
@@ -31,6 +32,7 @@ class Number:
     measure: Measure
     printed: float | None = None
     printed_std: float | None = None
+    baseline: Cell | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,12 @@ def _accuracy(row: Row, column: str, cell: Cell) -> Number:
     return Number(row["method"], column, name, cell, read, printed, std)
 
 
+def _drop(row: Row, column: str, cell: Cell, whole: Cell) -> Number:
+    name, read = "drop below the whole data set (points)", measures.final_accuracy
+    label, printed = f"{row['method']}: drop", _number(row["gap"])
+    return Number(label, column, name, cell, read, printed, baseline=whole)
+
+
 # Tables
 
 
@@ -77,7 +85,11 @@ def _table_2(scale: Scale) -> list[Number]:
     for row in _rows(2, scale, drop_model="ResNet-50"):
         percent = float(row["prune_percent"])
         cell = Cell(scale.config(row["method"], row["dataset"], row["model"], percent))
-        numbers.append(_accuracy(row, f"{row['dataset']} {row['model']} {percent:g} %", cell))
+        whole = Cell(scale.config(FULL, row["dataset"], row["model"], 0.0))
+        column = f"{row['dataset']} {row['model']} {percent:g} %"
+        numbers.append(_accuracy(row, column, cell))
+        if cell != whole:
+            numbers.append(_drop(row, column, cell, whole))
     return numbers
 
 
@@ -101,7 +113,10 @@ def _table_4(scale: Scale) -> list[Number]:
     for row in _rows(4, scale):
         percent = float(row["prune_percent"])
         cell = Cell(scale.config(row["method"], row["dataset"], row["model"], percent))
+        whole = Cell(scale.config(FULL, row["dataset"], row["model"], 0.0))
         numbers.append(_accuracy(row, f"{percent:g} %", cell))
+        if cell != whole:
+            numbers.append(_drop(row, f"{percent:g} %", cell, whole))
     return numbers
 
 

@@ -45,6 +45,7 @@ def test_every_printed_number_of_a_table_is_reproduced_once(table):
     places = [(n.row, n.column) for n in numbers]
     assert len(set(places)) == len(places)
     values = ("accuracy", "hours", "node_hours", "saved_percent", "jaccard", "mean", "cosine")
+    values += ("gap",)
     rows = read_table(table)
     printed = [float(row[v]) for row in rows for v in values if row.get(v)]
     assert sorted(printed) == sorted(n.printed for n in numbers if n.printed is not None)
@@ -278,6 +279,7 @@ def a_result(tmp_path: Path) -> tuple[Result, list[Measured], int]:
         Number("OrderDP", "a", "test accuracy (%)", Cell(TINY), measures.final_accuracy, 95.0, 0.1),
         Number("InfoBatch", "a", "test accuracy (%)", infobatch, measures.final_accuracy),
         Number("InfoBatch", "b", "saved (%)", infobatch, measures.saved, 30.0),
+        Number("drop", "b", "saved (%)", infobatch, measures.saved, baseline=Cell(TINY)),
     ]
     result = Result("mini", "Mini", lambda scale: numbers)
     for _ in sweep(with_seeds(result.cells(SMOKE), 2), tmp_path, CPU, jobs=1):
@@ -301,11 +303,15 @@ def test_tables_csv_and_figure_hold_the_measured_and_the_printed_numbers(tmp_pat
     assert lines[3].endswith(" (30) |")
 
     rows = list(csv.DictReader(io.StringIO(to_csv(measured))))
-    assert [row["rule"] for row in rows] == ["orderdp", "infobatch", "infobatch"]
+    assert [row["rule"] for row in rows] == ["orderdp", "infobatch", "infobatch", "infobatch"]
     assert float(rows[0]["mean"]) == pytest.approx(mean)
     assert float(rows[0]["std"]) == pytest.approx(std)
     assert (rows[0]["paper"], rows[0]["paper_std"], rows[1]["paper"]) == ("95.0", "0.1", "")
     assert [float(v) for v in rows[0]["values"].split()] == pytest.approx(accuracies)
+
+    # OrderDP saves exactly 70 %.
+    drops = [float(v) for v in rows[3]["values"].split()]
+    assert drops == pytest.approx([70 - float(v) for v in rows[2]["values"].split()])
 
     sentence = infobatch_savings(result, SMOKE, seeds, tmp_path)
     assert sentence == (
