@@ -35,6 +35,8 @@ TOLERANCE = 1e-8
 TOLERANCE_FLOAT64 = 1e-13
 # Default limit for the accumulators, K + 1 vectors of float64 with one entry a parameter.
 MEMORY_LIMIT = 4 * 2**30
+# Patches of a convolution are unfolded if a batch of them takes no more bytes than this.
+SMALL = 2**24
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ class _Layers:
     """
 
     def __init__(self, model: nn.Module, parameters: Sequence[Tensor]) -> None:
-        index = {id(p): i for i, p in enumerate(parameters)}
+        self.index = index = {id(p): i for i, p in enumerate(parameters)}
         owned: dict[nn.Module, list[int]] = {}
         for module in model.modules():
             own = [index[id(p)] for p in module.parameters(recurse=False) if id(p) in index]
@@ -127,14 +129,23 @@ class _Layers:
         self.parameters = parameters
         self.owned = owned
         self.outputs: dict[nn.Module, list[tuple[object, object]]] = {}
+        self.inputs: dict[nn.Module, Tensor] = {}
         self._handles: list[RemovableHandle] = [
             m.register_forward_hook(self._record) for m in owned
         ]
 
-    def _record(self, module: nn.Module, _: object, output: object) -> None:
+    def _record(self, module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
+        if type(module) is nn.Conv2d:
+            self.inputs[module] = inputs[0]
         self.outputs.setdefault(module, []).append((output, getattr(output, "grad_fn", None)))
 
+    def clear(self) -> None:
+        """Forget the last forward pass."""
+        self.outputs.clear()
+        self.inputs.clear()
+
     def close(self) -> None:
+        self.clear()
         for handle in self._handles:
             handle.remove()
 
@@ -155,10 +166,11 @@ class _Layers:
         want = torch.autograd.grad(
             (phi * losses).sum(), self.parameters, retain_graph=True, materialize_grads=True
         )
-        got = self.contract(self.signals(losses), phi)
+        # Twice, as several directions at once may go another way than one.
+        got = self.contract(self.signals(losses), phi.expand(2, -1))
         tolerance = 1e-3 if losses.dtype != torch.float64 else 1e-9
         for module, own in list(self.owned.items()):
-            if any((got[i] - want[i]).norm() > tolerance * want[i].norm() for i in own):
+            if any((got[i] - want[i].flatten()).norm() > tolerance * want[i].norm() for i in own):
                 del self.owned[module]
 
     def outputs_used(self) -> list[Tensor]:
@@ -172,22 +184,56 @@ class _Layers:
             )
         )
 
-    def contract(self, signals: list[Tensor], phi: Tensor) -> dict[int, Tensor]:
-        """``sum_i phi_i grad L_i`` of the local parameters, by parameter index."""
+    def contract(self, signals: Sequence[Tensor], basis: Tensor) -> dict[int, Tensor]:
+        """``basis @ per-sample gradients`` of the local parameters, ``(r, size)`` by index.
+
+        ``basis`` is ``(r, B)``. A small convolution's per-sample gradients are made once for all r.
+        """
         found: dict[int, Tensor] = {}
-        for (_, own), output, signal in zip(
+        for (module, own), output, signal in zip(
             self.owned.items(), self.outputs_used(), signals, strict=True
         ):
-            column = phi.to(signal.dtype).reshape(-1, *[1] * (signal.dim() - 1))
-            grads = torch.autograd.grad(
-                output,
-                [self.parameters[i] for i in own],
-                signal * column,
-                retain_graph=True,
-                materialize_grads=True,
-            )
-            found.update(zip(own, grads, strict=True))
+            columns = self._unfolded(module) if len(basis) > 1 else None
+            if columns is not None:
+                signal = signal.flatten(2)
+                terms = {"weight": (signal @ columns.mT).flatten(1), "bias": signal.sum(2)}
+                phi = basis.to(signal.dtype)
+                for name, parameter in module.named_parameters():
+                    found[self.index[id(parameter)]] = phi @ terms[name]
+                continue
+            rows = []
+            for phi in basis:
+                column = phi.to(signal.dtype).reshape(-1, *[1] * (signal.dim() - 1))
+                grads = torch.autograd.grad(
+                    output,
+                    [self.parameters[i] for i in own],
+                    signal * column,
+                    retain_graph=True,
+                    materialize_grads=True,
+                )
+                rows.append([grad.flatten() for grad in grads])
+            stacked = map(torch.stack, zip(*rows, strict=True))
+            found.update(zip(own, stacked, strict=True))
         return found
+
+    def _unfolded(self, module: nn.Module) -> Tensor | None:
+        """The patches ``(B, in * k * k, positions)`` that a convolution multiplies, if few."""
+        if (
+            type(module) is not nn.Conv2d
+            or module.groups > 1
+            or isinstance(module.padding, str)
+            or module.padding_mode != "zeros"
+            or not all(p.requires_grad for p in module.parameters())
+        ):
+            return None
+        inputs = self.inputs[module].detach()
+        patch = inputs.shape[1] * module.kernel_size[0] * module.kernel_size[1]
+        output = self.outputs_used()[list(self.owned).index(module)]
+        if inputs.element_size() * patch * output.shape[0] * output[0, 0].numel() > SMALL:
+            return None
+        return nn.functional.unfold(
+            inputs, module.kernel_size, module.dilation, module.padding, module.stride
+        )
 
 
 def trainable(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
@@ -267,13 +313,13 @@ def expected_gradients(
                 # that was summed so far, and gets c_last of everything at the end.
                 change = block.level - applied
                 moved = (change.abs() > tolerance * scale).nonzero().flatten()
-                if len(moved):
-                    total[moved.to(device)] -= torch.outer(change[moved].to(device), running)
-                    applied[moved] = block.level[moved]
+                for row in moved.tolist():
+                    total[row].sub_(running, alpha=float(change[row]))
+                    applied[row] = block.level[row]
 
                 span = slice(block.start, block.stop)
                 indices = torch.arange(n)[span] if order is None else order[span]
-                layers.outputs.clear()
+                layers.clear()
                 with torch.autocast(device.type, autocast, enabled=autocast is not None):
                     losses = population.losses(model, indices)
                 r = block.basis.shape[0]
@@ -290,28 +336,19 @@ def expected_gradients(
                     signals = list(grads[len(sizes) :])
                     basis = block.basis.to(device)
                     columns = block.coefficients.to(device)
-                    rows = block.rows.to(device)
                     local = {i for own in layers.owned.values() for i in own}
                     loose = [i for i in range(len(sizes)) if i not in local]
-                    found = [layers.contract(signals, phi) for phi in basis]
-                    for phi, terms in zip(basis, found, strict=True):
-                        if loose:
-                            extra = torch.autograd.grad(
-                                (phi.to(losses.dtype) * losses).sum(),
-                                [parameters[i] for i in loose],
-                                retain_graph=True,
-                                materialize_grads=True,
-                            )
-                            terms.update(zip(loose, extra, strict=True))
+                    found = layers.contract(signals, basis)
+                    found |= _general(losses, {i: parameters[i] for i in loose}, basis)
                     for i, part in enumerate(slices):
-                        directions = torch.stack([t[i].flatten() for t in found]).double()
-                        total[rows, part] += columns @ directions
+                        directions = found[i].double().T
+                        for row, coefficients in zip(block.rows.tolist(), columns, strict=True):
+                            total[row, part].addmv_(directions, coefficients)
                 if on_batch is not None:
                     on_batch(len(indices))
         finally:
             layers.close()
-            layers.outputs.clear()
-    total += torch.outer(applied.to(device), running)
+    total.addr_(applied.to(device), running)
     if world > 1:
         torch.distributed.all_reduce(total)
     return total
@@ -345,6 +382,24 @@ def stream_expected_gradients(
                 on_batch=on_batch,
             ),
         )
+
+
+def _general(
+    losses: Tensor, parameters: dict[int, nn.Parameter], basis: Tensor
+) -> dict[int, Tensor]:
+    """``basis @ per-sample gradients`` by a whole backward pass a direction, ``(r, size)`` each."""
+    if not parameters:
+        return {}
+    rows = []
+    for phi in basis:
+        grads = torch.autograd.grad(
+            (phi.to(losses.dtype) * losses).sum(),
+            list(parameters.values()),
+            retain_graph=True,
+            materialize_grads=True,
+        )
+        rows.append([grad.flatten() for grad in grads])
+    return dict(zip(parameters, map(torch.stack, zip(*rows, strict=True)), strict=True))
 
 
 def _world() -> tuple[int, int]:
