@@ -1,16 +1,13 @@
-"""Images a second: on-device input path against a torchvision dataset in a DataLoader."""
-
-import time
-from collections.abc import Callable
-from statistics import median
+"""Images a second: the on-device input path against a torchvision dataset in a DataLoader."""
 
 import torch
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
+from benchmarks.common import Ratio, report, seconds
 from orderdp_train.data import DataSet, synthetic
 
-NUM_IMAGES, BATCH, WORKERS, ROUNDS, REQUIRED = 10_000, 128, 2, 5, 5.0
+NUM_IMAGES, BATCH, WORKERS, ROUNDS = 10_000, 128, 2, 4
 
 
 def torchvision_loader(data: DataSet) -> DataLoader:
@@ -32,14 +29,7 @@ def torchvision_loader(data: DataSet) -> DataLoader:
     )
 
 
-def images_per_second(epoch: Callable[[], None]) -> float:
-    start = time.perf_counter()
-    epoch()
-    return NUM_IMAGES / (time.perf_counter() - start)
-
-
 def main() -> None:
-    """Alternate the two, so that both meet the same machine, and print the median ratio."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     generator = torch.Generator().manual_seed(0)
     data = synthetic.make(NUM_IMAGES, 1, generator)
@@ -57,13 +47,11 @@ def main() -> None:
             images.to(device), labels.to(device)
 
     ours(), theirs()  # the first round starts workers and allocates
-    rounds = [(images_per_second(ours), images_per_second(theirs)) for _ in range(ROUNDS)]
-    ratio = median(a / b for a, b in rounds)
-    print(
-        f"input path on {device}: {median(a for a, _ in rounds):,.0f} images/s, DataLoader with "
-        f"{WORKERS} workers {median(b for _, b in rounds):,.0f} images/s: "
-        f"ratio {ratio:.1f} (required: at least {REQUIRED:g})"
-    )
+    fast, slow = (NUM_IMAGES / time for time in seconds(ours, theirs, rounds=ROUNDS))
+    what = "CIFAR-shaped images a second, cropped, flipped, normalised"
+    numerator = f"on {device} {fast:,.0f}/s"
+    denominator = f"`DataLoader`, {WORKERS} workers {slow:,.0f}/s"
+    report([Ratio(what, numerator, denominator, fast / slow, at_least=5)])
 
 
 if __name__ == "__main__":
