@@ -1,4 +1,4 @@
-"""An epoch at a kept fraction against an epoch on everything: selection must cost next to nothing."""
+"""An epoch at a kept fraction against an epoch on everything: selecting must cost nothing."""
 
 from collections.abc import Iterator
 

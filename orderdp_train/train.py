@@ -64,9 +64,9 @@ def train(
     device, draws, pixels = state.device, state.draws, state.pixels
     if recipe.channels_last:
         model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    forward = torch.compile(model) if recipe.compile else model
-    if world_size() > 1:
-        forward = nn.parallel.DistributedDataParallel(forward)
+    forward = nn.parallel.DistributedDataParallel(model) if world_size() > 1 else model
+    if recipe.compile:
+        forward = torch.compile(forward)
     parameters = [p for p in model.parameters() if p.requires_grad]
     weight_of = torch.zeros(rule.n, device=device)
     selections = recipe.steps_per_epoch or 1

@@ -23,11 +23,6 @@ for _name in COMMANDS:
     app.command(_name)(getattr(import_module(f"orderdp_train.cli.{_name}"), _name))
 
 
-@app.callback()
-def _app() -> None:
-    """Keep the commands' names, also while there is only one."""
-
-
 def main() -> None:
     """Entry point of the console script."""
     run(app)

@@ -6,6 +6,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ import torch
 
 from orderdp_train import distributed
 from orderdp_train.checkpoint import load_checkpoint
-from orderdp_train.run import run
+from orderdp_train.run import run as run_anywhere
+
+run = partial(run_anywhere, device="cpu")
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
 CONFIG = runpy.run_path(str(SCRIPT))["CONFIG"]

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,17 +24,12 @@ from orderdp_theory.cli.errors import run as command_line
 from orderdp_train.checkpoint import load_checkpoint, save_checkpoint
 from orderdp_train.cli.app import app
 from orderdp_train.recipe import Recipe
-from orderdp_train.run import RunConfig, run
+from orderdp_train.run import RunConfig
+
+run = partial(orderdp_train.run.run, device="cpu")  # where repetition is bit for bit
 
 EPOCHS = 5
 CONFIG = RunConfig(keep=0.1, label_noise=0.1, recipe=Recipe(epochs=EPOCHS, batch_size=32))
-OPTIONS = [
-    "--keep=0.1",
-    "--label-noise=0.1",
-    f"--epochs={EPOCHS}",
-    "--batch-size=32",
-    "--max-lr=0.2",
-]
 VOLATILE = {"seconds_selection", "seconds_training", "seconds_evaluation", "time"}
 
 
@@ -111,18 +107,22 @@ def test_the_folder_holds_what_it_promises(whole):
     ]
 
 
-def test_a_run_killed_by_the_system_ends_as_one_that_was_not(whole, tmp_path):
-    folder = tmp_path / "killed"
+def test_a_run_killed_by_the_system_ends_as_one_that_was_not(tmp_path):
+    # Long enough that it cannot end between two looks at it.
+    recipe = replace(CONFIG.recipe, epochs=10)
+    config = replace(CONFIG, keep=0.9, explore=0.95, recipe=recipe)
+    options = "--keep=0.9 --explore=0.95 --label-noise=0.1 --epochs=10 --batch-size=32 --max-lr=0.2"
+    folder, whole = tmp_path / "killed", tmp_path / "whole"
     command = [sys.executable, "-m", "orderdp_train", "run", f"--out={folder}", "--device=cpu"]
-    process = subprocess.Popen([*command, *OPTIONS], env={**os.environ, "OMP_NUM_THREADS": "1"})
-    stored = folder / "metrics.jsonl"
-    while not (stored.exists() and len(stored.read_text().splitlines()) >= 2):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([*command, *options.split()], env=environment)
+    while not (folder / "metrics.jsonl").exists():
         assert process.poll() is None
-        time.sleep(0.001)
+        time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert len(metrics(folder)) < EPOCHS
-    list(run(CONFIG, folder, resume=True))
+    assert process.wait() == -signal.SIGKILL
+    list(run(config, folder, resume=True))
+    list(run(config, whole))
     assert_same_run(folder, whole)
 
 
@@ -215,7 +215,7 @@ def test_a_run_is_continued_as_it_was_configured(half, capsys):
     with pytest.raises(ValueError, match="its seed is 0 and not 3, its epochs is 5 and not 9"):
         next(run(other, half, resume=True))
     with pytest.raises(SystemExit, match="0"):
-        command_line(app, ["run", f"--out={half}", "--resume", "--keep=0.1"])
+        command_line(app, ["run", f"--out={half}", "--resume", "--keep=0.1", "--device=cpu"])
     assert f"epoch {EPOCHS}/{EPOCHS}" in capsys.readouterr().out
 
 
