@@ -416,3 +416,14 @@ def test_missing_data_at_the_paper_scale_is_one_line(capsys, tmp_path):
     assert status == 2
     assert last.startswith("error: no cifar10 in")
     assert "--download" in last
+
+
+@pytest.mark.parametrize("name", ["table2", "table8", "table11"])
+def test_the_kept_results_are_those_of_the_present_grid(name):
+    file = Path(__file__).parents[2] / "docs" / "results" / f"{name}-smoke.csv"
+    kept = list(csv.DictReader(io.StringIO(file.read_text(encoding="utf-8"))))
+    numbers = RESULTS[name].numbers(SMOKE)
+    assert [(r["row"], r["column"], r["paper"]) for r in kept] == [
+        (n.row, n.column, "" if n.printed is None else str(n.printed)) for n in numbers
+    ]
+    assert {len(r["values"].split()) for r in kept} == {5}
