@@ -168,6 +168,7 @@ class _Pass:
         self.names, parameters = zip(*trainable(model), strict=True)
         self.sizes = [p.numel() for p in parameters]
         self._rankings: list[tuple[Tensor, Ranking]] = []
+        self._latest: tuple[object, Tensor] = None, losses
         fresh = self.ranking(losses)
         self.order = torch.from_numpy(fresh.order)
         self.moments = moments
@@ -199,7 +200,10 @@ class _Pass:
         if scores is None and rule.scorer is not None:
             scores = rule.scorer(torch.arange(rule.n, device=rule.scores.device))
         ranking = self.ranking(rule.scores if scores is None else scores)
-        return torch.from_numpy(surrogate_weights(ranking, rule.design))
+        key = id(ranking), rule.design
+        if self._latest[0] != key:
+            self._latest = key, torch.from_numpy(surrogate_weights(ranking, rule.design))
+        return self._latest[1]
 
     def products(self, design: SecondOrder) -> Products:
         """Products with the design's coefficients, in the order of its ranking if it has one."""
@@ -245,7 +249,8 @@ class _Candidate:
         self.monte_carlo = monte_carlo and draws > 0
         self.name, self.rule, self.shared = name, rule, shared
         self.stored = self._weights(shared.expected_weights(rule))
-        self.fresh = self._weights(shared.expected_weights(rule, shared.losses))
+        fresh = shared.expected_weights(rule, shared.losses)
+        self.fresh = self.stored if fresh is self.stored else self._weights(fresh)
         self.draws: Draws | None = None
         self.agreement: Agreement | None = None
         if draws:
@@ -271,7 +276,7 @@ class _Candidate:
     def rows(self) -> dict[str, Tensor]:
         """Weights whose gradients are needed, by what they are for."""
         rows = {"stored": self.stored}
-        if not torch.equal(self.stored, self.fresh):
+        if self.fresh is not self.stored and not torch.equal(self.stored, self.fresh):
             rows["fresh"] = self.fresh
         if self.draws is not None and self.monte_carlo:
             rows["drawn"] = self.draws.weights
@@ -293,6 +298,7 @@ class _Candidate:
         parts = split_bias(full, fresh, stored, float(self.fresh.sum()), total)
         residual = float((sum(parts.values(), torch.zeros_like(bias)) - bias).norm())
 
+        surrogate = _surrogate(self.stored / total, self.shared.losses)
         trace: Tensor | None = None
         if self.design is not None:
             trace = covariance_trace(
@@ -322,11 +328,17 @@ class _Candidate:
             agreement=self.agreement,
             monte_carlo=None if drawn is None else drawn / norm,
             monte_carlo_expected=expected,
-            surrogate=_surrogate(self.stored / total, self.shared.losses),
+            surrogate=surrogate,
             unreachable=int((self.stored == 0).sum()),
             unreachable_by_class=self._unreachable_by_class(),
             layers=self._layers(stored, full, trace),
-            theorem_four=_theorem_four(self.rule, self.fresh, self.shared.losses),
+            theorem_four=_theorem_four(
+                self.rule,
+                surrogate
+                if self.fresh is self.stored
+                else _surrogate(self.fresh, self.shared.losses),
+                self.shared.losses,
+            ),
             epoch=None if followed is None else _epoch(followed, parts, full, stored),
         )
 
@@ -392,7 +404,8 @@ def _walk(
                 walks.append((order, {f"{candidate.name}/{row}": weights}))
     gradients: dict[str, Tensor] = {}
     for order, rows in walks:
-        weights = torch.stack([row[order] for row in rows.values()])
+        # The full data's weights are the same in any order.
+        weights = torch.stack([w if row == "full" else w[order] for row, w in rows.items()])
         found = expected_gradients(
             shared.model,
             shared.population,
@@ -429,12 +442,11 @@ def _surrogate(unit: Tensor, losses: Tensor) -> Surrogate:
     )
 
 
-def _theorem_four(rule: SelectionRule, fresh: Tensor, losses: Tensor) -> TheoremFour | None:
-    """The terms at this model; ``fresh`` are the weights of L_q here, as ``losses`` rank them."""
+def _theorem_four(rule: SelectionRule, here: Surrogate, losses: Tensor) -> TheoremFour | None:
+    """The terms at this model; ``here`` is L_q as the current losses rank the samples."""
     if not isinstance(rule, OrderDP):
         return None
     n, s = rule.n, rule.design.s
-    here = _surrogate(fresh, losses)
     spread = float(losses.max() - losses.min())
     printed = PrintedBound(
         spectrum_deviation=spectrum_deviation(rule.design),
