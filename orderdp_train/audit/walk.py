@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -302,6 +302,9 @@ def expected_gradients(
     tolerance = TOLERANCE_FLOAT64 if parameters[0].dtype == torch.float64 else TOLERANCE
     world, rank = _world()
 
+    def precision() -> AbstractContextManager[object]:
+        return nullcontext() if autocast is None else torch.autocast(device.type, autocast)
+
     with audit_mode(model):
         layers = _Layers(model, parameters)
         verified = False
@@ -311,16 +314,16 @@ def expected_gradients(
                     continue
                 # Summation by parts: a row that changes from c to c' gives back (c' - c) of all
                 # that was summed so far, and gets c_last of everything at the end.
-                change = block.level - applied
-                moved = (change.abs() > tolerance * scale).nonzero().flatten()
-                for row in moved.tolist():
-                    total[row].sub_(running, alpha=float(change[row]))
-                    applied[row] = block.level[row]
+                if not torch.equal(block.level, applied):
+                    change = block.level - applied
+                    for row in (change.abs() > tolerance * scale).nonzero().flatten().tolist():
+                        total[row].sub_(running, alpha=float(change[row]))
+                        applied[row] = block.level[row]
 
                 span = slice(block.start, block.stop)
                 indices = torch.arange(n)[span] if order is None else order[span]
                 layers.clear()
-                with torch.autocast(device.type, autocast, enabled=autocast is not None):
+                with precision():
                     losses = population.losses(model, indices)
                 r = block.basis.shape[0]
                 if r and not verified:

@@ -64,6 +64,7 @@ def write_report(folder: Path, document: Document) -> None:
         (folder / f"{name}.png").write_bytes(image)
     captions = {name: figure.caption for name, figure in figures.items()}
     alternatives = {name: figure.alternative for name, figure in figures.items()}
-    page = render_page(document, images, captions, alternatives)
+    widths = {name: figure.figure.get_figwidth() for name, figure in figures.items()}
+    page = render_page(document, images, captions, alternatives, widths)
     (folder / "report.html").write_text(page, encoding="utf-8")
     (folder / MARK).write_text(document.to_json(), encoding="utf-8")

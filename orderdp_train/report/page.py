@@ -100,8 +100,9 @@ def render_page(
     images: Mapping[str, bytes],
     captions: Mapping[str, str],
     alternatives: Mapping[str, str],
+    widths: Mapping[str, float],
 ) -> str:
-    """The page; ``images`` are PNG, with a caption and a text alternative under the same names."""
+    """The page; ``images`` are PNG, ``widths`` in inches, with captions and text alternatives."""
     template = (files("orderdp_train.report") / "page.html").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     epochs = [rule.epoch for _, rule in document.rows() if rule.epoch is not None]
@@ -115,6 +116,7 @@ def render_page(
                 "source": "data:image/png;base64," + base64.b64encode(image).decode(),
                 "caption": captions[name],
                 "alternative": alternatives[name],
+                "width": round(9 * widths[name], 1),
             }
             for name, image in images.items()
         ],

@@ -96,6 +96,42 @@ def test_the_page_stands_alone(report: Path) -> None:
     assert re.search(rf"<h1>{re.escape(worst)} at \d+ % kept follows a gradient", text)
 
 
+def open_in_browser(page: Path, scratch: Path) -> str:
+    """The document that headless Chromium ends up with, on a screen as narrow as a phone's."""
+    assert CHROMIUM is not None
+    return subprocess.run(
+        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
+         "--no-first-run", "--disable-background-networking", "--disable-component-update",
+         "--disable-sync", f"--user-data-dir={scratch / 'profile'}", "--window-size=400,800",
+         "--virtual-time-budget=20000", "--dump-dom", page.as_uri()],
+        capture_output=True, text=True, timeout=120, check=True,
+    ).stdout  # fmt: skip
+
+
+def test_accessibility(report: Path, tmp_path: Path) -> None:
+    axe = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
+    if CHROMIUM is None or not axe.is_file():
+        pytest.skip("needs chromium and axe-core (npm install --no-save axe-core)")
+    text = (report / "report.html").read_text(encoding="utf-8")
+    probe = """
+    <script>
+    addEventListener("load", async () => {
+      const found = await axe.run(document);
+      const output = document.createElement("pre");
+      output.id = "probe";
+      output.textContent = JSON.stringify(found.violations.map((v) => [v.impact, v.id, v.help]));
+      document.body.append(output);
+    });
+    </script>"""
+    script = f"<script>{axe.read_text(encoding='utf-8')}</script>"
+    probed = tmp_path / "probed.html"
+    probed.write_text(text.replace("</head>", script + probe + "</head>"), encoding="utf-8")
+    match = re.search(r'<pre id="probe">(.*?)</pre>', open_in_browser(probed, tmp_path), re.DOTALL)
+    assert match is not None
+    violations = json.loads(match[1])
+    assert [v for v in violations if v[0] in ("serious", "critical")] == []
+
+
 def test_in_a_browser(report: Path, tmp_path: Path) -> None:
     if CHROMIUM is None:
         pytest.skip("chromium is not installed, so the page is not opened in a browser")
@@ -129,13 +165,7 @@ def test_in_a_browser(report: Path, tmp_path: Path) -> None:
     </script>"""
     probed = tmp_path / "probed.html"
     probed.write_text(text.replace("<main>", probe + "<main>"), encoding="utf-8")
-    dump = subprocess.run(
-        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
-         "--no-first-run", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}", "--window-size=400,800",
-         "--dump-dom", probed.as_uri()],
-        capture_output=True, text=True, timeout=120, check=True,
-    ).stdout  # fmt: skip
+    dump = open_in_browser(probed, tmp_path)
     match = re.search(r'<pre id="probe">(.*?)</pre>', dump, re.DOTALL)
     assert match is not None
     found = json.loads(match[1])
