@@ -261,10 +261,11 @@ class _Candidate:
     def _weights(self, weights: Tensor) -> Tensor:
         n = self.rule.n
         weights = torch.as_tensor(weights).detach().to("cpu", torch.float64)
-        if weights.shape != (n,) or not weights.isfinite().all() or not weights.sum() > 0:
+        total = float(weights.sum())  # not finite if any of them is not
+        if weights.shape != (n,) or not (math.isfinite(total) and total > 0):
             raise ValueError(
                 f"{self.name}.expected_weights() must be {n} finite weights with a positive sum, "
-                f"got shape {tuple(weights.shape)} with sum {float(weights.sum())}"
+                f"got shape {tuple(weights.shape)} with sum {total}"
             )
         return weights
 
@@ -393,19 +394,19 @@ def _walk(
     ]
     for candidate in candidates:
         for row, weights in candidate.rows().items():
-            order = shared.order
-            if row == "stored" and not _monotone(weights[order]):
-                order = candidate.order
+            name = f"{candidate.name}/{row}"
             for known, rows in walks:
-                if known is order or _monotone(weights[known]):
-                    rows[f"{candidate.name}/{row}"] = weights
+                ordered = weights[known]
+                # Only the rule's own weights are worth a walk of their own.
+                if row != "stored" or _monotone(ordered):
+                    rows[name] = ordered
                     break
             else:
-                walks.append((order, {f"{candidate.name}/{row}": weights}))
+                order = candidate.order
+                walks.append((order, {name: weights[order]}))
     gradients: dict[str, Tensor] = {}
     for order, rows in walks:
-        # The full data's weights are the same in any order.
-        weights = torch.stack([w if row == "full" else w[order] for row, w in rows.items()])
+        weights = torch.stack(list(rows.values()))
         found = expected_gradients(
             shared.model,
             shared.population,

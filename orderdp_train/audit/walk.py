@@ -63,7 +63,6 @@ def plan(weights: Tensor, batch_size: int, tolerance: float = TOLERANCE) -> Iter
     which some row is not constant.
     """
     k, n = weights.shape
-    scale = weights.abs().amax(1).clamp_min(torch.finfo(torch.float64).tiny)
     whole = n - n % batch_size
     blocks = weights[:, :whole].reshape(k, n // batch_size, batch_size)
     low, high = blocks.amin(2), blocks.amax(2)
@@ -71,6 +70,8 @@ def plan(weights: Tensor, batch_size: int, tolerance: float = TOLERANCE) -> Iter
         tail = weights[:, whole:]
         low = torch.cat([low, tail.amin(1, keepdim=True)], 1)
         high = torch.cat([high, tail.amax(1, keepdim=True)], 1)
+    tiny = torch.finfo(torch.float64).tiny
+    scale = torch.maximum(high, -low).amax(1).clamp_min(tiny)
     varies = (high - low) > tolerance * scale[:, None]
     any_varies = varies.any(0).tolist()
     none = torch.zeros(0, dtype=torch.int64)
@@ -298,7 +299,7 @@ def expected_gradients(
     total = torch.zeros(k, sum(sizes), dtype=torch.float64, device=device)
     running = torch.zeros(sum(sizes), dtype=torch.float64, device=device)
     applied = torch.zeros(k, dtype=torch.float64)
-    scale = weights.abs().amax(1)
+    scale = torch.linalg.vector_norm(weights, ord=math.inf, dim=1)
     tolerance = TOLERANCE_FLOAT64 if parameters[0].dtype == torch.float64 else TOLERANCE
     world, rank = _world()
 
