@@ -1,10 +1,13 @@
 """``orderdp-theory figures``: draw the figures of the theory into a folder."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from orderdp_theory.figures import Drawing
 
 
 def figures(
@@ -15,26 +18,37 @@ def figures(
     ] = None,
 ) -> None:
     """Draw the paper's figures of the theory, corrected, and those it should have had."""
+    from orderdp_theory.figures import FIGURES
+
+    write_figures(FIGURES, out, format, only)
+
+
+def write_figures(
+    figures: "Mapping[str, Drawing]", out: Path, format: str, only: list[str] | None
+) -> None:
+    """Draw these figures, or those of them in `only`, into `out` and print their captions.
+
+    Raises `ValueError`, before anything is written, for a name or format that does not exist.
+    """
     from rich.console import Console
     from rich.progress import track
 
-    from orderdp_theory.figures import FIGURES
     from orderdp_theory.figures.style import FORMATS, render
     from orderdp_theory.files import write_atomically
 
     formats = [name.strip().lower() for name in format.split(",")]
     _refuse(set(formats) - set(FORMATS), "format", FORMATS)
-    names = list(dict.fromkeys(only or FIGURES))
-    _refuse(set(names) - set(FIGURES), "figure", FIGURES)
+    names = list(dict.fromkeys(only or figures))
+    _refuse(set(names) - set(figures), "figure", figures)
     out.mkdir(parents=True, exist_ok=True)
     console = Console()
     for name in track(names, "drawing", console=console, transient=True):
-        drawn = FIGURES[name].draw()
+        drawn = figures[name].draw()
         for suffix in formats:
             write_atomically(out / f"{name}.{suffix}", render(drawn, suffix))
     for name in names:
         paths = ", ".join(f"{name}.{suffix}" for suffix in formats)
-        console.print(f"[bold]{paths}[/]  {FIGURES[name].caption}", highlight=False)
+        console.print(f"[bold]{paths}[/]  {figures[name].caption}", highlight=False)
 
 
 def _refuse(unknown: set[str], what: str, known: Iterable[str]) -> None:
