@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from orderdp_theory.figures.style import BLACK, METHOD_COLOURS, PALETTE, WIDE, new_figure, styled
+from orderdp_train.report.panels import band, joint, usage
 from orderdp_train.reproduce.outcome import Measured
 from orderdp_train.reproduce.results import Result
 
@@ -96,9 +97,9 @@ def _curves(ax: Axes, series: Series) -> None:
     colours = _colours(list(series))
     for label, row in series.items():
         x = [float(m.number.column) for m in row]
-        mean, std = np.array([m.mean for m in row]), np.nan_to_num([m.std for m in row])
-        ax.plot(x, mean, color=colours[label], label=label, marker="o" if len(x) < 12 else "")
-        ax.fill_between(x, mean - std, mean + std, color=colours[label], alpha=0.2, linewidth=0)
+        mean, std = [m.mean for m in row], [m.std for m in row]
+        marker = "o" if len(x) < 12 else ""
+        band(ax, x, mean, std, colours[label], label=label, marker=marker)
 
 
 def _joint(ax: Axes, curves: Sequence[Measured]) -> None:
@@ -108,9 +109,7 @@ def _joint(ax: Axes, curves: Sequence[Measured]) -> None:
     for label, colour in _colours(list(norms)).items():
         x = [value for m in norms[label] for value in m.values]
         y = [value for m in accuracy[label] for value in m.values]
-        ax.plot(x, y, ".", color=colour, label=label, markersize=2)
-    ax.set_xlabel("gradient norm")
-    ax.set_ylabel("test accuracy (%)")
+        joint(ax, x, y, colour, label)
     ax.legend()
 
 
@@ -118,10 +117,8 @@ def _usage(curves: Sequence[Measured]) -> Figure:
     figure = new_figure()
     ax = figure.subplots()
     x = [float(m.number.column) for m in curves]
-    std = np.nan_to_num([m.std for m in curves])
-    ax.bar(x, [m.mean for m in curves], yerr=std, color=PALETTE[0], error_kw={"elinewidth": 0.6})
+    usage(ax, x, [m.mean for m in curves], [m.std for m in curves], PALETTE[0])
     ax.set_xlabel("epochs in which a sample is used")
-    ax.set_ylabel("samples")
     return figure
 
 
@@ -131,10 +128,9 @@ def _time_to_accuracy(curves: Sequence[Measured]) -> Figure:
     quantities = _by_quantity(curves)
     times, accuracy = quantities["time (h)"], quantities["test accuracy (%)"]
     for label, colour in _colours(list(times)).items():
-        x, y = [m.mean for m in times[label]], np.array([m.mean for m in accuracy[label]])
-        std = np.nan_to_num([m.std for m in accuracy[label]])
-        ax.plot(x, y, color=colour, label=label)
-        ax.fill_between(x, y - std, y + std, color=colour, alpha=0.2, linewidth=0)
+        x = [m.mean for m in times[label]]
+        mean, std = [m.mean for m in accuracy[label]], [m.std for m in accuracy[label]]
+        band(ax, x, mean, std, colour, label=label)
     ax.set_xlabel("training time (h)")
     ax.set_ylabel("test accuracy (%)")
     ax.legend()
