@@ -8,6 +8,7 @@ from orderdp_theory.cli.errors import run
 
 COMMANDS = (
     "audit",
+    "figures",
     "reproduce",
     "run",
 )
