@@ -160,6 +160,15 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def limit_threads(model: str) -> None:
+    """One thread for the small CNN, in commands: layers that small are not worth sharing.
+
+    Results on the CPU then do not depend on the number of cores either.
+    """
+    if model == "cnn":
+        torch.set_num_threads(1)
+
+
 def _rule(
     config: RunConfig, n: int, scorer: Any, device: torch.device
 ) -> tuple[SelectionRule, int | None]:

@@ -276,7 +276,8 @@ def expected_gradients(
     the batches are dealt out to the processes and the result is summed over them.
 
     Error: float32 gradients summed in float64, so about 1e-7 relative to
-    ``sum_i |weights[k, i]| |grad L_i|``; weights are used to 1e-8 of their row's largest.
+    ``sum_i |weights[k, i]| |grad L_i|``; weights are used to 1e-8 of their row's largest. Where a
+    ReLU's input is zero to rounding, float32 may take the other branch than float64 would.
     Memory: ``8 (K + 1) P`` bytes, checked against ``memory_limit`` (``ValueError``; use
     :func:`stream_expected_gradients` to go through the rows in groups that fit).
     """

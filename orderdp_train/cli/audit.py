@@ -70,7 +70,7 @@ def audit(
         from orderdp_train.recipe import default_recipe
         from orderdp_train.report import Document, terminal_table, verdicts
         from orderdp_train.report.table import LEGEND
-        from orderdp_train.run import pick_device
+        from orderdp_train.run import limit_threads, pick_device
 
         recipe = default_recipe(data, model)
         recipe = recipe if epochs is None else replace(recipe, epochs=epochs)
@@ -88,6 +88,7 @@ def audit(
         if rules is not None and (grid is not None or run is not None):
             raise ValueError("--rules trains methods; leave it out with --grid or --run")
         place = pick_device(device)
+        limit_threads(model)
         # A pipe or a file has no width of its own; the table needs 100 columns.
         console = Console() if sys.stdout.isatty() else Console(width=100)
         settings = asdict(config)

@@ -73,7 +73,7 @@ def run(
 
     from orderdp_train.distributed import rank
     from orderdp_train.recipe import RECIPES, Recipe, default_recipe
-    from orderdp_train.run import RunConfig, read_config
+    from orderdp_train.run import RunConfig, limit_threads, read_config
     from orderdp_train.run import run as train_run
 
     def chosen(cls: type) -> dict[str, Any]:
@@ -87,6 +87,7 @@ def run(
     base = config.recipe if resume else default_recipe(config.data, config.model)
     base = RECIPES[recipe] if recipe is not None else base
     config = replace(config, recipe=replace(base, **chosen(Recipe)))
+    limit_threads(config.model)
     rows = train_run(
         config,
         out,
