@@ -1,7 +1,8 @@
 # Every target sets up what it needs: .venv is made and filled on first use.
 PYTHON ?= python3
 BIN := .venv/bin
-# Two test processes share two cores, so each keeps to one thread.
+# Two test processes share two cores, so each keeps to one thread; matrices this small gain nothing
+# from more.
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONHASHSEED=0
 
 .DEFAULT_GOAL := help
@@ -37,7 +38,7 @@ figures: .venv/dev  ## draw the figures of the theory into figures/
 	$(BIN)/orderdp-theory figures --out figures
 
 notebooks: .venv/dev  ## execute all notebooks from clean
-	$(BIN)/python notebooks/execute.py
+	$(TEST_ENV) $(BIN)/python notebooks/execute.py
 
 clean:  ## remove what the targets made, .venv included
 	rm -rf .venv build *.egg-info audit figures .pytest_cache .ruff_cache .hypothesis
