@@ -99,6 +99,7 @@ def audit(
             TimeElapsedColumn(),
             console=Console(stderr=True),
             transient=True,
+            disable=not sys.stderr.isatty(),  # in a log the bar would leave empty lines
         ) as progress:
             task = progress.add_task("training", total=1)
 
