@@ -24,7 +24,7 @@ from orderdp_train.checkpoint import load_checkpoint, save_checkpoint
 from orderdp_train.data import load_data
 from orderdp_train.distributed import gather_objects, processes, rank
 from orderdp_train.events import event_file
-from orderdp_train.models import build_model
+from orderdp_train.models import model_for
 from orderdp_train.recipe import Recipe
 from orderdp_train.rules import SelectionRule, build_rule
 from orderdp_train.train import Epoch, fresh_scorer, train
@@ -109,15 +109,10 @@ def run(
             num_workers=num_workers,
         )
         torch.manual_seed(config.seed)
-        model = build_model(
-            config.model,
-            in_channels=data.in_channels,
-            num_classes=data.num_classes,
-            image_size=data.image_size,
-        ).to(own_device)
+        model = model_for(config.model, data)
         recipe, n = config.recipe, data.num_train
         scorer = fresh_scorer(model, data, recipe)
-        rule, steps = _rule(config, n, scorer, own_device)
+        rule, steps = rule_of_run(config, n, scorer, own_device)
         recipe = Recipe(**{**asdict(recipe), "steps_per_epoch": steps})
         if config.initial_score == "first-pass" and stored is None:
             everything = torch.arange(n, device=own_device)
@@ -169,7 +164,7 @@ def limit_threads(model: str) -> None:
         torch.set_num_threads(1)
 
 
-def _rule(
+def rule_of_run(
     config: RunConfig, n: int, scorer: Any, device: torch.device
 ) -> tuple[SelectionRule, int | None]:
     """The rule and, for per-iteration selection, how many selections make an epoch."""

@@ -26,11 +26,10 @@ from orderdp_train.audit.methods import (
 )
 from orderdp_train.checkpoint import load_checkpoint
 from orderdp_train.data import ImageData, load_data
-from orderdp_train.models import build_model
+from orderdp_train.models import model_for
 from orderdp_train.rules import OrderDP, SelectionRule, build_rule
 from orderdp_train.rules.base import ScoredRule
-from orderdp_train.run import _rule as rule_of_run
-from orderdp_train.run import read_config
+from orderdp_train.run import read_config, rule_of_run
 from orderdp_train.train import fresh_scorer, losses_of, train
 
 AXIS = re.compile(r"(explore|keep|exploit)=([0-9.eE+-]+)(?::([0-9.eE+-]+):([0-9]+))?")
@@ -101,12 +100,7 @@ def audit_grid(
     designs = parse_grid(grid, data.num_train)
     moments = audit_epochs(config.recipe.epochs)
     torch.manual_seed(config.seed)
-    model = build_model(
-        config.model,
-        in_channels=data.in_channels,
-        num_classes=data.num_classes,
-        image_size=data.image_size,
-    ).to(getattr(data, "device", "cpu"))
+    model = model_for(config.model, data)
     population = population_of_images(data, config.recipe)
     rule = build_rule("full", data.num_train, 1.0)
     found, seconds = [], 0.0
@@ -163,12 +157,7 @@ def audit_run(
     data = load_data(
         config.data, label_noise=config.label_noise, seed=config.seed, device=device, root=root
     )
-    model = build_model(
-        config.model,
-        in_channels=data.in_channels,
-        num_classes=data.num_classes,
-        image_size=data.image_size,
-    ).to(device)
+    model = model_for(config.model, data)
     model.load_state_dict(state["model"])
     rule, steps = rule_of_run(config, data.num_train, fresh_scorer(model, data, recipe), device)
     rule.load_state_dict(state["rule"])

@@ -17,7 +17,7 @@ from orderdp_train.audit.population import Population
 from orderdp_train.audit.result import Audit
 from orderdp_train.data import ImageData
 from orderdp_train.mixing import sample_losses
-from orderdp_train.models import build_model
+from orderdp_train.models import model_for
 from orderdp_train.recipe import Recipe
 from orderdp_train.rules import OrderDP, SelectionRule, build_rule
 from orderdp_train.train import fresh_scorer, losses_of, train
@@ -150,18 +150,12 @@ def audit_trainings(
     for name in config.methods:
         method = METHODS[name]
         torch.manual_seed(config.seed)
-        device = getattr(data, "device", torch.device("cpu"))
-        model = build_model(
-            config.model,
-            in_channels=data.in_channels,
-            num_classes=data.num_classes,
-            image_size=data.image_size,
-        ).to(device)
+        model = model_for(config.model, data)
         n = data.num_train
         design = Design.from_ratios(n, config.explore, config.exploit)
         scorer = fresh_scorer(model, data, config.recipe)
         keep = 0.5 if name == "infobatch" else design.q / n
-        rule = build_rule(name, n, keep, explore=design.s / n, scorer=scorer, device=device)
+        rule = build_rule(name, n, keep, explore=design.s / n, scorer=scorer, device=data.device)
         population = population_of_images(data, config.recipe)
         seconds = 0.0
         for epoch in train(model, data, rule, config.recipe, seed=config.seed):
@@ -171,7 +165,7 @@ def audit_trainings(
                 continue
             state = epoch.state.state_dict()
             followed = follow_epoch(model, data, rule, config.recipe, population, state)
-            every = torch.arange(n, device=device)
+            every = torch.arange(n, device=data.device)
             losses = losses_of(model, data, every, config.recipe)
             result = audit(
                 model,

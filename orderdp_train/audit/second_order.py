@@ -108,7 +108,7 @@ def second_order(rule: SelectionRule, scores: Tensor | None = None) -> SecondOrd
             pairs_factor=both - 2 * single + 1,
         )
     if type(rule) is InfoBatch:
-        low, kept = rule._prunable(rule.scores if scores is None else scores)
+        low, kept = rule.prunable(rule.scores if scores is None else scores)
         m = n - int(low.sum()) + kept
         return _certain_and_random(~low.cpu(), kept, 1 / m, 1 / (rule.keep_probability * m))
     if type(rule) is EpsilonGreedy or type(rule) is UCB:

@@ -25,12 +25,14 @@ from orderdp_theory.figures.style import (
     panel_letters,
     styled,
 )
+from orderdp_train.audit.methods import METHODS
 from orderdp_train.audit.result import RuleAudit
 from orderdp_train.report.document import Document
 from orderdp_train.report.verdict import angle
 
 # Told apart without colour too.
 MARKERS = "osD^vPX*"
+METHOD_MARKERS = dict(zip(METHODS.values(), MARKERS, strict=True))
 CAUSES = {
     "ranking": BLUE,
     "staleness": SKY,
@@ -55,6 +57,11 @@ class ReportFigure:
 def colour(method: str, position: int) -> str:
     """The method's own colour, or one of the palette's for a rule of the user's."""
     return METHOD_COLOURS.get(method, PALETTE[position % len(PALETTE)])
+
+
+def marker(method: str, position: int) -> str:
+    """The method's own marker, or one of the list's for a rule of the user's."""
+    return METHOD_MARKERS.get(method, MARKERS[position % len(MARKERS)])
 
 
 def audit_figures(document: Document) -> dict[str, ReportFigure]:
@@ -146,7 +153,7 @@ def _over_training(ax: Axes, document: Document, value: Callable[[RuleAudit], fl
         ax.plot(
             [100 * checkpoint.progress for checkpoint, _ in rows],
             [value(rule) for _, rule in rows],
-            marker=MARKERS[i % len(MARKERS)],
+            marker=marker(method, i),
             color=colour(method, i),
             label=method,
         )
@@ -196,7 +203,7 @@ def _layers(document: Document) -> Figure:
         ax.plot(
             [biases.get(name, np.nan) for name in names],
             range(len(names)),
-            marker=MARKERS[i % len(MARKERS)],
+            marker=marker(rule.method, i),
             linestyle="none",
             color=colour(rule.method, i),
             label=rule.method,
@@ -221,14 +228,14 @@ def _noise(document: Document) -> Figure:
             continue
         x, y = zip(*points, strict=True)
         largest = max(largest, *x, *y)
-        tone, marker = colour(method, i), MARKERS[i % len(MARKERS)]
+        tone, shape = colour(method, i), marker(method, i)
         ax.plot(x, y, color=tone, linewidth=0.5)
         for k, (a, b) in enumerate(points):
             ax.plot(
                 a,
                 b,
                 color=tone,
-                marker=marker,
+                marker=shape,
                 linestyle="none",
                 alpha=0.35 + 0.65 * (k + 1) / len(points),
                 label=method if k == len(points) - 1 else None,

@@ -28,7 +28,7 @@ from orderdp_theory.figures.style import (
     styled,
 )
 from orderdp_train.audit.methods import METHODS
-from orderdp_train.report.figures import MARKERS, audit_figures
+from orderdp_train.report.figures import METHOD_MARKERS, audit_figures
 from orderdp_train.report.panels import band, joint, usage
 from orderdp_train.report.stored import find_audit, read_audit, read_run
 from orderdp_train.reproduce import measures
@@ -36,7 +36,6 @@ from orderdp_train.reproduce.measures import Measure
 from orderdp_train.reproduce.sweep import History
 from orderdp_train.run import RunConfig
 
-METHOD_MARKERS = dict(zip(METHODS.values(), MARKERS, strict=True))
 LINES = ("-", "--", ":", "-.")
 BY_RATIO = ("training", "time-to-accuracy", "usage")  # a figure a nominal prune ratio
 # What makes a method; whatever else differs makes another experiment.

@@ -41,7 +41,7 @@ class InfoBatch(ScoredRule):
         self._annealing = self.anneal_from is not None and epoch >= self.anneal_from
 
     def select(self, generator: torch.Generator) -> Selection:
-        low, size = self._prunable(self.scores)
+        low, size = self.prunable(self.scores)
         weights = torch.ones(self.n, device=low.device)
         weights[low] = 0
         candidates = low.nonzero().squeeze(1)
@@ -51,14 +51,14 @@ class InfoBatch(ScoredRule):
         return indices, weights[indices]
 
     def expected_weights(self, scores: Tensor | None = None) -> Tensor:
-        low, size = self._prunable(self.scores if scores is None else scores)
+        low, size = self.prunable(self.scores if scores is None else scores)
         n_low = int(low.sum())
         weights = torch.ones(self.n, dtype=torch.float64, device=low.device)
         if n_low:
             weights[low] = size / (n_low * self.keep_probability)
         return weights / (self.n - n_low + size)
 
-    def _prunable(self, scores: Tensor) -> tuple[Tensor, int]:
+    def prunable(self, scores: Tensor) -> tuple[Tensor, int]:
         """Which samples are below the mean, bool `(n,)`, and how many of them are kept."""
         scores = scores.double()
         low = scores < scores.mean()
