@@ -32,12 +32,14 @@ FINDING = re.compile(
 )
 
 
-def test_the_findings_have_the_verdicts_that_are_computed():
+def test_the_findings_have_the_verdicts_that_are_computed(tmp_path):
     findings = [m.groupdict() for m in FINDING.finditer(readme.README.read_text())]
     assert len(findings) == 5
     claims = all_claims()
     for finding in findings:
         assert claims[finding["id"]].check().verdict == finding["verdict"]
+        shown = readme.run(f"orderdp-theory verify --only {finding['id']}", tmp_path)
+        assert shown.stdout.splitlines()[-1] == f"1 {finding['verdict']}"
 
 
 def test_the_audit_snippet_runs_as_shown(capsys):
