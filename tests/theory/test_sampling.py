@@ -73,6 +73,16 @@ def test_every_kept_set_has_its_probability(design: Design) -> None:
     assert p_value_of_sets(design, ranks) > 1e-6
 
 
+@pytest.mark.parametrize("design", SMALL, ids=str)
+def test_candidates_missed_at_first_are_drawn_later(
+    design: Design, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only q ranks are looked at, then q of the rest, and so on; false-alarm rate 1e-6."""
+    monkeypatch.setattr("orderdp_theory.sampling._enough", lambda design: design.q)
+    ranks = draw_ranks(design, 4000, np.random.default_rng(16))
+    assert p_value_of_sets(design, ranks) > 1e-6
+
+
 @pytest.mark.parametrize("design", [Design(7, 5, 3), Design(8, 3, 2), Design(5, 4, 3)], ids=str)
 def test_a_sampler_with_replacement_is_caught(design: Design) -> None:
     """The twin: candidates of which each is in with probability s/n, at least q of them."""
