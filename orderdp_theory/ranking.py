@@ -61,9 +61,15 @@ class Ranking:
         if self.starts.size == self.order.size + 1:
             return per_rank
         sizes = np.diff(self.starts)
-        first = per_rank[self.starts[:-1]]
-        excess = np.add.reduceat(per_rank - np.repeat(first, sizes), self.starts[:-1])
-        return np.repeat(first + excess / sizes, sizes)
+        tied = np.flatnonzero(sizes > 1)
+        starts, sizes = self.starts[tied], sizes[tied]
+        offsets = np.cumsum(sizes) - sizes
+        ranks = np.repeat(starts - offsets, sizes) + np.arange(sizes.sum())
+        first = per_rank[starts]
+        excess = np.add.reduceat(per_rank[ranks] - np.repeat(first, sizes), offsets)
+        averaged = per_rank.copy()
+        averaged[ranks] = np.repeat(first + excess / sizes, sizes)
+        return averaged
 
     def to_input_order(self, per_rank: NDArray[np.float64]) -> NDArray[np.float64]:
         """The value of each loss's rank, `(n,)` in the order of the losses."""
