@@ -1,4 +1,4 @@
-"""Checkpoint files that are whole, ours and of the right run, or refused."""
+"""Checkpoint files that are whole, ours and of the right run, or refused; where a run has them."""
 
 import hashlib
 import io
@@ -10,7 +10,29 @@ import torch
 from orderdp_theory.files import write_atomically
 
 FORMAT = "orderdp-train checkpoint, version 1"
+LATEST = "checkpoint.pt"
 DIGEST = hashlib.sha256().digest_size
+
+
+def milestones(epochs: int, count: int = 5) -> list[int]:
+    """The epochs nearest to 1/count, 2/count, ... of a training of ``epochs``; at most count."""
+    return sorted({max(1, round(k * epochs / count)) for k in range(1, count + 1)})
+
+
+def milestone(epoch: int) -> str:
+    """The name of the checkpoint that a run keeps after ``epoch``."""
+    return f"checkpoint-{epoch:04}.pt"
+
+
+def kept_checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints of the run in ``folder`` in the order of training, the latest one last.
+
+    `ValueError` if it has none.
+    """
+    latest = folder / LATEST
+    if not latest.is_file():
+        raise ValueError(f"{folder} has no checkpoint yet; let the run finish its first epoch")
+    return [*sorted(folder.glob("checkpoint-*.pt")), latest]
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:

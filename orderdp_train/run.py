@@ -4,6 +4,7 @@ The folder holds `config.json`, `checkpoint.pt` (model, optimizer, scores, gener
 all metrics so far), and what is derived from it after every epoch: `metrics.jsonl`, `usage.npy`
 (how often each sample was used, int32 `(n,)`) and a TensorBoard event file. Each file is replaced
 whole, the checkpoint first, so a run killed at any moment continues from its last finished epoch.
+Along the way some checkpoints are kept for audits, as `checkpoint-0012.pt` after epoch 12.
 """
 
 import io
@@ -20,7 +21,13 @@ import numpy as np
 import torch
 
 from orderdp_theory.files import write_atomically
-from orderdp_train.checkpoint import load_checkpoint, save_checkpoint
+from orderdp_train.checkpoint import (
+    LATEST,
+    load_checkpoint,
+    milestone,
+    milestones,
+    save_checkpoint,
+)
 from orderdp_train.data import load_data
 from orderdp_train.distributed import gather_objects, processes, rank
 from orderdp_train.events import event_file
@@ -88,15 +95,19 @@ def run(
     root: Path | str = "data",
     download: bool = False,
     num_workers: int = 2,
+    checkpoints: int = 5,
 ) -> Iterator[dict[str, Any]]:
     """Train as `config` says and yield each epoch's row of metrics once it is safely stored.
 
     `folder` must be new or empty, or with `resume` hold a run of just this configuration.
     `root`, `download` and `num_workers` are those of `load_data`; `device` is auto, cpu or cuda.
+    `checkpoints` of the run, evenly spaced and the last among them, stay in the folder.
 
     Raises `ValueError` for bad input, a damaged or foreign checkpoint and a non-finite loss,
     `OSError` for files that cannot be read or written. The last good checkpoint stays in any case.
     """
+    if checkpoints < 1:
+        raise ValueError(f"a run keeps at least its last checkpoint, got {checkpoints}")
     stored = _stored_run(config, folder) if resume else _nothing_stored(folder)
     with processes(pick_device(device)) as own_device:
         data = load_data(
@@ -129,6 +140,7 @@ def run(
                 if stored:
                     _write_metrics(folder, rows)
         state = stored["state"] if stored else None
+        keep = set(milestones(recipe.epochs, checkpoints)) - {recipe.epochs}
         for epoch in train(model, data, rule, recipe, seed=config.seed, resume=state):
             rows.append(_row(epoch))
             checkpoint = {
@@ -138,7 +150,10 @@ def run(
             }
             if rank() == 0:
                 with _writing(folder, len(rows) - 1):
-                    save_checkpoint(folder / "checkpoint.pt", checkpoint)
+                    # First the one to keep: the latest says that all before it is done.
+                    if epoch.number in keep:
+                        save_checkpoint(folder / milestone(epoch.number), checkpoint)
+                    save_checkpoint(folder / LATEST, checkpoint)
                     _write_metrics(folder, rows)
                     write_atomically(folder / "usage.npy", _npy(epoch.state.usage))
             yield rows[-1]
@@ -223,7 +238,7 @@ def _nothing_stored(folder: Path) -> None:
 
 def _stored_run(config: RunConfig, folder: Path) -> dict[str, Any] | None:
     """The checkpoint of the run in `folder`; None if it was interrupted before the first."""
-    path = folder / "checkpoint.pt"
+    path = folder / LATEST
     stored = read_config(folder)
     if stored != config:
         raise ValueError(f"{folder} holds another run: {_differences(stored, config)}")

@@ -1,10 +1,10 @@
-"""Many designs at one model: a grid of them, and the checkpoint of a run."""
+"""Many designs at one model: a grid of them, and the checkpoints of a run."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +13,22 @@ import torch
 from torch import Tensor
 
 from orderdp_theory import Design
-from orderdp_train.audit.checkpoint import audit
+from orderdp_train.audit.checkpoint import FALSE_ALARM, audit
 from orderdp_train.audit.epoch import follow_epoch
 from orderdp_train.audit.methods import (
     METHODS,
     AuditConfig,
     Checkpoint,
     at_present,
-    audit_epochs,
     checkpoint_of,
     population_of_images,
 )
-from orderdp_train.checkpoint import load_checkpoint
+from orderdp_train.checkpoint import kept_checkpoints, load_checkpoint, milestones
 from orderdp_train.data import ImageData, load_data
 from orderdp_train.models import model_for
 from orderdp_train.rules import OrderDP, SelectionRule, build_rule
 from orderdp_train.rules.base import ScoredRule
-from orderdp_train.run import read_config, rule_of_run
+from orderdp_train.run import RunConfig, read_config, rule_of_run
 from orderdp_train.train import fresh_scorer, losses_of, train
 
 AXIS = re.compile(r"(explore|keep|exploit)=([0-9.eE+-]+)(?::([0-9.eE+-]+):([0-9]+))?")
@@ -98,7 +97,7 @@ def audit_grid(
     ``on_step`` is told after every epoch and every audit.
     """
     designs = parse_grid(grid, data.num_train)
-    moments = audit_epochs(config.recipe.epochs)
+    moments = milestones(config.recipe.epochs)
     torch.manual_seed(config.seed)
     model = model_for(config.model, data)
     population = population_of_images(data, config.recipe)
@@ -115,6 +114,7 @@ def audit_grid(
             population,
             grid_rules(designs, losses, None),
             draws=config.draws,
+            false_alarm=FALSE_ALARM / len(moments),
             monte_carlo=False,
             batch_size=config.recipe.batch_size,
             seed=config.seed + epoch.number,
@@ -142,21 +142,36 @@ def audit_run(
     draws: int,
     root: Path,
     device: torch.device,
-) -> tuple[Checkpoint, dict[str, Any]]:
-    """Audit a run where it is: its own rule, and the designs of ``grid`` at the scores it stores.
+    on_step: Callable[[str], Any] = lambda _: None,
+) -> list[Checkpoint]:
+    """Audit a run where it is, at each checkpoint that its folder keeps: its own rule, and the
+    designs of ``grid`` at the scores that it had stored by then.
 
-    Returns the audit and the run's configuration. The folder is only read. Raises ``ValueError`` if
-    it holds no run, or none that has finished an epoch.
+    The folder is only read. ``on_step`` is told after every checkpoint. Raises ``ValueError`` if it
+    holds no run, or none that has finished an epoch.
     """
     config = read_config(folder)
-    path = folder / "checkpoint.pt"
-    if not path.is_file():
-        raise ValueError(f"{folder} has no checkpoint yet; let the run finish its first epoch")
-    stored = load_checkpoint(path)
-    state, recipe = stored["state"], config.recipe
+    paths = kept_checkpoints(folder)
     data = load_data(
         config.data, label_noise=config.label_noise, seed=config.seed, device=device, root=root
     )
+    found = []
+    for path in paths:
+        found.append(_audit_stored(load_checkpoint(path), config, data, grid, draws, len(paths)))
+        on_step(METHODS[config.rule])
+    return found
+
+
+def _audit_stored(
+    stored: dict[str, Any],
+    config: RunConfig,
+    data: ImageData,
+    grid: str | None,
+    draws: int,
+    checkpoints: int,
+) -> Checkpoint:
+    """One of a run's ``checkpoints``; all of them together keep the false-alarm rate."""
+    state, recipe, device = stored["state"], config.recipe, data.device
     model = model_for(config.model, data)
     model.load_state_dict(state["model"])
     rule, steps = rule_of_run(config, data.num_train, fresh_scorer(model, data, recipe), device)
@@ -177,6 +192,7 @@ def audit_run(
         population,
         rules,
         draws=draws,
+        false_alarm=FALSE_ALARM / checkpoints,
         monte_carlo=grid is None,
         batch_size=recipe.batch_size,
         seed=config.seed + state["epoch"],
@@ -184,7 +200,7 @@ def audit_run(
     )
     rows = stored["metrics"]
     seconds = sum(row["seconds_selection"] + row["seconds_training"] for row in rows)
-    checkpoint = checkpoint_of(
+    return checkpoint_of(
         name,
         state["epoch"],
         recipe.epochs,
@@ -194,4 +210,3 @@ def audit_run(
         population,
         result,
     )
-    return checkpoint, asdict(config)

@@ -30,7 +30,7 @@ def audit(
     ] = None,
     run: Annotated[
         Path | None,
-        Option(help="Audit this run folder where it is; data, model and seed are the run's."),
+        Option(help="Audit all checkpoints in this run folder; data, model and seed are its own."),
     ] = None,
     data: Annotated[
         str, Option(help="digits, mnist5k, cifar10, cifar100 or synthetic.")
@@ -61,16 +61,16 @@ def audit(
         from orderdp_train.audit.methods import (
             DEFAULT_METHODS,
             AuditConfig,
-            audit_epochs,
             audit_trainings,
             steps,
             versions,
         )
+        from orderdp_train.checkpoint import kept_checkpoints, milestones
         from orderdp_train.data import load_data
         from orderdp_train.recipe import default_recipe
         from orderdp_train.report import Document, terminal_table, verdicts
         from orderdp_train.report.table import LEGEND
-        from orderdp_train.run import limit_threads, pick_device
+        from orderdp_train.run import limit_threads, pick_device, read_config
 
         recipe = default_recipe(data, model)
         recipe = recipe if epochs is None else replace(recipe, epochs=epochs)
@@ -107,17 +107,18 @@ def audit(
                 progress.update(task, advance=1, description=description)
 
             if run is not None:
-                checkpoint, settings = audit_run(
-                    run, grid=grid, draws=draws, root=root, device=place
+                settings = asdict(read_config(run))
+                progress.update(task, total=len(kept_checkpoints(run)))
+                checkpoints = audit_run(
+                    run, grid=grid, draws=draws, root=root, device=place, on_step=on_step
                 )
-                checkpoints = [checkpoint]
             else:
                 images = load_data(
                     data, label_noise=label_noise, seed=seed, device=place, root=root
                 )
                 if grid is not None:
                     parse_grid(grid, images.num_train)
-                    total = recipe.epochs + len(audit_epochs(recipe.epochs))
+                    total = recipe.epochs + len(milestones(recipe.epochs))
                     progress.update(task, total=total)
                     checkpoints = audit_grid(images, config, grid, on_step=on_step)
                 else:

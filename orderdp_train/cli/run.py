@@ -58,6 +58,9 @@ def run(
     precision: Annotated[str | None, Option(help="fp32, bf16 or fp16 (CUDA only).")] = None,
     compile: Annotated[bool | None, Option(help="Use torch.compile.")] = None,
     channels_last: Annotated[bool | None, Option(help="Use the channels-last layout.")] = None,
+    checkpoints: Annotated[
+        int, Option(help="Checkpoints to keep for audits, evenly spaced, the last among them.")
+    ] = 5,
     device: Annotated[str, Option(help="auto, cpu or cuda.")] = "auto",
     root: Annotated[Path, Option(help="Where CIFAR and ImageNet lie.")] = Path("data"),
     download: Annotated[bool, Option("--download", help="Fetch CIFAR first.")] = False,
@@ -96,6 +99,7 @@ def run(
         root=root,
         download=download,
         num_workers=workers,
+        checkpoints=checkpoints,
     )
     for row in rows:
         if rank() == 0:

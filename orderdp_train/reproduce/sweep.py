@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from orderdp_train.checkpoint import LATEST
 from orderdp_train.data import ImageData, load_data
 from orderdp_train.reproduce.gradients import (
     Cosines,
@@ -139,14 +140,15 @@ def _finished(cell: Cell, root: Path) -> bool:
 def _train(cell: Cell, root: Path, environment: Environment) -> None:
     folder = cell.folder(root)
     data = _load(cell.config, environment) if cell.cosines else None
-    if data and (folder / "checkpoint.pt").exists():
+    if data and (folder / LATEST).exists():
         # A kill may have come between an epoch and its cosines.
         measure_cosines(cell.config, folder, data)
     options = vars(environment)
-    for _ in run(cell.config, folder, resume=(folder / "config.json").exists(), **options):
+    resume = (folder / "config.json").exists()
+    for _ in run(cell.config, folder, resume=resume, checkpoints=1, **options):
         if data:
             measure_cosines(cell.config, folder, data)
-    (folder / "checkpoint.pt").unlink(missing_ok=True)  # hundreds of them would fill a disk
+    (folder / LATEST).unlink(missing_ok=True)  # hundreds of them would fill a disk
 
 
 def _load(config: RunConfig, environment: Environment) -> ImageData:

@@ -21,7 +21,12 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 import orderdp_train.checkpoint
 import orderdp_train.run
 from orderdp_theory.cli.errors import run as command_line
-from orderdp_train.checkpoint import load_checkpoint, save_checkpoint
+from orderdp_train.checkpoint import (
+    kept_checkpoints,
+    load_checkpoint,
+    milestones,
+    save_checkpoint,
+)
 from orderdp_train.cli.app import app
 from orderdp_train.recipe import Recipe
 from orderdp_train.run import RunConfig
@@ -78,7 +83,10 @@ def assert_same(a, b) -> None:
 
 
 def assert_same_run(a: Path, b: Path) -> None:
-    assert_same(load_checkpoint(a / "checkpoint.pt"), load_checkpoint(b / "checkpoint.pt"))
+    kept = kept_checkpoints(a)
+    assert [path.name for path in kept] == [path.name for path in kept_checkpoints(b)]
+    for path in kept:
+        assert_same(load_checkpoint(path), load_checkpoint(b / path.name))
     assert metrics(a) == metrics(b)
     assert np.array_equal(np.load(a / "usage.npy"), np.load(b / "usage.npy"))
 
@@ -99,12 +107,29 @@ def test_the_folder_holds_what_it_promises(whole):
         assert VOLATILE - {"time"} < set(shown)
         assert shown["loss"] == pytest.approx(row["loss"])
     assert sorted(path.name for path in whole.iterdir()) == [
+        *(f"checkpoint-000{epoch}.pt" for epoch in range(1, EPOCHS)),
         "checkpoint.pt",
         "config.json",
         "events.out.tfevents.run",
         "metrics.jsonl",
         "usage.npy",
     ]
+
+
+def test_checkpoints_kept_for_audits(whole, tmp_path):
+    for path, epoch in zip(kept_checkpoints(whole), range(1, EPOCHS + 1), strict=True):
+        stored = load_checkpoint(path)
+        assert stored["state"]["epoch"] == len(stored["metrics"]) == epoch
+    assert milestones(200) == [40, 80, 120, 160, 200]
+    assert milestones(2) == [1, 2]
+    list(run(CONFIG, tmp_path / "two", checkpoints=2))
+    names = [path.name for path in kept_checkpoints(tmp_path / "two")]
+    assert names == ["checkpoint-0002.pt", "checkpoint.pt"]
+    with pytest.raises(ValueError, match="at least its last checkpoint, got 0"):
+        list(run(CONFIG, tmp_path / "none", checkpoints=0))
+    assert not (tmp_path / "none").exists()
+    with pytest.raises(ValueError, match="let the run finish its first epoch"):
+        kept_checkpoints(tmp_path)
 
 
 def test_a_run_killed_by_the_system_ends_as_one_that_was_not(tmp_path):
