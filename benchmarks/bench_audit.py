@@ -16,6 +16,7 @@ from orderdp_train.data import load_data
 from orderdp_train.models import build_model
 from orderdp_train.recipe import Recipe
 from orderdp_train.rules import OrderDP
+from orderdp_train.run import limit_threads
 
 BATCH = 64
 IMAGENET = 1_281_167
@@ -44,10 +45,15 @@ def plain_pass(model: nn.Module, population: Population, order: Tensor) -> list[
     return total
 
 
+def contractions(weights: Tensor) -> float:
+    """Extra weight-gradient contractions of a walk, the mean over its batches."""
+    extra = [block.basis.shape[0] for block in plan(weights, BATCH)]
+    return sum(extra) / len(extra)
+
+
 def walk_against_pass(
     what: str, model: nn.Module, population: Population, order: Tensor, weights: Tensor, rounds: int
 ) -> Ratio:
-    extra = [block.basis.shape[0] for block in plan(weights, BATCH)]
     walk, plain = seconds(
         partial(expected_gradients, model, population, weights, order=order, batch_size=BATCH),
         partial(plain_pass, model, population, order),
@@ -55,7 +61,7 @@ def walk_against_pass(
     )
     return Ratio(
         f"time for 24 designs, {what}, batches of {BATCH}",
-        f"one walk {duration(walk)} ({sum(extra) / len(extra):.2f} contractions more a batch)",
+        f"one walk {duration(walk)} ({contractions(weights):.2f} contractions more a batch)",
         f"one plain pass {duration(plain)}",
         walk / plain,
         at_most=1.6,
@@ -67,6 +73,8 @@ def ratios() -> Iterator[Ratio]:
     torch.manual_seed(0)
     cnn = build_model("cnn", in_channels=1, num_classes=10, image_size=28)
     population = population_of_images(data, Recipe())
+    threads = torch.get_num_threads()
+    limit_threads("cnn")  # as the commands do
     with audit_mode(cnn):
         order = population.all_losses(cnn).argsort(descending=True)
     yield walk_against_pass(
@@ -77,18 +85,21 @@ def ratios() -> Iterator[Ratio]:
         grid(data.num_train),
         rounds=5,
     )
+    torch.set_num_threads(threads)
 
     resnet = build_model("resnet18", in_channels=3, num_classes=10, image_size=32)
     starts = range(0, CIFAR - BATCH, EVERY * BATCH)
     columns = torch.cat([torch.arange(start, start + BATCH) for start in starts])
     images = torch.randn(len(columns), 3, 32, 32)
     labels = torch.randint(10, (len(columns),))
+    weights = grid(CIFAR)
     yield walk_against_pass(
-        f"`resnet18`, every {EVERY}th batch of {CIFAR:,} 3×32×32 images",
+        f"`resnet18`, every {EVERY}th batch of {CIFAR:,} 3×32×32 images "
+        f"(all: {contractions(weights):.2f} contractions)",
         resnet,
         Population(len(columns), lambda i: (images[i], labels[i])),
         torch.arange(len(columns)),
-        grid(CIFAR)[:, columns],
+        weights[:, columns],
         rounds=1,
     )
     yield overhead()

@@ -248,9 +248,10 @@ class _Candidate:
     ) -> None:
         self.monte_carlo = monte_carlo and draws > 0
         self.name, self.rule, self.shared = name, rule, shared
-        self.stored = self._weights(shared.expected_weights(rule))
+        stored = shared.expected_weights(rule)
         fresh = shared.expected_weights(rule, shared.losses)
-        self.fresh = self.stored if fresh is self.stored else self._weights(fresh)
+        self.stored = self._weights(stored)
+        self.fresh = self.stored if fresh is stored else self._weights(fresh)
         self.draws: Draws | None = None
         self.agreement: Agreement | None = None
         if draws:
@@ -300,6 +301,7 @@ class _Candidate:
         residual = float((sum(parts.values(), torch.zeros_like(bias)) - bias).norm())
 
         surrogate = _surrogate(self.stored / total, self.shared.losses)
+        unreachable = (self.stored == 0).nonzero().flatten()
         trace: Tensor | None = None
         if self.design is not None:
             trace = covariance_trace(
@@ -330,8 +332,8 @@ class _Candidate:
             monte_carlo=None if drawn is None else drawn / norm,
             monte_carlo_expected=expected,
             surrogate=surrogate,
-            unreachable=int((self.stored == 0).sum()),
-            unreachable_by_class=self._unreachable_by_class(),
+            unreachable=len(unreachable),
+            unreachable_by_class=by_class(unreachable, self.shared.population.labels),
             layers=self._layers(stored, full, trace),
             theorem_four=_theorem_four(
                 self.rule,
@@ -341,6 +343,7 @@ class _Candidate:
                 self.shared.losses,
             ),
             epoch=None if followed is None else _epoch(followed, parts, full, stored),
+            unreachable_samples=unreachable,
         )
 
     def _kept(self) -> float:
@@ -349,14 +352,6 @@ class _Candidate:
         if self.draws is not None:
             return self.draws.kept
         return float(len(self.rule.select(self.shared.generator)[0]))
-
-    def _unreachable_by_class(self) -> list[int] | None:
-        labels = self.shared.population.labels
-        if labels is None:
-            return None
-        labels = labels.cpu()
-        classes = int(labels.max()) + 1
-        return torch.bincount(labels[self.stored == 0], minlength=classes).tolist()
 
     def _layers(self, stored: Tensor, full: Tensor, trace: Tensor | None) -> list[Layer]:
         sizes = self.shared.sizes
@@ -377,6 +372,14 @@ class _Candidate:
                 )
             )
         return layers
+
+
+def by_class(samples: Tensor, labels: Tensor | None) -> list[int] | None:
+    """How many of ``samples`` (indices) each class has; None without ``labels`` ``(n,)``."""
+    if labels is None:
+        return None
+    labels = labels.cpu()
+    return torch.bincount(labels[samples], minlength=int(labels.max()) + 1).tolist()
 
 
 def _walk(

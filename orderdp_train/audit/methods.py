@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
@@ -11,10 +11,11 @@ from typing import Any
 import torch
 
 from orderdp_theory import Design
-from orderdp_train.audit.checkpoint import DRAWS, FALSE_ALARM, audit
+from orderdp_train.audit.checkpoint import DRAWS, FALSE_ALARM, audit, by_class
 from orderdp_train.audit.epoch import follow_epoch
 from orderdp_train.audit.population import Population
-from orderdp_train.audit.result import Audit
+from orderdp_train.audit.result import SAMPLES, Audit
+from orderdp_train.checkpoint import milestones
 from orderdp_train.data import ImageData
 from orderdp_train.mixing import sample_losses
 from orderdp_train.models import model_for
@@ -34,7 +35,6 @@ METHODS = {
     "ucb": "UCB",
 }
 DEFAULT_METHODS = ("full", "random", "orderdp-fresh", "orderdp", "infobatch", "orderdp-unbiased")
-PROGRESS = (0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ class Checkpoint:
     """One method at one point of its training.
 
     ``training_seconds`` counts selecting and training, not evaluating or auditing. ``never_used``
-    samples were in no selection so far. ``audit`` holds one rule.
+    samples were in no selection so far; ``never_used_samples`` are their indices, int64 and
+    ascending, and not part of the JSON.
     """
 
     method: str
@@ -79,6 +80,9 @@ class Checkpoint:
     never_used: int
     never_used_by_class: list[int] | None
     audit: Audit
+    never_used_samples: torch.Tensor | None = field(
+        default=None, repr=False, compare=False, metadata=SAMPLES
+    )
 
 
 def versions() -> dict[str, str]:
@@ -90,15 +94,16 @@ def versions() -> dict[str, str]:
 def population_of_images(data: ImageData, recipe: Recipe) -> Population:
     """The training images, unaugmented, with the loss that ``recipe`` trains on."""
 
-    def batch(indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        _, images, labels = next(iter(data.batches([indices])))
-        return images, labels
+    def stream(parts: Iterable[torch.Tensor]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for _, images, labels in data.batches(parts):
+            yield images, labels
 
     return Population(
         data.num_train,
-        batch,
+        lambda indices: next(stream([indices])),
         lambda outputs, labels: sample_losses(outputs, labels, None, recipe.label_smoothing),
         getattr(data, "train_labels", None),
+        stream,
     )
 
 
@@ -120,20 +125,17 @@ def checkpoint_of(
     audit: Audit,
 ) -> Checkpoint:
     """A :class:`Checkpoint`; ``usage`` ``(n,)`` counts how often each sample was used."""
-    unused = (usage == 0).cpu()
-    by_class = None
-    if population.labels is not None:
-        labels = population.labels.cpu()
-        by_class = torch.bincount(labels[unused], minlength=int(labels.max()) + 1).tolist()
+    unused = (usage == 0).cpu().nonzero().flatten()
     return Checkpoint(
         method=method,
         epoch=epoch,
         progress=epoch / epochs,
         test_accuracy=test_accuracy,
         training_seconds=seconds,
-        never_used=int(unused.sum()),
-        never_used_by_class=by_class,
+        never_used=len(unused),
+        never_used_by_class=by_class(unused, population.labels),
         audit=audit,
+        never_used_samples=unused,
     )
 
 
@@ -146,7 +148,7 @@ def audit_trainings(
     ``on_step`` is told the method after every epoch and every audit: :func:`steps` of them.
     """
     found = []
-    moments = audit_epochs(config.recipe.epochs)
+    moments = milestones(config.recipe.epochs)
     for name in config.methods:
         method = METHODS[name]
         torch.manual_seed(config.seed)
@@ -193,11 +195,6 @@ def audit_trainings(
     return found
 
 
-def audit_epochs(epochs: int) -> list[int]:
-    """The epochs after which to audit: those nearest to 20, 40, 60, 80 and 100 % of training."""
-    return sorted({max(1, round(p * epochs)) for p in PROGRESS})
-
-
 def steps(config: AuditConfig) -> int:
     """How often :func:`audit_trainings` reports progress."""
-    return len(config.methods) * (config.recipe.epochs + len(audit_epochs(config.recipe.epochs)))
+    return len(config.methods) * (config.recipe.epochs + len(milestones(config.recipe.epochs)))

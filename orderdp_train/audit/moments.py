@@ -51,9 +51,11 @@ def per_sample_gradients(
         return population.loss(outputs, target.unsqueeze(0)).squeeze(0)
 
     gradient = vmap(grad(loss), in_dims=(None, 0, 0))
-    for start in range(0, len(order), chunk):
-        grads = gradient(state, *population.batch(order[start : start + chunk]))
+    start = 0
+    for indices, batch in population.batches(order, chunk):
+        grads = gradient(state, *batch)
         yield start, [grads[name] for name in named]
+        start += len(indices)
 
 
 @torch.no_grad()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 Losses = Callable[[Any, Any], Tensor]
+Batch = tuple[Any, Any]
 
 
 def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -23,21 +24,32 @@ class Population:
     """``n`` samples; ``batch(indices)`` gives the inputs and targets of an int64 ``(B,)``.
 
     ``loss(outputs, targets)`` returns one loss a sample, ``(B,)``. ``labels`` ``(n,)``, if the
-    samples have classes, lets the audit say which classes a method never sees.
+    samples have classes, lets the audit say which classes a method never sees. ``stream``, for
+    samples that worker processes read ahead, gives the batches of many index tensors in turn.
     """
 
     n: int
-    batch: Callable[[Tensor], tuple[Any, Any]]
+    batch: Callable[[Tensor], Batch]
     loss: Losses = cross_entropy
     labels: Tensor | None = None
+    stream: Callable[[Iterable[Tensor]], Iterable[Batch]] | None = None
 
     def __post_init__(self) -> None:
         if self.n < 1:
             raise ValueError("the data set is empty, so there is nothing to audit")
 
-    def losses(self, model: nn.Module, indices: Tensor) -> Tensor:
-        """Losses ``(B,)`` of the samples ``indices``, with the graph that leads to them."""
-        inputs, targets = self.batch(indices)
+    def batches(self, indices: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Batch]]:
+        """The samples ``indices`` in batches of ``batch_size``, each with the indices in it."""
+        parts = indices.split(batch_size) if len(indices) else ()
+        batches = map(self.batch, parts) if self.stream is None else self.stream(parts)
+        return zip(parts, batches, strict=True)
+
+    def losses(self, model: nn.Module, indices: Tensor, batch: Batch | None = None) -> Tensor:
+        """Losses ``(B,)`` of the samples ``indices``, with the graph that leads to them.
+
+        ``batch`` are these samples, if they have been read.
+        """
+        inputs, targets = self.batch(indices) if batch is None else batch
         losses = self.loss(model(inputs), targets)
         if losses.shape != indices.shape:
             raise ValueError(
@@ -49,8 +61,9 @@ class Population:
     @torch.no_grad()
     def all_losses(self, model: nn.Module, batch_size: int = 512) -> Tensor:
         """Losses of all samples, float64 ``(n,)`` on the CPU; non-finite ones are an error."""
-        parts = [self.losses(model, i) for i in torch.arange(self.n).split(batch_size)]
-        losses = torch.cat(parts).to("cpu", torch.float64)
+        batches = self.batches(torch.arange(self.n), batch_size)
+        losses = torch.cat([self.losses(model, indices, batch) for indices, batch in batches])
+        losses = losses.to("cpu", torch.float64)
         bad = (~losses.isfinite()).nonzero()
         if len(bad):
             i = int(bad[0])

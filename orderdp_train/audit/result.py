@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
+from torch import Tensor
+
 from orderdp_train.audit.agreement import Agreement
+
+# Marks fields with an entry a sample, which are stored apart from the numbers.
+SAMPLES = {"samples": True}
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses as dictionaries, ready for JSON, without fields that are marked `SAMPLES`."""
+    if is_dataclass(value):
+        names = [f.name for f in fields(value) if not f.metadata]
+        return {name: plain(getattr(value, name)) for name in names}
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
 
 
 @dataclass(frozen=True)
@@ -87,7 +104,8 @@ class RuleAudit:
     rule's second-order inclusion probabilities are not known in closed form. ``monte_carlo`` is the
     distance of the gradient estimated from ``agreement.draws`` selections to the exact one, and
     ``monte_carlo_expected`` its root mean square, ``sqrt(tr Cov / draws)``. ``unreachable`` counts
-    the samples with weight 0.
+    the samples with weight 0, which no selection at the present scores can hold, and
+    ``unreachable_samples`` are their indices, int64 and ascending; not part of the JSON.
     """
 
     method: str
@@ -110,6 +128,9 @@ class RuleAudit:
     layers: list[Layer]
     theorem_four: TheoremFour | None
     epoch: FollowedParts | None
+    unreachable_samples: Tensor | None = field(
+        default=None, repr=False, compare=False, metadata=SAMPLES
+    )
 
 
 @dataclass(frozen=True)
@@ -135,4 +156,4 @@ class Audit:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain lists, dictionaries and numbers, ready for JSON."""
-        return asdict(self)
+        return plain(self)

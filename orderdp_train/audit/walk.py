@@ -5,10 +5,11 @@ The expected gradient of a selection rule is a weighted sum of per-sample gradie
 transition, so a batch's block of ``W`` is, to rounding, a constant per row plus a matrix of very
 low rank ``r`` (0 outside every transition). Hence
 
-- one forward and one backward pass per batch give the batch's plain gradient sum and the loss
-  gradients at the output of every layer, whatever the number ``K`` of rules;
-- each of the ``r`` extra directions costs one *weight-gradient* contraction, a third of a
-  forward-backward pass, because the backpropagated signal of a sample scales with its weight;
+- one forward and one backward pass per batch give the loss gradients at the output of every
+  layer, whatever the number ``K`` of rules;
+- the plain gradient sum is one *weight-gradient* contraction of these, the last third of an
+  ordinary pass, and each of the ``r`` extra directions is one more, because the backpropagated
+  signal of a sample scales with its weight; small convolutions share one contraction by all;
 - a row whose weight stays constant costs nothing at all: its batches are added up once, in a
   running sum that all rows share (summation by parts).
 
@@ -20,12 +21,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from orderdp_train.audit.population import Population
 
@@ -35,7 +37,7 @@ TOLERANCE = 1e-8
 TOLERANCE_FLOAT64 = 1e-13
 # Default limit for the accumulators, K + 1 vectors of float64 with one entry a parameter.
 MEMORY_LIMIT = 4 * 2**30
-# Patches of a convolution are unfolded if a batch of them takes no more bytes than this.
+# Convolutions go by patches and per-sample gradients if neither takes more bytes than this a batch.
 SMALL = 2**24
 
 
@@ -43,15 +45,17 @@ SMALL = 2**24
 class Block:
     """One batch of the walk: ``W[:, start:stop] = level + coefficients @ basis`` to TOLERANCE.
 
-    ``level`` ``(K,)`` is each row's smallest weight on the batch, so that for non-negative weights
-    nothing cancels. ``rows`` ``(a,)`` lists the rows that are not constant on the batch,
-    ``coefficients`` is ``(a, r)`` and ``basis`` ``(r, stop - start)``, all float64 or int64.
+    ``level`` float64 ``(K,)`` is each row's smallest weight on the batch, so that for non-negative
+    weights nothing cancels; ``moved`` lists the rows whose level is not that of the batch before.
+    ``rows`` lists the ``a`` rows that are not constant on the batch, ``coefficients`` is ``(a, r)``
+    and ``basis`` ``(r, stop - start)``, float64 both.
     """
 
     start: int
     stop: int
-    level: Tensor
-    rows: Tensor
+    level: NDArray[np.float64]
+    moved: list[int]
+    rows: list[int]
     coefficients: Tensor
     basis: Tensor
 
@@ -62,32 +66,38 @@ def plan(weights: Tensor, batch_size: int, tolerance: float = TOLERANCE) -> Iter
     Cost: one pass over ``weights``, and one small singular value decomposition for each batch on
     which some row is not constant.
     """
-    k, n = weights.shape
-    whole = n - n % batch_size
-    blocks = weights[:, :whole].reshape(k, n // batch_size, batch_size)
-    low, high = blocks.amin(2), blocks.amax(2)
-    if whole < n:
-        tail = weights[:, whole:]
-        low = torch.cat([low, tail.amin(1, keepdim=True)], 1)
-        high = torch.cat([high, tail.amax(1, keepdim=True)], 1)
-    tiny = torch.finfo(torch.float64).tiny
-    scale = torch.maximum(high, -low).amax(1).clamp_min(tiny)
-    varies = (high - low) > tolerance * scale[:, None]
-    any_varies = varies.any(0).tolist()
-    none = torch.zeros(0, dtype=torch.int64)
-    empty = torch.zeros(0, 0, dtype=torch.float64)
-    for b, start in enumerate(range(0, n, batch_size)):
-        stop = min(start + batch_size, n)
-        level = low[:, b]
-        if not any_varies[b]:
-            yield Block(start, stop, level, none, empty, weights[:0, start:stop])
+    values = weights.numpy()
+    if values.shape[1] == 0:
+        return
+    starts = np.arange(0, values.shape[1], batch_size)
+    low = np.minimum.reduceat(values, starts, axis=1).T.copy()
+    high = np.maximum.reduceat(values, starts, axis=1).T.copy()
+    scale = np.maximum(high, -low).max(axis=0).clip(np.finfo(np.float64).tiny)
+    error = tolerance * scale
+    varies = high - low > error
+    # A level stays while it rounds to the same multiple of the error.
+    moves = np.diff(np.rint(low / error), axis=0, prepend=0) != 0
+    constant, still = (~x.any(axis=1) for x in (varies, moves))
+    none = torch.zeros(0, 0, dtype=torch.float64)
+    level = np.zeros(len(values))
+    for b, start in enumerate(starts.tolist()):
+        stop = min(start + batch_size, values.shape[1])
+        moved: list[int] = []
+        if not still[b]:
+            moved = np.flatnonzero(moves[b]).tolist()
+            level = np.where(moves[b], low[b], level)
+        if constant[b]:
+            empty = torch.zeros(0, stop - start, dtype=torch.float64)
+            yield Block(start, stop, level, moved, [], none, empty)
             continue
-        rows = varies[:, b].nonzero().flatten()
-        rest = (weights[rows, start:stop] - level[rows, None]) / scale[rows, None]
-        left, singular, basis = torch.linalg.svd(rest, full_matrices=False)
+        rows = np.flatnonzero(varies[b])
+        rest = (values[rows, start:stop] - level[rows, None]) / scale[rows, None]
+        left, singular, basis = np.linalg.svd(rest, full_matrices=False)
         r = int((singular > tolerance * math.sqrt(stop - start)).sum())
-        coefficients = scale[rows, None] * left[:, :r] * singular[:r]
-        yield Block(start, stop, level, rows, coefficients, basis[:r])
+        coefficients = torch.from_numpy(scale[rows, None] * left[:, :r] * singular[:r])
+        yield Block(
+            start, stop, level, moved, rows.tolist(), coefficients, torch.from_numpy(basis[:r])
+        )
 
 
 @contextmanager
@@ -131,9 +141,16 @@ class _Layers:
         self.owned = owned
         self.outputs: dict[nn.Module, list[tuple[object, object]]] = {}
         self.inputs: dict[nn.Module, Tensor] = {}
-        self._handles: list[RemovableHandle] = [
-            m.register_forward_hook(self._record) for m in owned
-        ]
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Remember the outputs of a forward pass until :meth:`clear`."""
+        handles = [module.register_forward_hook(self._record) for module in self.owned]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
 
     def _record(self, module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
         if type(module) is nn.Conv2d:
@@ -141,14 +158,8 @@ class _Layers:
         self.outputs.setdefault(module, []).append((output, getattr(output, "grad_fn", None)))
 
     def clear(self) -> None:
-        """Forget the last forward pass."""
         self.outputs.clear()
         self.inputs.clear()
-
-    def close(self) -> None:
-        self.clear()
-        for handle in self._handles:
-            handle.remove()
 
     def verify(self, losses: Tensor) -> None:
         """Keep the layers whose contraction agrees with autograd for random sample weights."""
@@ -168,11 +179,16 @@ class _Layers:
             (phi * losses).sum(), self.parameters, retain_graph=True, materialize_grads=True
         )
         # Twice, as several directions at once may go another way than one.
-        got = self.contract(self.signals(losses), phi.expand(2, -1))
+        got = dict(self.contract(self.signals(losses), phi.expand(2, -1)))
         tolerance = 1e-3 if losses.dtype != torch.float64 else 1e-9
         for module, own in list(self.owned.items()):
             if any((got[i] - want[i].flatten()).norm() > tolerance * want[i].norm() for i in own):
                 del self.owned[module]
+
+    @property
+    def local(self) -> set[int]:
+        """Indices of the parameters that :meth:`contract` serves."""
+        return {i for own in self.owned.values() for i in own}
 
     def outputs_used(self) -> list[Tensor]:
         return [self.outputs[m][0][0] for m in self.owned]  # pyright: ignore[reportReturnType]
@@ -185,22 +201,24 @@ class _Layers:
             )
         )
 
-    def contract(self, signals: Sequence[Tensor], basis: Tensor) -> dict[int, Tensor]:
-        """``basis @ per-sample gradients`` of the local parameters, ``(r, size)`` by index.
+    def contract(self, signals: Sequence[Tensor], basis: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """Each local parameter's index with ``basis @ per-sample gradients``, ``(r, size)``.
 
         ``basis`` is ``(r, B)``. A small convolution's per-sample gradients are made once for all r.
         """
-        found: dict[int, Tensor] = {}
         for (module, own), output, signal in zip(
             self.owned.items(), self.outputs_used(), signals, strict=True
         ):
-            columns = self._unfolded(module) if len(basis) > 1 else None
-            if columns is not None:
-                signal = signal.flatten(2)
-                terms = {"weight": (signal @ columns.mT).flatten(1), "bias": signal.sum(2)}
-                phi = basis.to(signal.dtype)
-                for name, parameter in module.named_parameters():
-                    found[self.index[id(parameter)]] = phi @ terms[name]
+            patches = self._patches(module, output) if len(basis) > 1 else None
+            if patches is not None:
+                assert isinstance(module, nn.Conv2d)
+                phi, signal = basis.to(signal.dtype), signal.flatten(2)
+                weight = (phi @ (signal @ patches).flatten(1)).unflatten(
+                    1, (module.out_channels, *module.kernel_size, module.in_channels)
+                )
+                yield self.index[id(module.weight)], weight.movedim(4, 2).flatten(1)
+                if module.bias is not None:
+                    yield self.index[id(module.bias)], phi @ signal.sum(2)
                 continue
             rows = []
             for phi in basis:
@@ -213,28 +231,69 @@ class _Layers:
                     materialize_grads=True,
                 )
                 rows.append([grad.flatten() for grad in grads])
-            stacked = map(torch.stack, zip(*rows, strict=True))
-            found.update(zip(own, stacked, strict=True))
-        return found
+            yield from zip(own, map(torch.stack, zip(*rows, strict=True)), strict=True)
 
-    def _unfolded(self, module: nn.Module) -> Tensor | None:
-        """The patches ``(B, in * k * k, positions)`` that a convolution multiplies, if few."""
+    def _patches(self, module: nn.Module, output: Tensor) -> Tensor | None:
+        """What a small convolution multiplies, ``(B, positions, k * k * in)``; None for others.
+
+        Channels come last since rows of them can be copied whole.
+        """
         if (
             type(module) is not nn.Conv2d
             or module.groups > 1
+            or module.dilation != (1, 1)
             or isinstance(module.padding, str)
             or module.padding_mode != "zeros"
             or not all(p.requires_grad for p in module.parameters())
         ):
             return None
         inputs = self.inputs[module].detach()
-        patch = inputs.shape[1] * module.kernel_size[0] * module.kernel_size[1]
-        output = self.outputs_used()[list(self.owned).index(module)]
-        if inputs.element_size() * patch * output.shape[0] * output[0, 0].numel() > SMALL:
+        patch, positions = module.weight[0].numel(), output[0, 0].numel()
+        largest = len(inputs) * max(patch * positions, module.weight.numel())
+        if inputs.element_size() * largest > SMALL:
             return None
-        return nn.functional.unfold(
-            inputs, module.kernel_size, module.dilation, module.padding, module.stride
-        )
+        (high, wide), (down, right) = module.padding, module.stride
+        padded = nn.functional.pad(inputs.movedim(1, 3), (0, 0, wide, wide, high, high))
+        windows = padded.unfold(1, module.kernel_size[0], down)
+        windows = windows.unfold(2, module.kernel_size[1], right)
+        return windows.movedim(3, 5).flatten(3).flatten(1, 2)
+
+
+class _Sums:
+    """``K`` weighted sums of gradients, float64 ``(K, P)``, and the plain sum that they share.
+
+    Summation by parts: a row that changes its level from c to c' gives back (c' - c) of all that
+    was summed so far, and gets its last level of everything at the end.
+    """
+
+    def __init__(self, rows: int, parameters: Sequence[Tensor]) -> None:
+        device, sizes = parameters[0].device, [p.numel() for p in parameters]
+        self.total = torch.zeros(rows, sum(sizes), dtype=torch.float64, device=device)
+        self.running = torch.zeros(sum(sizes), dtype=torch.float64, device=device)
+        self._total_of = self.total.split(sizes, dim=1)
+        self._running_of = self.running.split(sizes)
+        self._level = np.zeros(rows)
+
+    def move(self, block: Block) -> None:
+        """Take the block's levels for the gradients to come."""
+        for row in block.moved:
+            self.total[row].sub_(self.running, alpha=block.level[row] - self._level[row])
+        self._level = block.level
+
+    def add_plain(self, parameter: int, gradient: Tensor) -> None:
+        """Add a batch's gradient sum, ``(size,)`` or of the parameter's shape."""
+        self._running_of[parameter].add_(gradient.flatten())
+
+    def add_directions(self, parameter: int, directions: Tensor, block: Block) -> None:
+        """Add ``coefficients @ directions``, ``(r, size)``, to the block's rows."""
+        columns = directions.double().T
+        coefficients = block.coefficients.to(columns.device)
+        for row, coefficient in zip(block.rows, coefficients, strict=True):
+            self._total_of[parameter][row].addmv_(columns, coefficient)
+
+    def result(self) -> Tensor:
+        level = torch.from_numpy(self._level).to(self.total.device)
+        return self.total.addr_(level, self.running)
 
 
 def trainable(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
@@ -276,10 +335,14 @@ def expected_gradients(
     the batches are dealt out to the processes and the result is summed over them.
 
     Error: float32 gradients summed in float64, so about 1e-7 relative to
-    ``sum_i |weights[k, i]| |grad L_i|``; weights are used to 1e-8 of their row's largest. Where a
-    ReLU's input is zero to rounding, float32 may take the other branch than float64 would.
+    ``sum_i |weights[k, i]| |grad L_i|``; weights are used to 1e-8 of their row's largest. On digits
+    that is at most 1e-6 relative to the result, at any point of a training. It can be more where a
+    result cancels to a small part of the per-sample gradients, or where a ReLU's input is zero to
+    rounding and float32 takes the other branch than float64 would; a model and inputs in float64
+    leave 1e-9.
     Memory: ``8 (K + 1) P`` bytes, checked against ``memory_limit`` (``ValueError``; use
-    :func:`stream_expected_gradients` to go through the rows in groups that fit).
+    :func:`stream_expected_gradients` to go through the rows in groups that fit), beside what a
+    backward pass and up to ``K`` gradients of one layer take.
     """
     named = trainable(model)
     parameters = [p for _, p in named]
@@ -295,65 +358,50 @@ def expected_gradients(
         )
     weights = weights.to("cpu", torch.float64)
     device = parameters[0].device
-    ends = torch.tensor(sizes).cumsum(0).tolist()
-    slices = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
-    total = torch.zeros(k, sum(sizes), dtype=torch.float64, device=device)
-    running = torch.zeros(sum(sizes), dtype=torch.float64, device=device)
-    applied = torch.zeros(k, dtype=torch.float64)
-    scale = torch.linalg.vector_norm(weights, ord=math.inf, dim=1)
-    tolerance = TOLERANCE_FLOAT64 if parameters[0].dtype == torch.float64 else TOLERANCE
+    order = torch.arange(n) if order is None else order
     world, rank = _world()
-
-    def precision() -> AbstractContextManager[object]:
-        return nullcontext() if autocast is None else torch.autocast(device.type, autocast)
-
+    if world > 1:  # every process has batches of its own
+        own = (torch.arange(n) // batch_size) % world == rank
+        weights, order = weights[:, own], order[own]
+    sums = _Sums(k, parameters)
+    tolerance = TOLERANCE_FLOAT64 if parameters[0].dtype == torch.float64 else TOLERANCE
+    precision = nullcontext() if autocast is None else torch.autocast(device.type, autocast)
+    layers = _Layers(model, parameters)
+    verified = False
+    blocks = plan(weights, batch_size, tolerance)
+    batches = population.batches(order, batch_size)
     with audit_mode(model):
-        layers = _Layers(model, parameters)
-        verified = False
-        try:
-            for b, block in enumerate(plan(weights, batch_size, tolerance)):
-                if b % world != rank:
-                    continue
-                # Summation by parts: a row that changes from c to c' gives back (c' - c) of all
-                # that was summed so far, and gets c_last of everything at the end.
-                if not torch.equal(block.level, applied):
-                    change = block.level - applied
-                    for row in (change.abs() > tolerance * scale).nonzero().flatten().tolist():
-                        total[row].sub_(running, alpha=float(change[row]))
-                        applied[row] = block.level[row]
-
-                span = slice(block.start, block.stop)
-                indices = torch.arange(n)[span] if order is None else order[span]
+        for block, (indices, batch) in zip(blocks, batches, strict=True):
+            sums.move(block)
+            r = block.basis.shape[0]
+            with precision, layers.recording() if r else nullcontext():
+                losses = population.losses(model, indices, batch)
+            if r and not verified:
+                layers.verify(losses)
+                verified = True
+            local = layers.local if r else set[int]()
+            loose = [i for i in range(len(parameters)) if i not in local]
+            grads = torch.autograd.grad(
+                losses.sum(),
+                [*(parameters[i] for i in loose), *(layers.outputs_used() if r else ())],
+                retain_graph=r > 0,
+                materialize_grads=True,
+            )
+            for i, grad in zip(loose, grads, strict=False):
+                sums.add_plain(i, grad)
+            if r:
+                basis = block.basis.to(device)
+                plain = torch.ones_like(basis[:1])
+                for i, found in layers.contract(grads[len(loose) :], torch.cat([plain, basis])):
+                    sums.add_plain(i, found[0])
+                    sums.add_directions(i, found[1:], block)
+                others = {i: parameters[i] for i in loose}
+                for i, found in _general(losses, others, basis).items():
+                    sums.add_directions(i, found, block)
                 layers.clear()
-                with precision():
-                    losses = population.losses(model, indices)
-                r = block.basis.shape[0]
-                if r and not verified:
-                    layers.verify(losses)
-                    verified = True
-                near = layers.outputs_used() if r else []
-                grads = torch.autograd.grad(
-                    losses.sum(), [*parameters, *near], retain_graph=r > 0, materialize_grads=True
-                )
-                for part, grad in zip(slices, grads[: len(sizes)], strict=True):
-                    running[part] += grad.flatten()
-                if r:
-                    signals = list(grads[len(sizes) :])
-                    basis = block.basis.to(device)
-                    columns = block.coefficients.to(device)
-                    local = {i for own in layers.owned.values() for i in own}
-                    loose = [i for i in range(len(sizes)) if i not in local]
-                    found = layers.contract(signals, basis)
-                    found |= _general(losses, {i: parameters[i] for i in loose}, basis)
-                    for i, part in enumerate(slices):
-                        directions = found[i].double().T
-                        for row, coefficients in zip(block.rows.tolist(), columns, strict=True):
-                            total[row, part].addmv_(directions, coefficients)
-                if on_batch is not None:
-                    on_batch(len(indices))
-        finally:
-            layers.close()
-    total.addr_(applied.to(device), running)
+            if on_batch is not None:
+                on_batch(len(indices))
+    total = sums.result()
     if world > 1:
         torch.distributed.all_reduce(total)
     return total

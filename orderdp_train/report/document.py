@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from orderdp_train.audit.methods import Checkpoint
-from orderdp_train.audit.result import RuleAudit
+from orderdp_train.audit.result import RuleAudit, plain
 
 
 @dataclass(frozen=True)
@@ -42,4 +42,4 @@ class Document:
 
     def to_json(self) -> str:
         """Every number of the audit; the same audit gives the same text but for seconds."""
-        return json.dumps(asdict(self), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+        return json.dumps(plain(self), indent=1, allow_nan=False, ensure_ascii=False) + "\n"

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from orderdp_theory.figures.style import render
 from orderdp_train.report.document import Document
 from orderdp_train.report.figures import audit_figures
@@ -56,8 +59,22 @@ def output_folder(target: Path) -> Iterator[Path]:
     shutil.rmtree(replaced, ignore_errors=True)
 
 
+def never_seen(document: Document) -> dict[str, NDArray[np.int64]]:
+    """Indices of the samples that were out of reach or in no selection, by method and epoch."""
+    found: dict[str, NDArray[np.int64]] = {}
+    for checkpoint, rule in document.rows():
+        place = f"{rule.method}/epoch {checkpoint.epoch}"
+        for name, samples in (
+            ("unreachable", rule.unreachable_samples),
+            ("never used", checkpoint.never_used_samples),
+        ):
+            if samples is not None:
+                found[f"{place}/{name}"] = samples.numpy()
+    return found
+
+
 def write_report(folder: Path, document: Document) -> None:
-    """Write ``audit.json``, the figures as PNG and ``report.html`` into ``folder``."""
+    """Write ``audit.json``, the figures as PNG, ``report.html`` and ``never_seen.npz``."""
     figures = audit_figures(document)
     images = {name: render(figure.figure, "png") for name, figure in figures.items()}
     for name, image in images.items():
@@ -67,4 +84,5 @@ def write_report(folder: Path, document: Document) -> None:
     widths = {name: figure.figure.get_figwidth() for name, figure in figures.items()}
     page = render_page(document, images, captions, alternatives, widths)
     (folder / "report.html").write_text(page, encoding="utf-8")
+    np.savez_compressed(folder / "never_seen.npz", allow_pickle=False, **never_seen(document))
     (folder / MARK).write_text(document.to_json(), encoding="utf-8")

@@ -34,6 +34,8 @@ COLUMNS = {
     "Never used": "samples in no selection so far",
 }
 
+MOST_CLASSES = 20  # that a table has columns for
+
 
 def _cells(checkpoint: Checkpoint, rule: RuleAudit) -> list[tuple[str, float | str]]:
     """Text and sort key of each column of ``COLUMNS``."""
@@ -65,11 +67,11 @@ def _cells(checkpoint: Checkpoint, rule: RuleAudit) -> list[tuple[str, float | s
 
 def _theory(document: Document) -> list[dict[str, Any]]:
     rows = []
-    for checkpoint, rule in document.last():
+    for checkpoint, rule in document.rows():
         surrogate, terms = rule.surrogate, rule.theorem_four
         rows.append(
             {
-                "method": rule.method,
+                "method": f"{rule.method}, {100 * checkpoint.progress:.0f} %",
                 "loss": number(checkpoint.audit.mean_loss),
                 "surrogate": number(surrogate.loss),
                 "gap": number(surrogate.gap),
@@ -78,9 +80,20 @@ def _theory(document: Document) -> list[dict[str, Any]]:
                 "cs": number(terms and terms.spectrum_deviation),
                 "wasserstein": number(terms and terms.wasserstein_term),
                 "fluctuation": number(terms and terms.fluctuation),
-                "unreachable": str(rule.unreachable),
             }
         )
+    return rows
+
+
+def _never_seen(document: Document) -> list[list[str]]:
+    """Method, then "unreachable / never used" of all samples and, if they are few, by class."""
+    rows = []
+    for checkpoint, rule in document.last():
+        counts = [(rule.unreachable, checkpoint.never_used)]
+        unreachable, unused = rule.unreachable_by_class, checkpoint.never_used_by_class
+        if unreachable and unused and len(unreachable) <= MOST_CLASSES:
+            counts += zip(unreachable, unused, strict=True)
+        rows.append([rule.method, *(f"{now} / {so_far}" for now, so_far in counts)])
     return rows
 
 
@@ -121,6 +134,7 @@ def render_page(
             for name, image in images.items()
         ],
         theory=_theory(document),
+        never_seen=_never_seen(document),
         epoch_causes=list(epochs[0].parts) if epochs else [],
         epoch_rows=_epoch(document),
         config=_flat(document.config),

@@ -1,7 +1,7 @@
 """Read back what runs and audits left in their folders; all errors are ``ValueError``."""
 
 import json
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -62,7 +62,8 @@ def _build(kind: Any, value: Any) -> Any:
     if kind is Any:
         return value
     if isinstance(kind, type) and is_dataclass(kind):
-        hints = get_type_hints(kind)
+        stored = {field.name for field in fields(kind) if not field.metadata}
+        hints = {name: hint for name, hint in get_type_hints(kind).items() if name in stored}
         if not isinstance(value, dict) or set(value) != set(hints):
             raise TypeError(f"{kind.__name__} needs {', '.join(hints)}")
         return kind(**{name: _build(hints[name], value[name]) for name in hints})

@@ -9,11 +9,10 @@ import torch
 from torch.nn.functional import cosine_similarity
 
 from orderdp_theory.files import write_atomically
-from orderdp_train.audit.population import Population
+from orderdp_train.audit.methods import population_of_images
 from orderdp_train.audit.walk import expected_gradients
-from orderdp_train.checkpoint import load_checkpoint
+from orderdp_train.checkpoint import LATEST, load_checkpoint
 from orderdp_train.data import ImageData
-from orderdp_train.mixing import sample_losses
 from orderdp_train.models import model_for
 from orderdp_train.rules import build_rule
 from orderdp_train.run import RunConfig
@@ -54,7 +53,7 @@ def measure_cosines(config: RunConfig, folder: Path, data: ImageData) -> None:
     Plain images and the model in eval mode, at the checkpoint's weights and scores; the training
     loss of the recipe. One walk over the data gives all three gradients.
     """
-    checkpoint = load_checkpoint(folder / "checkpoint.pt")["state"]
+    checkpoint = load_checkpoint(folder / LATEST)["state"]
     epoch: int = checkpoint["epoch"]
     known = read_cosines(folder)
     if epoch not in moments(config.recipe.epochs) or any(c.epoch == epoch for c in known):
@@ -70,13 +69,7 @@ def measure_cosines(config: RunConfig, folder: Path, data: ImageData) -> None:
     drawn[indices] = weights.double() / len(indices)
     uniform = torch.full((n,), 1 / n, dtype=torch.float64)
     rows = torch.stack([uniform, drawn, rule.expected_weights().cpu()])
-
-    def batch(indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        ((_, images, labels),) = data.batches([indices])
-        return images, labels
-
-    smoothing = config.recipe.label_smoothing
-    population = Population(n, batch, lambda x, y: sample_losses(x, y, None, smoothing))
+    population = population_of_images(data, config.recipe)
     full, *pruned = expected_gradients(model, population, rows, batch_size=512)
     cosines = [float(cosine_similarity(g, full, dim=0)) for g in pruned]
     lines = [json.dumps(asdict(c)) + "\n" for c in (*known, Cosines(epoch, *cosines))]

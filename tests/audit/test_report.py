@@ -7,6 +7,7 @@ import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -14,6 +15,7 @@ from orderdp_theory.cli.errors import run as run_app
 from orderdp_train.audit import Agreement
 from orderdp_train.audit.grid import parse_grid
 from orderdp_train.cli.app import app
+from orderdp_train.data import load_data
 from orderdp_train.report import Document, audit_figures, terminal_table, verdicts
 from orderdp_train.report.folder import output_folder
 from orderdp_train.report.verdict import gradient_in_words
@@ -43,6 +45,7 @@ def test_the_folder_holds_every_number(report: Path) -> None:
     names = {path.name for path in report.iterdir()}
     assert names == {
         "audit.json", "report.html", "gradient.png", "causes.png", "layers.png", "noise.png",
+        "never_seen.npz",
     }  # fmt: skip
     found = json.loads((report / "audit.json").read_text(encoding="utf-8"))
     assert [c["epoch"] for c in found["checkpoints"]] == [1, 2] * 2
@@ -57,6 +60,28 @@ def test_the_folder_holds_every_number(report: Path) -> None:
         if rule["method"] == "full data":
             assert rule["bias"] == 0
     assert not list(report.parent.glob(".*"))
+
+
+def test_never_seen_samples_are_listed_and_counted_by_class(report: Path) -> None:
+    found = json.loads((report / "audit.json").read_text(encoding="utf-8"))
+    labels = load_data("digits", label_noise=0.2).train_labels
+    with np.load(report / "never_seen.npz") as stored:
+        listed = dict(stored)
+    assert len(listed) == 2 * len(found["checkpoints"])
+    seen_some = False
+    for checkpoint in found["checkpoints"]:
+        (rule,) = checkpoint["audit"]["rules"]
+        for name, count, by_class in (
+            ("unreachable", rule["unreachable"], rule["unreachable_by_class"]),
+            ("never used", checkpoint["never_used"], checkpoint["never_used_by_class"]),
+        ):
+            samples = listed[f"{rule['method']}/epoch {checkpoint['epoch']}/{name}"]
+            assert len(samples) == len(set(samples.tolist())) == count
+            assert np.bincount(labels[samples], minlength=10).tolist() == by_class
+            if rule["method"] == "full data":
+                assert count == 0
+            seen_some |= count > 0
+    assert seen_some
 
 
 class Page(HTMLParser):
@@ -245,13 +270,16 @@ def test_run_folder_and_grid(tmp_path: Path) -> None:
     out = tmp_path / "out"
     options = ("--run", str(tmp_path / "run"), "--grid", "explore=0.4:0.8:3,keep=0.2:0.4:3")
     assert command(*options, "--draws", "50", "--out", str(out)) == 0
-    (checkpoint,) = json.loads((out / "audit.json").read_text(encoding="utf-8"))["checkpoints"]
-    own, *designs = checkpoint["audit"]["rules"]
-    assert own["method"] == "OrderDP (stored scores)"
-    assert len(designs) == 9
-    # Stale scores: the grid's designs show staleness, and all causes add up.
-    assert any(rule["parts"]["staleness"] > 0.01 for rule in designs)
-    assert all(rule["parts_residual"] < 1e-9 for rule in designs)
+    checkpoints = json.loads((out / "audit.json").read_text(encoding="utf-8"))["checkpoints"]
+    assert [checkpoint["epoch"] for checkpoint in checkpoints] == [1, 2]
+    for checkpoint in checkpoints:
+        own, *designs = checkpoint["audit"]["rules"]
+        assert own["method"] == "OrderDP (stored scores)"
+        assert (own["epoch"] is None) == (checkpoint["epoch"] == 2)
+        assert len(designs) == 9
+        # Stale scores: the grid's designs show staleness, and all causes add up.
+        assert any(rule["parts"]["staleness"] > 0.01 for rule in designs)
+        assert all(rule["parts_residual"] < 1e-9 for rule in designs)
     assert (out / "grid.png").is_file()
 
 

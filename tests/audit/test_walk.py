@@ -1,8 +1,10 @@
 """One walk gives every expected gradient exactly, whatever the model, the weights and the order."""
 
+import copy
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +17,17 @@ from torch import Tensor, nn
 
 from orderdp_theory import Design, inclusion_probabilities
 from orderdp_train.audit import Population, expected_gradients, stream_expected_gradients
-from orderdp_train.audit.walk import TOLERANCE, audit_mode, plan
-from orderdp_train.data import load_data
+from orderdp_train.audit.methods import population_of_images
+from orderdp_train.audit.walk import TOLERANCE, _Layers, audit_mode, plan
+from orderdp_train.checkpoint import milestones
+from orderdp_train.data import DataSet, StreamedDataSet, imagenet, load_data
 from orderdp_train.models import build_model
+from orderdp_train.recipe import Recipe, default_recipe
+from orderdp_train.rules import build_rule
+from orderdp_train.train import train
 from tests.audit.problem import CLASSES, INPUTS, N, build, small
 from tests.strategies import designs
+from tests.train.formats import write_image_folders
 
 
 class Convolutions(nn.Module):
@@ -27,6 +35,7 @@ class Convolutions(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.conv0 = nn.Conv2d(2, 2, (3, 2), stride=(1, 2), padding=(0, 3))
         self.conv1 = nn.Conv2d(2, 4, 3, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(4)
         self.conv2 = nn.Conv2d(4, 4, 3, groups=2, stride=2)
@@ -34,7 +43,7 @@ class Convolutions(nn.Module):
         self.head = nn.Linear(4, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.relu(self.norm(self.conv1(x)), inplace=True)
+        x = F.relu(self.norm(self.conv1(torch.tanh(self.conv0(x)))), inplace=True)
         x = F.relu(self.group(self.conv2(x)))
         return self.head(x.mean((2, 3)))
 
@@ -89,6 +98,19 @@ def test_equals_the_weighted_sum_of_per_sample_gradients(kind: str, batch_size: 
     assert not any(m._forward_hooks for m in problem.model.modules())
 
 
+def test_ordinary_layers_need_no_pass_of_their_own() -> None:
+    """A contraction that is wrong costs only time: it is seen at once, and autograd steps in."""
+    model = Convolutions().double()
+    parameters = list(model.parameters())
+    layers = _Layers(model, parameters)
+    with audit_mode(model), layers.recording():
+        losses = model(torch.randn(4, 2, 5, 5, dtype=torch.float64)).logsumexp(1)
+    layers.verify(losses)
+    overwritten = {i for i, p in enumerate(parameters) if p is model.norm.weight}
+    overwritten |= {i for i, p in enumerate(parameters) if p is model.norm.bias}
+    assert layers.local == set(range(len(parameters))) - overwritten
+
+
 @given(designs(max_n=60, min_n=2), st.integers(1, 40))
 @settings(max_examples=60, deadline=None)
 def test_plan_rebuilds_the_weights(design: Design, batch_size: int) -> None:
@@ -96,7 +118,7 @@ def test_plan_rebuilds_the_weights(design: Design, batch_size: int) -> None:
     weights[1] = weights[1].flip(0)
     rebuilt = torch.zeros_like(weights)
     for block in plan(weights, batch_size):
-        part = block.level[:, None].repeat(1, block.stop - block.start)
+        part = torch.from_numpy(block.level)[:, None].repeat(1, block.stop - block.start)
         part[block.rows] += block.coefficients @ block.basis
         rebuilt[:, block.start : block.stop] = part
         constant = (weights[:, block.start : block.stop].diff(dim=1) == 0).all()
@@ -118,32 +140,29 @@ def test_many_designs_need_few_contractions() -> None:
     assert sum(extra) / len(extra) < 1
 
 
-def test_float32_error_on_digits_is_below_one_millionth(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_float32_error_on_digits_is_below_one_millionth() -> None:
+    """What the docstring promises, at every point of a training at which audits look."""
     data = load_data("digits", label_noise=0.2)
+    assert isinstance(data, DataSet)
+    n, recipe = data.num_train, default_recipe("digits", "cnn")
+    weights = rows_of(n)[[0, 4, 5, 6, 7]]
     torch.manual_seed(0)
     model = build_model("cnn", in_channels=1, num_classes=10, image_size=8)
-    n = data.num_train
 
     def images(dtype: torch.dtype) -> Population:
         x = data.normalise(data.train_images).to(dtype)
         return Population(n, lambda i: (x[i], data.train_labels[i]))
 
-    # ReLU has kinks: an activation that rounding moves across zero changes its sample's gradient,
-    # in float32 as anywhere. What is promised is about the sums, so the units are smooth here.
-    monkeypatch.setattr("orderdp_train.models.F.relu", torch.nn.functional.silu)
-    # A few steps away from the random start, where gradients do not cancel by chance.
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.2)
-    for _ in range(30):
-        optimizer.zero_grad()
-        images(torch.float32).losses(model, torch.arange(n)).mean().backward()
-        optimizer.step()
-    with audit_mode(model):
-        order = images(torch.float32).all_losses(model).argsort(descending=True)
-    weights = rows_of(n)[[0, 4, 5, 6, 7]]
-    single = expected_gradients(model, images(torch.float32), weights, order=order)
-    exact = expected_gradients(model.double(), images(torch.float64), weights, order=order)
-    error = (single - exact).norm(dim=1) / exact.norm(dim=1)
-    assert float(error.max()) <= 1e-6
+    for epoch in train(model, data, build_rule("full", n, 1.0), recipe):
+        if epoch.number not in milestones(recipe.epochs):
+            continue
+        with audit_mode(model):
+            order = images(torch.float32).all_losses(model).argsort(descending=True)
+        single = expected_gradients(model, images(torch.float32), weights, order=order)
+        double = copy.deepcopy(model).double()
+        exact = expected_gradients(double, images(torch.float64), weights, order=order)
+        error = (single - exact).norm(dim=1) / exact.norm(dim=1)
+        assert float(error.max()) <= 1e-6
 
 
 def test_bfloat16_is_close() -> None:
@@ -156,6 +175,32 @@ def test_bfloat16_is_close() -> None:
     low = expected_gradients(model, single, weights, batch_size=8, autocast=torch.bfloat16)
     high = expected_gradients(model, single, weights, batch_size=8)
     assert float(((low - high).norm(dim=1) / high.norm(dim=1)).max()) < 0.05
+
+
+def test_images_on_disk_are_read_ahead_by_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One loader a walk, and the same gradients as from images in memory."""
+    write_image_folders(tmp_path)
+    data = load_data("imagenet", root=tmp_path, num_workers=2)
+    assert isinstance(data, StreamedDataSet)
+    data = replace(data, image_size=16)
+    streamed = population_of_images(data, Recipe(label_smoothing=0.0))
+    (_, images, labels), *_ = data.batches([torch.arange(data.num_train)])
+    in_memory = Population(data.num_train, lambda i: (images[i], labels[i]))
+    torch.manual_seed(0)
+    model = build_model("cnn", in_channels=3, num_classes=3, image_size=16)
+    weights, order = rows_of(data.num_train), torch.randperm(data.num_train)
+    loaders = []
+    original = imagenet.DataLoader
+    monkeypatch.setattr(
+        imagenet, "DataLoader", lambda *a, **k: loaders.append(1) or original(*a, **k)
+    )
+    found = expected_gradients(model, streamed, weights, order=order, batch_size=5)
+    assert len(loaders) == 1
+    plain = expected_gradients(model, in_memory, weights, order=order, batch_size=5)
+    torch.testing.assert_close(found, plain, rtol=1e-6, atol=1e-9)
+    assert torch.equal(streamed.all_losses(model, 5), in_memory.all_losses(model, 5))
 
 
 def test_groups_stay_below_the_limit_and_change_nothing() -> None:
@@ -194,12 +239,14 @@ def test_bad_input() -> None:
         expected_gradients(problem.model, mean, torch.ones(1, N))
 
 
-def test_two_processes_share_the_walk(tmp_path: Path) -> None:
+@pytest.mark.parametrize("batch_size", [6, 64])
+def test_two_processes_share_the_walk(tmp_path: Path, batch_size: int) -> None:
+    """With 64 samples a batch there is nothing left for the second process."""
     script = Path(__file__).with_name("two_processes.py")
     root = script.parents[2]
     result = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
-         str(script), str(tmp_path / "found.pt")],
+         str(script), str(tmp_path / "found.pt"), str(batch_size)],
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)},
         capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
