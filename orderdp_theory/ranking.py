@@ -46,7 +46,7 @@ class Ranking:
             index = int(np.argmin(finite))
             raise ValueError(f"losses must be finite, but losses[{index}] is {losses[index]}")
         order = np.argsort(-losses)
-        ordered = losses[order]
+        ordered = losses.take(order)
         new = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
         return cls(order, np.concatenate([[0], new, [losses.size]]))
 

@@ -47,6 +47,12 @@ def test_the_audit_snippet_runs_as_shown(capsys):
     snippet = re.search(r"```python\n(.*?)```", section, re.DOTALL)
     assert snippet is not None
     exec(compile(snippet[1], "README.md", "exec"), {})
-    full, orderdp = capsys.readouterr().out.splitlines()
-    assert full == "full data: cosine 1.000, scale 1.000, bias 0.000"
+    mine, agrees, seen, orderdp, _, unseen = capsys.readouterr().out.splitlines()
+    assert mine.startswith("mine: cosine 0.")
+    assert agrees == "  code and statement agree"
+    assert seen == "  0 samples are never seen, such as []"
     assert orderdp.startswith("OrderDP: cosine 0.")
+    assert unseen.startswith("  100 samples are never seen")
+    wrong = snippet[1].replace("torch.ones(150)", "2 * torch.ones(150)")
+    exec(compile(wrong, "README.md", "exec"), {})
+    assert capsys.readouterr().out.splitlines()[1] == "  code and statement differ"

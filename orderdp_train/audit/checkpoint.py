@@ -44,6 +44,7 @@ from orderdp_train.rules.base import ScoredRule, finite
 DRAWS = 400
 FALSE_ALARM = 0.01
 PROJECTIONS = 4
+FORWARD_BATCH = 512  # at least, where nothing is kept for a backward pass
 FAILURE = 0.05  # of the corrected bound on the population risk, over the draw of the data
 # A rule needs its expected gradient, fresh and stored, a Monte Carlo estimate, the sum of all a_i
 # g_i.
@@ -100,7 +101,7 @@ def audit(
             raise ValueError(f"{name} selects from {rule.n} samples, the data has {population.n}")
     generator = torch.Generator().manual_seed(seed)
     with audit_mode(model):
-        losses = population.all_losses(model)
+        losses = population.all_losses(model, max(batch_size, FORWARD_BATCH))
     designs = (second_order(rule) for rule in named.values()) if moments else ()
     first = next((d.pairs.ranking for d in designs if d and d.pairs), None)
     shared = _Pass(model, population, losses, generator, first, draws, moments)
@@ -128,8 +129,8 @@ def audit(
         n=population.n,
         parameters=size,
         mean_loss=float(losses.mean()),
-        loss_std=float(losses.std(correction=0)),
-        loss_range=float(losses.max() - losses.min()),
+        loss_std=shared.loss_std,
+        loss_range=shared.loss_range,
         gradient_norm=norm,
         rules=found,
     )
@@ -164,6 +165,8 @@ class _Pass:
         moments: bool,
     ) -> None:
         self.model, self.population, self.losses = model, population, losses
+        self.loss_std = float(losses.std(correction=0))
+        self.loss_range = float(losses.max() - losses.min())
         self.generator = generator
         self.names, parameters = zip(*trainable(model), strict=True)
         self.sizes = [p.numel() for p in parameters]
@@ -300,7 +303,7 @@ class _Candidate:
         parts = split_bias(full, fresh, stored, float(self.fresh.sum()), total)
         residual = float((sum(parts.values(), torch.zeros_like(bias)) - bias).norm())
 
-        surrogate = _surrogate(self.stored / total, self.shared.losses)
+        surrogate = _surrogate(self.stored / total, self.shared)
         unreachable = (self.stored == 0).nonzero().flatten()
         trace: Tensor | None = None
         if self.design is not None:
@@ -337,10 +340,8 @@ class _Candidate:
             layers=self._layers(stored, full, trace),
             theorem_four=_theorem_four(
                 self.rule,
-                surrogate
-                if self.fresh is self.stored
-                else _surrogate(self.fresh, self.shared.losses),
-                self.shared.losses,
+                surrogate if self.fresh is self.stored else _surrogate(self.fresh, self.shared),
+                self.shared,
             ),
             epoch=None if followed is None else _epoch(followed, parts, full, stored),
             unreachable_samples=unreachable,
@@ -399,14 +400,14 @@ def _walk(
         for row, weights in candidate.rows().items():
             name = f"{candidate.name}/{row}"
             for known, rows in walks:
-                ordered = weights[known]
+                ordered = weights.take(known)
                 # Only the rule's own weights are worth a walk of their own.
                 if row != "stored" or _monotone(ordered):
                     rows[name] = ordered
                     break
             else:
                 order = candidate.order
-                walks.append((order, {name: weights[order]}))
+                walks.append((order, {name: weights.take(order)}))
     gradients: dict[str, Tensor] = {}
     for order, rows in walks:
         weights = torch.stack(list(rows.values()))
@@ -425,42 +426,42 @@ def _walk(
 
 
 def _monotone(weights: Tensor) -> bool:
-    return bool((weights.diff() <= 0).all()) or bool((weights.diff() >= 0).all())
+    steps = weights.diff()
+    return bool((steps <= 0).all()) or bool((steps >= 0).all())
 
 
-def _surrogate(unit: Tensor, losses: Tensor) -> Surrogate:
+def _surrogate(unit: Tensor, shared: _Pass) -> Surrogate:
     """``unit`` are weights that add up to 1."""
-    n = len(losses)
-    excess = n * unit - 1
-    chi = float(excess.square().mean().sqrt())
-    tv = float(excess.abs().mean() / 2)
-    loss = float(unit @ losses)
+    n = len(unit)
+    excess = unit - 1 / n
+    chi = math.sqrt(n * float(excess @ excess))
+    tv = float(torch.linalg.vector_norm(excess, ord=1)) / 2
     return Surrogate(
-        loss=loss,
-        gap=float((unit - 1 / n) @ losses),
+        loss=float(unit @ shared.losses),
+        gap=float(excess @ shared.losses),
         chi=chi,
-        chi_bound=chi * float(losses.std(correction=0)),
+        chi_bound=chi * shared.loss_std,
         tv=tv,
-        tv_bound=tv * float(losses.max() - losses.min()),
+        tv_bound=tv * shared.loss_range,
         effective_sample_size=n / (1 + chi**2),
     )
 
 
-def _theorem_four(rule: SelectionRule, here: Surrogate, losses: Tensor) -> TheoremFour | None:
+def _theorem_four(rule: SelectionRule, here: Surrogate, shared: _Pass) -> TheoremFour | None:
     """The terms at this model; ``here`` is L_q as the current losses rank the samples."""
     if not isinstance(rule, OrderDP):
         return None
     n, s = rule.n, rule.design.s
-    spread = float(losses.max() - losses.min())
+    largest = float(torch.linalg.vector_norm(shared.losses, ord=math.inf))
     printed = PrintedBound(
         spectrum_deviation=spectrum_deviation(rule.design),
         finite_population_factor=math.sqrt((n - s) / (s * (n - 1))) if n > 1 else 0.0,
-        largest_loss_inf=float(losses.abs().max()),
-        largest_loss_sup=float(losses.abs().max()),
+        largest_loss_inf=largest,
+        largest_loss_sup=largest,
         gap_inf=here.gap,
         optimization_error=math.nan,
     )
-    sampling = LinearPredictors(lipschitz=0.0, radius=0.0, loss_range=spread)
+    sampling = LinearPredictors(lipschitz=0.0, radius=0.0, loss_range=shared.loss_range)
     return TheoremFour(
         spectrum_deviation=printed.spectrum_deviation,
         finite_population_factor=printed.finite_population_factor,

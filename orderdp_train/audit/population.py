@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
+from orderdp_train.distributed import gather_vectors, shard
+
 Losses = Callable[[Any, Any], Tensor]
 Batch = tuple[Any, Any]
 
@@ -60,10 +62,15 @@ class Population:
 
     @torch.no_grad()
     def all_losses(self, model: nn.Module, batch_size: int = 512) -> Tensor:
-        """Losses of all samples, float64 ``(n,)`` on the CPU; non-finite ones are an error."""
-        batches = self.batches(torch.arange(self.n), batch_size)
-        losses = torch.cat([self.losses(model, indices, batch) for indices, batch in batches])
-        losses = losses.to("cpu", torch.float64)
+        """Losses of all samples, float64 ``(n,)`` on the CPU; non-finite ones are an error.
+
+        Several processes compute a part each.
+        """
+        device = next(model.parameters()).device
+        batches = self.batches(shard(torch.arange(self.n)), batch_size)
+        parts = [self.losses(model, indices, batch) for indices, batch in batches]
+        own = torch.cat(parts or [torch.zeros(0, device=device)]).double()
+        losses = gather_vectors(own).cpu()
         bad = (~losses.isfinite()).nonzero()
         if len(bad):
             i = int(bad[0])

@@ -19,6 +19,7 @@ the backpropagated signal per sample is that of per-example gradient clipping (G
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -30,6 +31,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from orderdp_train.audit.population import Population
+from orderdp_train.distributed import all_reduce_sum, rank, world_size
 
 # Parts of the weights below this fraction of their row's largest weight are dropped: a tenth of the
 # rounding error of a float32 gradient. Models in float64 get the smaller one.
@@ -43,12 +45,13 @@ SMALL = 2**24
 
 @dataclass(frozen=True)
 class Block:
-    """One batch of the walk: ``W[:, start:stop] = level + coefficients @ basis`` to TOLERANCE.
+    """A stretch of the walk: ``W[:, start:stop] = level + coefficients @ basis`` to TOLERANCE.
 
-    ``level`` float64 ``(K,)`` is each row's smallest weight on the batch, so that for non-negative
-    weights nothing cancels; ``moved`` lists the rows whose level is not that of the batch before.
-    ``rows`` lists the ``a`` rows that are not constant on the batch, ``coefficients`` is ``(a, r)``
-    and ``basis`` ``(r, stop - start)``, float64 both.
+    ``level`` float64 ``(K,)`` is each row's smallest weight on the block, so that for non-negative
+    weights nothing cancels; ``moved`` lists the rows whose level is not that of the block before.
+    ``rows`` lists the ``a`` rows that are not constant on the block, ``coefficients`` is ``(a, r)``
+    and ``basis`` ``(r, stop - start)``, float64 both. A block with such rows is one batch; without
+    them both are empty and the block may be many batches.
     """
 
     start: int
@@ -61,15 +64,16 @@ class Block:
 
 
 def plan(weights: Tensor, batch_size: int, tolerance: float = TOLERANCE) -> Iterator[Block]:
-    """Cut ``weights`` ``(K, n)``, columns in walk order, into :class:`Block` s of ``batch_size``.
+    """Cut ``weights`` ``(K, n)``, columns in walk order, into :class:`Block` s of whole batches.
 
     Cost: one pass over ``weights``, and one small singular value decomposition for each batch on
     which some row is not constant.
     """
     values = weights.numpy()
-    if values.shape[1] == 0:
+    n = values.shape[1]
+    if n == 0:
         return
-    starts = np.arange(0, values.shape[1], batch_size)
+    starts = np.arange(0, n, batch_size)
     low = np.minimum.reduceat(values, starts, axis=1).T.copy()
     high = np.maximum.reduceat(values, starts, axis=1).T.copy()
     scale = np.maximum(high, -low).max(axis=0).clip(np.finfo(np.float64).tiny)
@@ -77,27 +81,25 @@ def plan(weights: Tensor, batch_size: int, tolerance: float = TOLERANCE) -> Iter
     varies = high - low > error
     # A level stays while it rounds to the same multiple of the error.
     moves = np.diff(np.rint(low / error), axis=0, prepend=0) != 0
-    constant, still = (~x.any(axis=1) for x in (varies, moves))
+    constant = ~varies.any(axis=1)
+    # A block begins where a row moves, and before and after a batch that is not constant.
+    begins = moves.any(axis=1) | ~constant
+    begins[1:] |= ~constant[:-1]
+    begins[0] = True
+    first = np.flatnonzero(begins)
     none = torch.zeros(0, 0, dtype=torch.float64)
     level = np.zeros(len(values))
-    for b, start in enumerate(starts.tolist()):
-        stop = min(start + batch_size, values.shape[1])
-        moved: list[int] = []
-        if not still[b]:
-            moved = np.flatnonzero(moves[b]).tolist()
-            level = np.where(moves[b], low[b], level)
-        if constant[b]:
-            empty = torch.zeros(0, stop - start, dtype=torch.float64)
-            yield Block(start, stop, level, moved, [], none, empty)
-            continue
-        rows = np.flatnonzero(varies[b])
-        rest = (values[rows, start:stop] - level[rows, None]) / scale[rows, None]
-        left, singular, basis = np.linalg.svd(rest, full_matrices=False)
-        r = int((singular > tolerance * math.sqrt(stop - start)).sum())
-        coefficients = torch.from_numpy(scale[rows, None] * left[:, :r] * singular[:r])
-        yield Block(
-            start, stop, level, moved, rows.tolist(), coefficients, torch.from_numpy(basis[:r])
-        )
+    for b, start, stop in zip(first, starts[first], [*starts[first[1:]], n], strict=True):
+        level = np.where(moves[b], low[b], level)
+        moved, rows = np.flatnonzero(moves[b]).tolist(), np.flatnonzero(varies[b]).tolist()
+        coefficients, basis = none, none
+        if rows:
+            rest = (values[rows, start:stop] - level[rows, None]) / scale[rows, None]
+            left, singular, right = np.linalg.svd(rest, full_matrices=False)
+            r = int((singular > tolerance * math.sqrt(stop - start)).sum())
+            coefficients = torch.from_numpy(scale[rows, None] * left[:, :r] * singular[:r])
+            basis = torch.from_numpy(right[:r])
+        yield Block(int(start), int(stop), level, moved, rows, coefficients, basis)
 
 
 @contextmanager
@@ -139,12 +141,13 @@ class _Layers:
                 owned[module] = own
         self.parameters = parameters
         self.owned = owned
+        self.verified = False
         self.outputs: dict[nn.Module, list[tuple[object, object]]] = {}
         self.inputs: dict[nn.Module, Tensor] = {}
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Remember the outputs of a forward pass until :meth:`clear`."""
+        """Remember the outputs of a forward pass for :meth:`gradients`."""
         handles = [module.register_forward_hook(self._record) for module in self.owned]
         try:
             yield
@@ -157,12 +160,9 @@ class _Layers:
             self.inputs[module] = inputs[0]
         self.outputs.setdefault(module, []).append((output, getattr(output, "grad_fn", None)))
 
-    def clear(self) -> None:
-        self.outputs.clear()
-        self.inputs.clear()
-
     def verify(self, losses: Tensor) -> None:
         """Keep the layers whose contraction agrees with autograd for random sample weights."""
+        self.verified = True
         size = losses.shape[0]
         usable = {}
         for module, own in self.owned.items():
@@ -185,10 +185,38 @@ class _Layers:
             if any((got[i] - want[i].flatten()).norm() > tolerance * want[i].norm() for i in own):
                 del self.owned[module]
 
-    @property
-    def local(self) -> set[int]:
-        """Indices of the parameters that :meth:`contract` serves."""
-        return {i for own in self.owned.values() for i in own}
+    def gradients(self, losses: Tensor, basis: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """Each parameter's index with its gradients of ``sum(losses)`` and ``basis @ losses``.
+
+        They are ``(r + 1, size)`` for a basis ``(r, B)``. The losses are those of the pass recorded
+        last, which is forgotten afterwards.
+        """
+        if not self.verified:
+            self.verify(losses)
+        local = {i for own in self.owned.values() for i in own}
+        loose = {i: p for i, p in enumerate(self.parameters) if i not in local}
+        grads = torch.autograd.grad(
+            losses.sum(),
+            [*loose.values(), *self.outputs_used()],
+            retain_graph=True,
+            materialize_grads=True,
+        )
+        yield from self.contract(
+            grads[len(loose) :], torch.cat([torch.ones_like(basis[:1]), basis])
+        )
+        if loose:
+            rows = [grads[: len(loose)]]
+            for phi in basis:
+                weighted = (phi.to(losses.dtype) * losses).sum()
+                rows.append(
+                    torch.autograd.grad(
+                        weighted, list(loose.values()), retain_graph=True, materialize_grads=True
+                    )
+                )
+            for i, found in zip(loose, zip(*rows, strict=True), strict=True):
+                yield i, torch.stack([grad.flatten() for grad in found])
+        self.outputs.clear()
+        self.inputs.clear()
 
     def outputs_used(self) -> list[Tensor]:
         return [self.outputs[m][0][0] for m in self.owned]  # pyright: ignore[reportReturnType]
@@ -271,7 +299,8 @@ class _Sums:
         self.total = torch.zeros(rows, sum(sizes), dtype=torch.float64, device=device)
         self.running = torch.zeros(sum(sizes), dtype=torch.float64, device=device)
         self._total_of = self.total.split(sizes, dim=1)
-        self._running_of = self.running.split(sizes)
+        parts = zip(self.running.split(sizes), parameters, strict=True)
+        self._running_of = [part.view(parameter.shape) for part, parameter in parts]
         self._level = np.zeros(rows)
 
     def move(self, block: Block) -> None:
@@ -280,16 +309,19 @@ class _Sums:
             self.total[row].sub_(self.running, alpha=block.level[row] - self._level[row])
         self._level = block.level
 
-    def add_plain(self, parameter: int, gradient: Tensor) -> None:
-        """Add a batch's gradient sum, ``(size,)`` or of the parameter's shape."""
-        self._running_of[parameter].add_(gradient.flatten())
+    def add_plain(self, gradients: Sequence[Tensor]) -> None:
+        """Add a batch's gradient sums, one of each parameter's shape."""
+        for running, gradient in zip(self._running_of, gradients, strict=True):
+            running.add_(gradient)
 
-    def add_directions(self, parameter: int, directions: Tensor, block: Block) -> None:
-        """Add ``coefficients @ directions``, ``(r, size)``, to the block's rows."""
-        columns = directions.double().T
-        coefficients = block.coefficients.to(columns.device)
+    def add(self, parameter: int, gradients: Tensor, block: Block) -> None:
+        """Add a batch's gradient sum, the first of ``(r + 1, size)``, and those of its basis."""
+        running = self._running_of[parameter]
+        running.add_(gradients[0].view_as(running))
+        directions = gradients[1:].double().T
+        coefficients = block.coefficients.to(directions.device)
         for row, coefficient in zip(block.rows, coefficients, strict=True):
-            self._total_of[parameter][row].addmv_(columns, coefficient)
+            self._total_of[parameter][row].addmv_(directions, coefficient)
 
     def result(self) -> Tensor:
         level = torch.from_numpy(self._level).to(self.total.device)
@@ -359,52 +391,31 @@ def expected_gradients(
     weights = weights.to("cpu", torch.float64)
     device = parameters[0].device
     order = torch.arange(n) if order is None else order
-    world, rank = _world()
-    if world > 1:  # every process has batches of its own
-        own = (torch.arange(n) // batch_size) % world == rank
+    if world_size() > 1:  # every process has batches of its own
+        own = (torch.arange(n) // batch_size) % world_size() == rank()
         weights, order = weights[:, own], order[own]
     sums = _Sums(k, parameters)
     tolerance = TOLERANCE_FLOAT64 if parameters[0].dtype == torch.float64 else TOLERANCE
     precision = nullcontext() if autocast is None else torch.autocast(device.type, autocast)
     layers = _Layers(model, parameters)
-    verified = False
-    blocks = plan(weights, batch_size, tolerance)
     batches = population.batches(order, batch_size)
     with audit_mode(model):
-        for block, (indices, batch) in zip(blocks, batches, strict=True):
+        for block in plan(weights, batch_size, tolerance):
             sums.move(block)
-            r = block.basis.shape[0]
-            with precision, layers.recording() if r else nullcontext():
-                losses = population.losses(model, indices, batch)
-            if r and not verified:
-                layers.verify(losses)
-                verified = True
-            local = layers.local if r else set[int]()
-            loose = [i for i in range(len(parameters)) if i not in local]
-            grads = torch.autograd.grad(
-                losses.sum(),
-                [*(parameters[i] for i in loose), *(layers.outputs_used() if r else ())],
-                retain_graph=r > 0,
-                materialize_grads=True,
-            )
-            for i, grad in zip(loose, grads, strict=False):
-                sums.add_plain(i, grad)
-            if r:
-                basis = block.basis.to(device)
-                plain = torch.ones_like(basis[:1])
-                for i, found in layers.contract(grads[len(loose) :], torch.cat([plain, basis])):
-                    sums.add_plain(i, found[0])
-                    sums.add_directions(i, found[1:], block)
-                others = {i: parameters[i] for i in loose}
-                for i, found in _general(losses, others, basis).items():
-                    sums.add_directions(i, found, block)
-                layers.clear()
-            if on_batch is not None:
-                on_batch(len(indices))
-    total = sums.result()
-    if world > 1:
-        torch.distributed.all_reduce(total)
-    return total
+            for indices, batch in itertools.islice(
+                batches, -(-(block.stop - block.start) // batch_size)
+            ):
+                with precision, layers.recording() if block.rows else nullcontext():
+                    losses = population.losses(model, indices, batch)
+                if block.rows:
+                    for i, found in layers.gradients(losses, block.basis.to(device)):
+                        sums.add(i, found, block)
+                else:
+                    grads = torch.autograd.grad(losses.sum(), parameters, materialize_grads=True)
+                    sums.add_plain(grads)
+                if on_batch is not None:
+                    on_batch(len(indices))
+    return all_reduce_sum(sums.result())
 
 
 def stream_expected_gradients(
@@ -435,27 +446,3 @@ def stream_expected_gradients(
                 on_batch=on_batch,
             ),
         )
-
-
-def _general(
-    losses: Tensor, parameters: dict[int, nn.Parameter], basis: Tensor
-) -> dict[int, Tensor]:
-    """``basis @ per-sample gradients`` by a whole backward pass a direction, ``(r, size)`` each."""
-    if not parameters:
-        return {}
-    rows = []
-    for phi in basis:
-        grads = torch.autograd.grad(
-            (phi.to(losses.dtype) * losses).sum(),
-            list(parameters.values()),
-            retain_graph=True,
-            materialize_grads=True,
-        )
-        rows.append([grad.flatten() for grad in grads])
-    return dict(zip(parameters, map(torch.stack, zip(*rows, strict=True)), strict=True))
-
-
-def _world() -> tuple[int, int]:
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_world_size(), torch.distributed.get_rank()
-    return 1, 0

@@ -1,4 +1,4 @@
-"""Run by torchrun: both processes walk, the first writes what came out.
+"""Run by torchrun: both processes audit, the first writes what came out.
 
 Arguments: the file, the samples a batch.
 """
@@ -8,16 +8,25 @@ import sys
 import torch
 import torch.distributed as dist
 
-from orderdp_train.audit import expected_gradients
-from tests.audit.problem import small
+from orderdp_theory import Design
+from orderdp_train.audit import Audit, audit, expected_gradients
+from orderdp_train.rules import OrderDP
+from tests.audit.problem import N, small
+
+
+def audited(batch_size: int) -> Audit:
+    problem = small()
+    rule = OrderDP(Design(N, 20, 9), scorer=lambda i: problem.losses[i])
+    return audit(problem.model, problem.population, [rule], draws=60, batch_size=batch_size)
+
 
 if __name__ == "__main__":
+    batch_size = int(sys.argv[2])
     dist.init_process_group("gloo")
     problem = small()
     weights = torch.rand(3, len(problem.losses), generator=torch.Generator().manual_seed(0))
-    found = expected_gradients(
-        problem.model, problem.population, weights, batch_size=int(sys.argv[2])
-    )
+    found = expected_gradients(problem.model, problem.population, weights, batch_size=batch_size)
+    whole = audited(batch_size).as_dict()
     if dist.get_rank() == 0:
-        torch.save(found, sys.argv[1])
+        torch.save((found, whole), sys.argv[1])
     dist.destroy_process_group()
