@@ -202,7 +202,7 @@ class _Layers:
             materialize_grads=True,
         )
         yield from self.contract(
-            grads[len(loose) :], torch.cat([torch.ones_like(basis[:1]), basis])
+            grads[len(loose) :], torch.cat([basis.new_ones(1, len(losses)), basis])
         )
         if loose:
             rows = [grads[: len(loose)]]

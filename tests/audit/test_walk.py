@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from orderdp_theory import Design, inclusion_probabilities
 from orderdp_train.audit import Population, expected_gradients, stream_expected_gradients
 from orderdp_train.audit.methods import population_of_images
-from orderdp_train.audit.walk import TOLERANCE, _Layers, audit_mode, plan
+from orderdp_train.audit.walk import TOLERANCE, TOLERANCE_FLOAT64, _Layers, audit_mode, plan
 from orderdp_train.checkpoint import milestones
 from orderdp_train.data import DataSet, StreamedDataSet, imagenet, load_data
 from orderdp_train.models import build_model
@@ -98,6 +98,15 @@ def test_equals_the_weighted_sum_of_per_sample_gradients(kind: str, batch_size: 
     # The walk leaves no hook and no mode behind.
     assert not problem.model.training
     assert not any(m._forward_hooks for m in problem.model.modules())
+
+
+def test_weights_that_are_constant_but_for_rounding() -> None:
+    problem = small()
+    weights = torch.ones(2, N, dtype=torch.float64)
+    weights[0, 3] += 3 * TOLERANCE_FLOAT64
+    assert [block.basis.shape for block in plan(weights, 64, TOLERANCE_FLOAT64)] == [(0, N)]
+    found = expected_gradients(problem.model, problem.population, weights, batch_size=64)
+    torch.testing.assert_close(found, weights @ problem.gradients, rtol=1e-9, atol=1e-11)
 
 
 def test_ordinary_layers_need_no_pass_of_their_own() -> None:
