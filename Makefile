@@ -11,7 +11,7 @@ TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONHASHSEED=0
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-audit: .venv/train  ## audit the gradient bias of five methods on the digits, report in audit/
+audit: .venv/train  ## audit the gradient bias of six methods on the digits, report in audit/
 	$(BIN)/orderdp-train audit
 
 test: .venv/dev  ## run the test suite

@@ -36,6 +36,8 @@ def spectrum_deviation(design: Design) -> float:
     """C_s of the paper (Theorem 4, Appendix A.4): max_j |n gamma_j/q - 1|.
 
     The largest difference between the densities of the spectrum gamma/q and of the uniform
-    distribution on (0, 1).
+    distribution on (0, 1). As gamma falls from gamma_1 = s/n to gamma_n, which is 0 unless q = s,
+    it is the larger of s/q - 1 and 1.
     """
-    return float(np.max(np.abs(_excess(design))))
+    s, q = design.s, design.q
+    return max((s - q) / q, 1.0) if q < s else 0.0

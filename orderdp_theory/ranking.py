@@ -45,8 +45,7 @@ class Ranking:
         if not finite.all():
             index = int(np.argmin(finite))
             raise ValueError(f"losses must be finite, but losses[{index}] is {losses[index]}")
-        order = np.argsort(-losses)
-        ordered = losses.take(order)
+        order, ordered = _descending(losses)
         new = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
         return cls(order, np.concatenate([[0], new, [losses.size]]))
 
@@ -76,3 +75,21 @@ class Ranking:
         values = np.empty_like(per_rank)
         values[self.order] = per_rank
         return values
+
+
+def _descending(losses: NDArray) -> tuple[NDArray[np.int64], NDArray]:
+    """The descending order of finite losses, and something that is equal for equal losses, ordered.
+
+    Losses in single precision, most of those that training computes, are sorted with their indices
+    in one array of integers, several times faster than indices by losses.
+    """
+    with np.errstate(over="ignore"):
+        single = losses.astype(np.float32) + np.float32(0)  # -0 and 0 are equal
+    if losses.size >= 2**32 or not np.array_equal(single, losses):
+        order = np.argsort(-losses)
+        return order, losses.take(order)
+    bits = single.view(np.int32)
+    ascending = bits ^ (bits >> 31 & 0x7FFFFFFF)  # negative floats have their bits in reverse
+    keys = (~ascending).astype(np.int64) << 32 | np.arange(losses.size)
+    keys.sort()
+    return keys & 0xFFFFFFFF, keys >> 32

@@ -20,6 +20,7 @@ def losses(n: int) -> st.SearchStrategy[NDArray[np.float64]]:
     """n finite losses: with ties, all equal, of either sign, heavy-tailed, huge or tiny."""
     elements = [
         st.floats(-10, 10, width=32),
+        st.floats(allow_nan=False, allow_infinity=False, width=32),
         st.integers(0, 3).map(float),  # ties
         st.floats(0.01, 1).map(lambda u: u**-3),  # a heavy tail
         st.floats(-1e300, 1e300),

@@ -166,7 +166,9 @@ class _Pass:
     ) -> None:
         self.model, self.population, self.losses = model, population, losses
         self.loss_std = float(losses.std(correction=0))
-        self.loss_range = float(losses.max() - losses.min())
+        smallest, largest = float(losses.min()), float(losses.max())
+        self.loss_range = largest - smallest
+        self.largest_loss = max(abs(smallest), abs(largest))
         self.generator = generator
         self.names, parameters = zip(*trainable(model), strict=True)
         self.sizes = [p.numel() for p in parameters]
@@ -304,7 +306,7 @@ class _Candidate:
         residual = float((sum(parts.values(), torch.zeros_like(bias)) - bias).norm())
 
         surrogate = _surrogate(self.stored / total, self.shared)
-        unreachable = (self.stored == 0).nonzero().flatten()
+        unreachable = torch.from_numpy(np.flatnonzero(self.stored.numpy() == 0))
         trace: Tensor | None = None
         if self.design is not None:
             trace = covariance_trace(
@@ -452,12 +454,11 @@ def _theorem_four(rule: SelectionRule, here: Surrogate, shared: _Pass) -> Theore
     if not isinstance(rule, OrderDP):
         return None
     n, s = rule.n, rule.design.s
-    largest = float(torch.linalg.vector_norm(shared.losses, ord=math.inf))
     printed = PrintedBound(
         spectrum_deviation=spectrum_deviation(rule.design),
         finite_population_factor=math.sqrt((n - s) / (s * (n - 1))) if n > 1 else 0.0,
-        largest_loss_inf=largest,
-        largest_loss_sup=largest,
+        largest_loss_inf=shared.largest_loss,
+        largest_loss_sup=shared.largest_loss,
         gap_inf=here.gap,
         optimization_error=math.nan,
     )

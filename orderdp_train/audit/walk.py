@@ -180,7 +180,9 @@ class _Layers:
         )
         # Twice, as several directions at once may go another way than one.
         got = dict(self.contract(self.signals(losses), phi.expand(2, -1)))
-        tolerance = 1e-3 if losses.dtype != torch.float64 else 1e-9
+        # Half of the digits of the least precise layer; a wrong contraction has none.
+        dtypes = {losses.dtype, *(output.dtype for output in self.outputs_used())}
+        tolerance = math.sqrt(max(torch.finfo(dtype).eps for dtype in dtypes))
         for module, own in list(self.owned.items()):
             if any((got[i] - want[i].flatten()).norm() > tolerance * want[i].norm() for i in own):
                 del self.owned[module]
@@ -275,7 +277,7 @@ class _Layers:
             or not all(p.requires_grad for p in module.parameters())
         ):
             return None
-        inputs = self.inputs[module].detach()
+        inputs = self.inputs[module].detach().to(output.dtype)  # autocast multiplies in that
         patch, positions = module.weight[0].numel(), output[0, 0].numel()
         largest = len(inputs) * max(patch * positions, module.weight.numel())
         if inputs.element_size() * largest > SMALL:

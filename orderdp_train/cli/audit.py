@@ -33,7 +33,7 @@ def audit(
         Option(help="Audit all checkpoints in this run folder; data, model and seed are its own."),
     ] = None,
     data: Annotated[
-        str, Option(help="digits, mnist5k, cifar10, cifar100 or synthetic.")
+        str, Option(help="digits, mnist5k, cifar10, cifar100, imagenet or synthetic.")
     ] = "digits",
     model: Annotated[str, Option(help="cnn, resnet18, resnet50 or any timm model.")] = "cnn",
     label_noise: Annotated[float, Option(help="Part of the training labels to flip.")] = 0.2,
@@ -42,7 +42,7 @@ def audit(
     epochs: Annotated[int | None, Option(help="Overrides the recipe's.")] = None,
     draws: Annotated[int, Option(help="Selections drawn to test each rule's expectation.")] = 400,
     seed: Annotated[int, Option(help="Seed of all randomness.")] = 0,
-    root: Annotated[Path, Option(help="Where CIFAR lies.")] = Path("data"),
+    root: Annotated[Path, Option(help="Where CIFAR and ImageNet lie.")] = Path("data"),
     device: Annotated[str, Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Audit the gradient bias of selection rules and write table, figures and report.html.

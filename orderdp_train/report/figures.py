@@ -180,6 +180,7 @@ def _causes(document: Document) -> Figure:
         ax.set_xticks(
             np.arange(len(points)), [f"{100 * checkpoint.progress:.0f}" for checkpoint, _ in points]
         )
+        ax.set_xlim(-0.6, max(len(points), 3) - 0.4)  # a single point would get bars as wide as all
         ax.grid(axis="x", visible=False)
     for ax in axes.flat[len(series) :]:
         ax.set_axis_off()

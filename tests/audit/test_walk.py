@@ -109,13 +109,18 @@ def test_weights_that_are_constant_but_for_rounding() -> None:
     torch.testing.assert_close(found, weights @ problem.gradients, rtol=1e-9, atol=1e-11)
 
 
-def test_ordinary_layers_need_no_pass_of_their_own() -> None:
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_ordinary_layers_need_no_pass_of_their_own(dtype: torch.dtype) -> None:
     """A contraction that is wrong costs only time: it is seen at once, and autograd steps in."""
-    model = Convolutions().double()
+    torch.manual_seed(4)
+    double = dtype == torch.float64
+    model = Convolutions().double() if double else Convolutions()
     parameters = list(model.parameters())
     layers = _Layers(model, parameters)
-    with audit_mode(model), layers.recording():
-        losses = model(torch.randn(4, 2, 5, 5, dtype=torch.float64)).logsumexp(1)
+    low = torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16)
+    with audit_mode(model), low, layers.recording():
+        outputs = model(torch.randn(4, 2, 5, 5, dtype=torch.float64 if double else None))
+        losses = F.cross_entropy(outputs, torch.tensor([0, 1, 2, 0]), reduction="none")
     layers.verify(losses)
     overwritten = {i for i, p in enumerate(parameters) if p is model.norm.weight}
     overwritten |= {i for i, p in enumerate(parameters) if p is model.norm.bias}

@@ -44,6 +44,19 @@ def test_any_real_dtype(dtype: type) -> None:
     assert set(Ranking.of(vector).order[:2]) == {1, 2}
 
 
+def test_single_precision_ranks_as_double_does() -> None:
+    """Losses that float32 holds go another way; one that it does not sends all the other way."""
+    generator = np.random.default_rng(5)
+    single = generator.normal(size=1000).astype(np.float32).round(2)
+    single[:6] = [0.0, -0.0, 1e-45, -1e-45, 3e38, -3e38]
+    double = np.append(single, [0.1])
+    first, second = Ranking.of(single), Ranking.of(double)
+    values = double[second.order]
+    assert np.array_equal(single[first.order], values[values != 0.1].astype(np.float32))
+    assert np.array_equal(np.diff(first.starts), np.unique(single, return_counts=True)[1][::-1])
+    assert np.array_equal(np.diff(second.starts), np.unique(double, return_counts=True)[1][::-1])
+
+
 def test_a_ranking_is_passed_through() -> None:
     ranking = Ranking.of([3.0, 1.0])
     assert Ranking.of(ranking, 2) is ranking
