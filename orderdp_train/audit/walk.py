@@ -41,6 +41,8 @@ TOLERANCE_FLOAT64 = 1e-13
 MEMORY_LIMIT = 4 * 2**30
 # Convolutions go by patches and per-sample gradients if neither takes more bytes than this a batch.
 SMALL = 2**24
+# Of long gradients, so many entries are added up at a time, so as to stay in the cache.
+COLUMNS = 2**16
 
 
 @dataclass(frozen=True)
@@ -320,10 +322,13 @@ class _Sums:
         """Add a batch's gradient sum, the first of ``(r + 1, size)``, and those of its basis."""
         running = self._running_of[parameter]
         running.add_(gradients[0].view_as(running))
-        directions = gradients[1:].double().T
-        coefficients = block.coefficients.to(directions.device)
-        for row, coefficient in zip(block.rows, coefficients, strict=True):
-            self._total_of[parameter][row].addmv_(directions, coefficient)
+        coefficients = block.coefficients.to(gradients.device)
+        total = self._total_of[parameter]
+        for start in range(0, gradients.shape[1], COLUMNS):
+            part = slice(start, start + COLUMNS)
+            products = coefficients @ gradients[1:, part].double()
+            for row, product in zip(block.rows, products, strict=True):
+                total[row, part].add_(product)
 
     def result(self) -> Tensor:
         level = torch.from_numpy(self._level).to(self.total.device)
