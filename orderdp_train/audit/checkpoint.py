@@ -49,6 +49,8 @@ FAILURE = 0.05  # of the corrected bound on the population risk, over the draw o
 # A rule needs its expected gradient, fresh and stored, a Monte Carlo estimate, the sum of all a_i
 # g_i.
 ROWS_PER_RULE = 4
+# A contraction costs up to half of a pass.
+WORTH_A_WALK = 3
 
 
 def audit(
@@ -172,10 +174,9 @@ class _Pass:
         self.generator = generator
         self.names, parameters = zip(*trainable(model), strict=True)
         self.sizes = [p.numel() for p in parameters]
-        self._rankings: list[tuple[Tensor, Ranking]] = []
+        self._rankings: list[tuple[Tensor, Ranking, Tensor]] = []
         self._latest: tuple[object, Tensor] = None, losses
-        fresh = self.ranking(losses)
-        self.order = torch.from_numpy(fresh.order)
+        fresh, self.order = self.ranking(losses)
         self.moments = moments
         self.features = contrasts(self.order, generator if draws else None)
         self._by_ranking: list[tuple[Ranking, Products]] = []
@@ -187,14 +188,16 @@ class _Pass:
             self._by_ranking.append((first, base))
             self.features = torch.cat([self.features, base.projections], 1)
 
-    def ranking(self, scores: Tensor) -> Ranking:
-        """The ranking of ``scores``; a sort only for scores that were not seen before."""
+    def ranking(self, scores: Tensor) -> tuple[Ranking, Tensor]:
+        """The ranking of ``scores`` and its order, the same objects for the same scores."""
         scores = finite(scores).cpu()
-        for known, ranking in self._rankings:
+        for known, ranking, order in self._rankings:
             if torch.equal(known, scores):
-                return ranking
-        self._rankings.append((scores, Ranking.of(scores.numpy())))
-        return self._rankings[-1][1]
+                return ranking, order
+        ranking = Ranking.of(scores.numpy())
+        order = torch.from_numpy(ranking.order)
+        self._rankings.append((scores, ranking, order))
+        return ranking, order
 
     def expected_weights(self, rule: SelectionRule, scores: Tensor | None = None) -> Tensor:
         """``rule.expected_weights(scores)``, without a sort of its own for every OrderDP design."""
@@ -204,7 +207,7 @@ class _Pass:
             return rule.expected_weights(scores)
         if scores is None and rule.scorer is not None:
             scores = rule.scorer(torch.arange(rule.n, device=rule.scores.device))
-        ranking = self.ranking(rule.scores if scores is None else scores)
+        ranking, _ = self.ranking(rule.scores if scores is None else scores)
         key = id(ranking), rule.design
         if self._latest[0] != key:
             self._latest = key, torch.from_numpy(surrogate_weights(ranking, rule.design))
@@ -277,8 +280,12 @@ class _Candidate:
 
     @property
     def order(self) -> Tensor:
-        """An order in which the rule's own weights do not increase."""
-        return torch.from_numpy(self.shared.ranking(self.stored).order)
+        """An order in which the rule's own weights do not increase, of its scores if possible."""
+        if isinstance(self.rule, ScoredRule):
+            _, order = self.shared.ranking(self.rule.scores)
+            if _monotone(self.stored.take(order)):
+                return order
+        return self.shared.ranking(self.stored)[1]
 
     def rows(self) -> dict[str, Tensor]:
         """Weights whose gradients are needed, by what they are for."""
@@ -393,25 +400,9 @@ def _walk(
     memory_limit: int,
     on_batch: Callable[[int], None] | None,
 ) -> dict[str, Tensor]:
-    """All gradients that the candidates need, one walk for each distinct ranking among them."""
-    n = shared.population.n
-    walks: list[tuple[Tensor, dict[str, Tensor]]] = [
-        (shared.order, {"full": torch.full((n,), 1 / n, dtype=torch.float64)})
-    ]
-    for candidate in candidates:
-        for row, weights in candidate.rows().items():
-            name = f"{candidate.name}/{row}"
-            for known, rows in walks:
-                ordered = weights.take(known)
-                # Only the rule's own weights are worth a walk of their own.
-                if row != "stored" or _monotone(ordered):
-                    rows[name] = ordered
-                    break
-            else:
-                order = candidate.order
-                walks.append((order, {name: weights.take(order)}))
+    """All gradients that the candidates need."""
     gradients: dict[str, Tensor] = {}
-    for order, rows in walks:
+    for order, rows in _walks(candidates, shared):
         weights = torch.stack(list(rows.values()))
         found = expected_gradients(
             shared.model,
@@ -425,6 +416,36 @@ def _walk(
         )
         gradients.update(zip(rows, found, strict=True))
     return gradients
+
+
+def _walks(candidates: list[_Candidate], shared: _Pass) -> list[tuple[Tensor, dict[str, Tensor]]]:
+    """The orders in which to walk, each with the weights in that order by their names.
+
+    One walk, in the order of the current losses, does for all. A row that is not constant over
+    long stretches of it costs a contraction a batch there. Rows of designs that rank by the same
+    stored scores share another order in which they are, and if they are many it is worth a walk.
+    """
+    n = shared.population.n
+    first = {"full": torch.full((n,), 1 / n, dtype=torch.float64)}
+    others: list[tuple[Tensor, dict[str, Tensor]]] = []
+    for candidate in candidates:
+        for row, weights in candidate.rows().items():
+            name, ordered = f"{candidate.name}/{row}", weights.take(shared.order)
+            if row == "stored" and not _monotone(ordered):
+                order = candidate.order
+                alike = next((rows for known, rows in others if known is order), None)
+                if alike is None:
+                    others.append((order, alike := {}))
+                alike[name] = weights
+            else:
+                first[name] = ordered
+    walks = [(shared.order, first)]
+    for order, rows in others:
+        if len(rows) >= WORTH_A_WALK:
+            walks.append((order, {name: weights.take(order) for name, weights in rows.items()}))
+        else:
+            first |= {name: weights.take(shared.order) for name, weights in rows.items()}
+    return walks
 
 
 def _monotone(weights: Tensor) -> bool:

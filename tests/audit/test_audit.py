@@ -189,6 +189,28 @@ def test_own_rule_model_and_data() -> None:
     assert wrong.agreement.p_value < 1e-6
 
 
+def test_one_walk_for_all_rules_and_one_more_for_a_grid_at_stored_scores() -> None:
+    problem = small()
+    visited: list[int] = []
+    audit(
+        problem.model, problem.population, rules(), draws=0, moments=False, on_batch=visited.append
+    )
+    assert sum(visited) == N
+    stored = [OrderDP(Design(N, 30, q)) for q in (5, 9, 15, 20)]
+    for rule in stored:
+        rule.update(torch.arange(N), stale_scores())
+    visited.clear()
+    grid = {str(rule.budget): rule for rule in stored}
+    found = audit(
+        problem.model, problem.population, grid, draws=0, moments=False, on_batch=visited.append
+    )
+    assert sum(visited) == 2 * N
+    full = problem.gradients.mean(0)
+    for rule in stored:
+        bias = rule.expected_weights() @ problem.gradients - full
+        assert found[str(rule.budget)].bias == pytest.approx(float(bias.norm() / full.norm()))
+
+
 def test_groups_by_memory_give_the_same(found: Audit) -> None:
     problem = small()
     tight = 8 * problem.gradients.shape[1] * 7

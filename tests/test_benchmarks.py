@@ -1,0 +1,45 @@
+"""The benchmarks start, measure something, and say no to names that they do not know."""
+
+import re
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+NAMES = sorted(p.stem.removeprefix("bench_") for p in (ROOT / "benchmarks").glob("bench_*.py"))
+
+
+def benchmarks(*names: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks", *names],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_benchmark_can_be_started(name: str) -> None:
+    module = import_module(f"benchmarks.bench_{name}")
+    assert callable(module.main)
+
+
+def test_a_table_of_ratios() -> None:
+    result = benchmarks("draw")
+    assert result.returncode == 0, result.stderr
+    rows = re.findall(r"^\| time of a draw.*\| ([\d.e+]+) \| ≥ 5 \|$", result.stdout, re.MULTILINE)
+    assert len(rows) == 3
+    assert all(float(row) > 0 for row in rows)
+
+
+def test_an_unknown_name() -> None:
+    result = benchmarks("draw", "nothing")
+    assert result.returncode != 0
+    assert "error: no benchmark nothing; there are audit," in result.stderr
+    assert result.stdout == ""
+
+
+def test_the_kept_results_are_of_every_benchmark() -> None:
+    text = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^### (\w+)$", text, re.MULTILINE)) == set(NAMES)
