@@ -8,12 +8,14 @@ from benchmarks.common import Ratio, duration, report
 from orderdp_train import Recipe, build_rule, train
 from orderdp_train.data import DataSet, load_data, synthetic
 from orderdp_train.models import build_model
+from orderdp_train.run import limit_threads
 
-ROUNDS = 4
 ALLOWED = 0.03  # of an epoch on everything, beyond the kept fraction
 
 
-def epoch_seconds(data: DataSet, model_name: str, rule_name: str, keep: float) -> Iterator[float]:
+def epoch_seconds(
+    data: DataSet, model_name: str, rule_name: str, keep: float, rounds: int
+) -> Iterator[float]:
     """Seconds of selection and training of one epoch after the other."""
     torch.manual_seed(0)
     model = build_model(
@@ -23,16 +25,16 @@ def epoch_seconds(data: DataSet, model_name: str, rule_name: str, keep: float) -
         image_size=data.image_size,
     ).to(data.device)
     rule = build_rule(rule_name, data.num_train, keep, device=data.device)
-    recipe = Recipe(epochs=ROUNDS + 1, batch_size=64)
+    recipe = Recipe(epochs=rounds + 1, batch_size=64)
     for epoch in train(model, data, rule, recipe):
         yield epoch.seconds_selection + epoch.seconds_training
 
 
-def ratio(data: DataSet, model: str, keep: float) -> Ratio:
+def ratio(data: DataSet, model: str, keep: float, rounds: int) -> Ratio:
     """The best epochs of both, taken in turn so that they meet the same machine."""
     pairs = zip(
-        epoch_seconds(data, model, "orderdp", keep),
-        epoch_seconds(data, model, "full", 1.0),
+        epoch_seconds(data, model, "orderdp", keep, rounds),
+        epoch_seconds(data, model, "full", 1.0, rounds),
         strict=True,
     )
     next(pairs)  # the first epoch allocates
@@ -50,10 +52,13 @@ def ratios() -> Iterator[Ratio]:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     mnist = load_data("mnist5k", device=device)
     assert isinstance(mnist, DataSet)
+    threads = torch.get_num_threads()
+    limit_threads("cnn")  # as the commands do
     for keep in (0.1, 0.3, 0.7):
-        yield ratio(mnist, "cnn", keep)
+        yield ratio(mnist, "cnn", keep, rounds=12)
+    torch.set_num_threads(threads)
     cifar_shaped = synthetic.make(320, 1, torch.Generator().manual_seed(0)).to(device)
-    yield ratio(cifar_shaped, "resnet18", 0.3)
+    yield ratio(cifar_shaped, "resnet18", 0.3, rounds=4)
 
 
 def main() -> None:

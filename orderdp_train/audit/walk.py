@@ -43,17 +43,19 @@ MEMORY_LIMIT = 4 * 2**30
 SMALL = 2**24
 # Of long gradients, so many entries are added up at a time, so as to stay in the cache.
 COLUMNS = 2**16
+# Samples on which the contractions are compared with autograd.
+FEW = 4
 
 
 @dataclass(frozen=True)
 class Block:
-    """A stretch of the walk: ``W[:, start:stop] = level + coefficients @ basis`` to TOLERANCE.
+    """A stretch of the walk: ``W[:, start:stop] = level + coefficients @ [1; basis]`` to TOLERANCE.
 
-    ``level`` float64 ``(K,)`` is each row's smallest weight on the block, so that for non-negative
-    weights nothing cancels; ``moved`` lists the rows whose level is not that of the block before.
-    ``rows`` lists the ``a`` rows that are not constant on the block, ``coefficients`` is ``(a, r)``
-    and ``basis`` ``(r, stop - start)``, float64 both. A block with such rows is one batch; without
-    them both are empty and the block may be many batches.
+    ``level`` float64 ``(K,)`` is each row's weight where it is constant, and the one before where
+    it is not; ``moved`` lists the rows whose level is not that of the block before. ``rows`` lists
+    the ``a`` rows that are not constant on the block, ``coefficients`` is ``(a, 1 + r)`` and
+    ``basis`` ``(r, stop - start)``, float64 both. A block with such rows is one batch; without them
+    both are empty and the block may be many batches.
     """
 
     start: int
@@ -81,9 +83,12 @@ def plan(weights: Tensor, batch_size: int, tolerance: float = TOLERANCE) -> Iter
     scale = np.maximum(high, -low).max(axis=0).clip(np.finfo(np.float64).tiny)
     error = tolerance * scale
     varies = high - low > error
-    # A level stays while it rounds to the same multiple of the error.
-    moves = np.diff(np.rint(low / error), axis=0, prepend=0) != 0
     constant = ~varies.any(axis=1)
+    # Where a row is not constant its level stays that of the last batch where it was.
+    last = np.maximum.accumulate(np.where(varies, 0, np.arange(len(starts))[:, None]), axis=0)
+    levels = np.take_along_axis(low, last, axis=0)
+    # It also stays while it rounds to the same multiple of the error.
+    moves = np.diff(np.rint(levels / error), axis=0, prepend=0) != 0
     # A block begins where a row moves, and before and after a batch that is not constant.
     begins = moves.any(axis=1) | ~constant
     begins[1:] |= ~constant[:-1]
@@ -92,14 +97,17 @@ def plan(weights: Tensor, batch_size: int, tolerance: float = TOLERANCE) -> Iter
     none = torch.zeros(0, 0, dtype=torch.float64)
     level = np.zeros(len(values))
     for b, start, stop in zip(first, starts[first], [*starts[first[1:]], n], strict=True):
-        level = np.where(moves[b], low[b], level)
+        level = np.where(moves[b], levels[b], level)
         moved, rows = np.flatnonzero(moves[b]).tolist(), np.flatnonzero(varies[b]).tolist()
         coefficients, basis = none, none
         if rows:
-            rest = (values[rows, start:stop] - level[rows, None]) / scale[rows, None]
+            # From the smallest weight of the batch: if none is negative, nothing cancels.
+            rest = (values[rows, start:stop] - low[b, rows, None]) / scale[rows, None]
             left, singular, right = np.linalg.svd(rest, full_matrices=False)
             r = int((singular > tolerance * math.sqrt(stop - start)).sum())
-            coefficients = torch.from_numpy(scale[rows, None] * left[:, :r] * singular[:r])
+            offset = (low[b] - level)[rows, None]
+            steps = scale[rows, None] * left[:, :r] * singular[:r]
+            coefficients = torch.from_numpy(np.hstack([offset, steps]))
             basis = torch.from_numpy(right[:r])
         yield Block(int(start), int(stop), level, moved, rows, coefficients, basis)
 
@@ -130,7 +138,7 @@ class _Layers:
 
     A layer is *local* if it is called once, its output has the batch as first dimension, and the
     contraction of its output's gradient gives its parameters' gradient; this is checked against
-    autograd on the first batch. The parameters of all other layers (shared, called repeatedly,
+    autograd on a few samples. The parameters of all other layers (shared, called repeatedly,
     used without their module's forward, windowed) take the general way, a backward pass each.
     """
 
@@ -163,7 +171,10 @@ class _Layers:
         self.outputs.setdefault(module, []).append((output, getattr(output, "grad_fn", None)))
 
     def verify(self, losses: Tensor) -> None:
-        """Keep the layers whose contraction agrees with autograd for random sample weights."""
+        """Keep the layers whose contraction agrees with autograd for random sample weights.
+
+        The losses are those of the pass recorded last, which is forgotten afterwards.
+        """
         self.verified = True
         size = losses.shape[0]
         usable = {}
@@ -180,14 +191,15 @@ class _Layers:
         want = torch.autograd.grad(
             (phi * losses).sum(), self.parameters, retain_graph=True, materialize_grads=True
         )
-        # Twice, as several directions at once may go another way than one.
-        got = dict(self.contract(self.signals(losses), phi.expand(2, -1)))
+        got = dict(self.contract(self.signals(losses), phi[None]))
         # Half of the digits of the least precise layer; a wrong contraction has none.
         dtypes = {losses.dtype, *(output.dtype for output in self.outputs_used())}
         tolerance = math.sqrt(max(torch.finfo(dtype).eps for dtype in dtypes))
         for module, own in list(self.owned.items()):
             if any((got[i] - want[i].flatten()).norm() > tolerance * want[i].norm() for i in own):
                 del self.owned[module]
+        self.outputs.clear()
+        self.inputs.clear()
 
     def gradients(self, losses: Tensor, basis: Tensor) -> Iterator[tuple[int, Tensor]]:
         """Each parameter's index with its gradients of ``sum(losses)`` and ``basis @ losses``.
@@ -195,8 +207,6 @@ class _Layers:
         They are ``(r + 1, size)`` for a basis ``(r, B)``. The losses are those of the pass recorded
         last, which is forgotten afterwards.
         """
-        if not self.verified:
-            self.verify(losses)
         local = {i for own in self.owned.values() for i in own}
         loose = {i: p for i, p in enumerate(self.parameters) if i not in local}
         grads = torch.autograd.grad(
@@ -241,7 +251,7 @@ class _Layers:
         for (module, own), output, signal in zip(
             self.owned.items(), self.outputs_used(), signals, strict=True
         ):
-            patches = self._patches(module, output) if len(basis) > 1 else None
+            patches = self._patches(module, output)
             if patches is not None:
                 assert isinstance(module, nn.Conv2d)
                 phi, signal = basis.to(signal.dtype), signal.flatten(2)
@@ -319,14 +329,14 @@ class _Sums:
             running.add_(gradient)
 
     def add(self, parameter: int, gradients: Tensor, block: Block) -> None:
-        """Add a batch's gradient sum, the first of ``(r + 1, size)``, and those of its basis."""
+        """Add a batch's gradient sum, the first of ``(1 + r, size)``, and those of its basis."""
         running = self._running_of[parameter]
         running.add_(gradients[0].view_as(running))
         coefficients = block.coefficients.to(gradients.device)
         total = self._total_of[parameter]
         for start in range(0, gradients.shape[1], COLUMNS):
             part = slice(start, start + COLUMNS)
-            products = coefficients @ gradients[1:, part].double()
+            products = coefficients @ gradients[:, part].double()
             for row, product in zip(block.rows, products, strict=True):
                 total[row, part].add_(product)
 
@@ -412,6 +422,11 @@ def expected_gradients(
             for indices, batch in itertools.islice(
                 batches, -(-(block.stop - block.start) // batch_size)
             ):
+                if block.rows and not layers.verified:
+                    few = indices[:FEW]
+                    with precision, layers.recording():
+                        losses = population.losses(model, few)
+                    layers.verify(losses)
                 with precision, layers.recording() if block.rows else nullcontext():
                     losses = population.losses(model, indices, batch)
                 if block.rows:
