@@ -10,13 +10,15 @@ if TYPE_CHECKING:
     from orderdp_theory.figures import Drawing
 
 
-def figures(
-    out: Annotated[Path, typer.Option(help="Folder to write to; made if missing.")],
-    format: Annotated[str, typer.Option(help="Comma-separated: png, svg, pdf.")] = "png",
-    only: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Draw this figure; repeatable.")
-    ] = None,
-) -> None:
+# The options of every command that draws figures.
+Out = Annotated[Path, typer.Option(help="Folder to write to; made if missing.")]
+Format = Annotated[str, typer.Option(help="Comma-separated: png, svg, pdf.")]
+Only = Annotated[
+    list[str] | None, typer.Option(metavar="NAME", help="Draw this figure; repeatable.")
+]
+
+
+def figures(out: Out, format: Format = "png", only: Only = None) -> None:
     """Draw the paper's figures of the theory, corrected, and those it should have had."""
     from orderdp_theory.figures import FIGURES
 

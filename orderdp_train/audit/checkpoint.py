@@ -20,7 +20,13 @@ from orderdp_theory import (
 from orderdp_train.audit.agreement import Agreement, Draws, agreement, contrasts, draw
 from orderdp_train.audit.epoch import FollowedEpoch
 from orderdp_train.audit.moments import Products, covariance_trace, products
-from orderdp_train.audit.population import Losses, Population, cross_entropy, population_of
+from orderdp_train.audit.population import (
+    FORWARD_BATCH,
+    Losses,
+    Population,
+    cross_entropy,
+    population_of,
+)
 from orderdp_train.audit.result import (
     Audit,
     FollowedParts,
@@ -44,7 +50,6 @@ from orderdp_train.rules.base import ScoredRule, finite
 DRAWS = 400
 FALSE_ALARM = 0.01
 PROJECTIONS = 4
-FORWARD_BATCH = 512  # at least, where nothing is kept for a backward pass
 FAILURE = 0.05  # of the corrected bound on the population risk, over the draw of the data
 # A rule needs its expected gradient, fresh and stored, a Monte Carlo estimate, the sum of all a_i
 # g_i.
@@ -109,7 +114,9 @@ def audit(
     shared = _Pass(model, population, losses, generator, first, draws, moments)
 
     size = sum(p.numel() for _, p in trainable(model))
-    most = max(1, (group_size(ROWS_PER_RULE * len(named) + 1, size, memory_limit) - 1) // 4)
+    most = max(
+        1, (group_size(ROWS_PER_RULE * len(named) + 1, size, memory_limit) - 1) // ROWS_PER_RULE
+    )
     found: list[RuleAudit] = []
     norm = math.nan
     names = list(named)

@@ -14,6 +14,7 @@ from orderdp_train.distributed import gather_vectors, shard
 
 Losses = Callable[[Any, Any], Tensor]
 Batch = tuple[Any, Any]
+FORWARD_BATCH = 512  # at least, where nothing is kept for a backward pass
 
 
 def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -61,7 +62,7 @@ class Population:
         return losses
 
     @torch.no_grad()
-    def all_losses(self, model: nn.Module, batch_size: int = 512) -> Tensor:
+    def all_losses(self, model: nn.Module, batch_size: int = FORWARD_BATCH) -> Tensor:
         """Losses of all samples, float64 ``(n,)`` on the CPU; non-finite ones are an error.
 
         Several processes compute a part each.

@@ -30,7 +30,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from orderdp_train.audit.population import Population
+from orderdp_train.audit.population import Batch, Population
 from orderdp_train.distributed import all_reduce_sum, rank, world_size
 
 # Parts of the weights below this fraction of their row's largest weight are dropped: a tenth of the
@@ -157,13 +157,15 @@ class _Layers:
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Remember the outputs of a forward pass for :meth:`gradients`."""
+        """Remember the outputs of the forward pass inside, for what follows it inside."""
         handles = [module.register_forward_hook(self._record) for module in self.owned]
         try:
             yield
         finally:
             for handle in handles:
                 handle.remove()
+            self.outputs.clear()
+            self.inputs.clear()
 
     def _record(self, module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
         if type(module) is nn.Conv2d:
@@ -173,7 +175,7 @@ class _Layers:
     def verify(self, losses: Tensor) -> None:
         """Keep the layers whose contraction agrees with autograd for random sample weights.
 
-        The losses are those of the pass recorded last, which is forgotten afterwards.
+        The losses are those of the pass recorded.
         """
         self.verified = True
         size = losses.shape[0]
@@ -191,21 +193,22 @@ class _Layers:
         want = torch.autograd.grad(
             (phi * losses).sum(), self.parameters, retain_graph=True, materialize_grads=True
         )
-        got = dict(self.contract(self.signals(losses), phi[None]))
+        signals = torch.autograd.grad(
+            losses.sum(), self.outputs_used(), retain_graph=True, materialize_grads=True
+        )
+        got = dict(self.contract(signals, phi[None]))
         # Half of the digits of the least precise layer; a wrong contraction has none.
         dtypes = {losses.dtype, *(output.dtype for output in self.outputs_used())}
         tolerance = math.sqrt(max(torch.finfo(dtype).eps for dtype in dtypes))
         for module, own in list(self.owned.items()):
             if any((got[i] - want[i].flatten()).norm() > tolerance * want[i].norm() for i in own):
                 del self.owned[module]
-        self.outputs.clear()
-        self.inputs.clear()
 
     def gradients(self, losses: Tensor, basis: Tensor) -> Iterator[tuple[int, Tensor]]:
         """Each parameter's index with its gradients of ``sum(losses)`` and ``basis @ losses``.
 
-        They are ``(r + 1, size)`` for a basis ``(r, B)``. The losses are those of the pass recorded
-        last, which is forgotten afterwards.
+        They are ``(1 + r, size)`` for a basis ``(r, B)``. The losses are those of the pass
+        recorded.
         """
         local = {i for own in self.owned.values() for i in own}
         loose = {i: p for i, p in enumerate(self.parameters) if i not in local}
@@ -229,19 +232,9 @@ class _Layers:
                 )
             for i, found in zip(loose, zip(*rows, strict=True), strict=True):
                 yield i, torch.stack([grad.flatten() for grad in found])
-        self.outputs.clear()
-        self.inputs.clear()
 
     def outputs_used(self) -> list[Tensor]:
         return [self.outputs[m][0][0] for m in self.owned]  # pyright: ignore[reportReturnType]
-
-    def signals(self, losses: Tensor) -> list[Tensor]:
-        """Gradients of the summed losses at every local layer's output."""
-        return list(
-            torch.autograd.grad(
-                losses.sum(), self.outputs_used(), retain_graph=True, materialize_grads=True
-            )
-        )
 
     def contract(self, signals: Sequence[Tensor], basis: Tensor) -> Iterator[tuple[int, Tensor]]:
         """Each local parameter's index with ``basis @ per-sample gradients``, ``(r, size)``.
@@ -414,6 +407,11 @@ def expected_gradients(
     sums = _Sums(k, parameters)
     tolerance = TOLERANCE_FLOAT64 if parameters[0].dtype == torch.float64 else TOLERANCE
     precision = nullcontext() if autocast is None else torch.autocast(device.type, autocast)
+
+    def losses_of(indices: Tensor, batch: Batch | None = None) -> Tensor:
+        with precision:
+            return population.losses(model, indices, batch)
+
     layers = _Layers(model, parameters)
     batches = population.batches(order, batch_size)
     with audit_mode(model):
@@ -422,19 +420,18 @@ def expected_gradients(
             for indices, batch in itertools.islice(
                 batches, -(-(block.stop - block.start) // batch_size)
             ):
-                if block.rows and not layers.verified:
-                    few = indices[:FEW]
-                    with precision, layers.recording():
-                        losses = population.losses(model, few)
-                    layers.verify(losses)
-                with precision, layers.recording() if block.rows else nullcontext():
-                    losses = population.losses(model, indices, batch)
-                if block.rows:
-                    for i, found in layers.gradients(losses, block.basis.to(device)):
-                        sums.add(i, found, block)
-                else:
+                if not block.rows:
+                    losses = losses_of(indices, batch)
                     grads = torch.autograd.grad(losses.sum(), parameters, materialize_grads=True)
                     sums.add_plain(grads)
+                else:
+                    if not layers.verified:
+                        with layers.recording():
+                            layers.verify(losses_of(indices[:FEW]))
+                    with layers.recording():
+                        losses = losses_of(indices, batch)
+                        for i, found in layers.gradients(losses, block.basis.to(device)):
+                            sums.add(i, found, block)
                 if on_batch is not None:
                     on_batch(len(indices))
     return all_reduce_sum(sums.result())

@@ -121,7 +121,7 @@ def test_ordinary_layers_need_no_pass_of_their_own(dtype: torch.dtype) -> None:
     with audit_mode(model), low, layers.recording():
         outputs = model(torch.randn(4, 2, 5, 5, dtype=torch.float64 if double else None))
         losses = F.cross_entropy(outputs, torch.tensor([0, 1, 2, 0]), reduction="none")
-    layers.verify(losses)
+        layers.verify(losses)
     overwritten = {i for i, p in enumerate(parameters) if p is model.norm.weight}
     overwritten |= {i for i, p in enumerate(parameters) if p is model.norm.bias}
     local = {i for own in layers.owned.values() for i in own}
