@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from orderdp_train.data import ImageData
-from orderdp_train.distributed import all_reduce_sum, gather_vectors, shard, world_size
+from orderdp_train.distributed import all_reduce_sum, gather_vectors, replicated, shard, world_size
 from orderdp_train.mixing import mix, sample_losses
 from orderdp_train.recipe import Recipe
 from orderdp_train.rules import Scorer, SelectionRule
@@ -64,83 +64,85 @@ def train(
     device, draws, pixels = state.device, state.draws, state.pixels
     if recipe.channels_last:
         model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    forward = nn.parallel.DistributedDataParallel(model) if world_size() > 1 else model
-    if recipe.compile:
-        forward = torch.compile(forward)
     parameters = [p for p in model.parameters() if p.requires_grad]
     weight_of = torch.zeros(rule.n, device=device)
     selections = recipe.steps_per_epoch or 1
     batch_size = rule.n if recipe.steps_per_epoch else recipe.batch_size
 
-    while state.epoch < recipe.epochs:
-        clock = _Clock(device)
-        norms: list[Tensor] = []
-        seen: list[tuple[Tensor, Tensor]] = []
-        model.train()
-        rule.set_epoch(state.epoch)
+    with replicated(model) as forward:
+        if recipe.compile:
+            forward = torch.compile(forward)
+        while state.epoch < recipe.epochs:
+            clock = _Clock(device)
+            norms: list[Tensor] = []
+            seen: list[tuple[Tensor, Tensor]] = []
+            model.train()
+            rule.set_epoch(state.epoch)
 
-        for selection in range(selections):
-            with clock("selection"):
-                indices, weights = draw_epoch(rule, draws)
-                weight_of[indices] = weights.to(device)
-                batches = _batches(indices, batch_size)
-            with clock("training"):
-                used = []
-                loaded = data.batches(map(shard, batches), "train", pixels)
-                for step, (indices, images, labels) in enumerate(loaded):
-                    done = (selection + step / len(batches)) / selections
-                    rate = recipe.learning_rate((state.epoch + done) / recipe.epochs)
-                    for group in state.optimizer.param_groups:
-                        group["lr"] = rate
-                    images, shares = mix(images, recipe, pixels)
-                    if recipe.channels_last:
-                        images = images.contiguous(memory_format=torch.channels_last)
-                    with _autocast(device, recipe):
-                        logits = forward(images)
-                    losses = sample_losses(logits, labels, shares, recipe.label_smoothing)
-                    if not losses.isfinite().all():
-                        bad = indices[~losses.isfinite()].tolist()
-                        raise NonFiniteLossError(
-                            f"the loss is not finite at epoch {state.epoch + 1}, step "
-                            f"{len(norms) + 1}, for samples {bad}: lower the learning rate"
-                        )
-                    # The gradients are averaged over processes: this is the mean over the batch.
-                    total = (weight_of[indices] * losses).sum()
-                    state.optimizer.zero_grad()
-                    state.scaler.scale(total * world_size() / len(batches[step])).backward()
-                    state.scaler.unscale_(state.optimizer)
-                    norms.append(_norm(parameters))
-                    state.scaler.step(state.optimizer)
-                    state.scaler.update()
-                    used.append((indices, losses.detach()))
-            with clock("selection"):  # scores are exchanged once a selection
-                indices, losses = (gather_vectors(torch.cat(v)) for v in zip(*used, strict=True))
-                rule.update(indices, losses)
-                seen.append((indices, losses))
+            for selection in range(selections):
+                with clock("selection"):
+                    indices, weights = draw_epoch(rule, draws)
+                    weight_of[indices] = weights.to(device)
+                    batches = _batches(indices, batch_size)
+                with clock("training"):
+                    used = []
+                    loaded = data.batches(map(shard, batches), "train", pixels)
+                    for step, (indices, images, labels) in enumerate(loaded):
+                        done = (selection + step / len(batches)) / selections
+                        rate = recipe.learning_rate((state.epoch + done) / recipe.epochs)
+                        for group in state.optimizer.param_groups:
+                            group["lr"] = rate
+                        images, shares = mix(images, recipe, pixels)
+                        if recipe.channels_last:
+                            images = images.contiguous(memory_format=torch.channels_last)
+                        with _autocast(device, recipe):
+                            logits = forward(images)
+                        losses = sample_losses(logits, labels, shares, recipe.label_smoothing)
+                        if not losses.isfinite().all():
+                            bad = indices[~losses.isfinite()].tolist()
+                            raise NonFiniteLossError(
+                                f"the loss is not finite at epoch {state.epoch + 1}, step "
+                                f"{len(norms) + 1}, for samples {bad}: lower the learning rate"
+                            )
+                        # Gradients are averaged over processes: this is the mean over the batch.
+                        total = (weight_of[indices] * losses).sum()
+                        state.optimizer.zero_grad()
+                        state.scaler.scale(total * world_size() / len(batches[step])).backward()
+                        state.scaler.unscale_(state.optimizer)
+                        norms.append(_norm(parameters))
+                        state.scaler.step(state.optimizer)
+                        state.scaler.update()
+                        used.append((indices, losses.detach()))
+                with clock("selection"):  # scores are exchanged once a selection
+                    indices, losses = (
+                        gather_vectors(torch.cat(v)) for v in zip(*used, strict=True)
+                    )
+                    rule.update(indices, losses)
+                    seen.append((indices, losses))
 
-        indices, losses = (torch.cat(v) for v in zip(*seen, strict=True))
-        with clock("evaluation"):
-            accuracy = evaluate(model, data, recipe)
-        grad_norms = torch.stack(norms)
-        grad_norms = grad_norms[grad_norms.isfinite()]  # fp16 skips steps that overflow
-        counts = torch.bincount(indices, minlength=rule.n)
-        jaccard = _jaccard(counts > 0, state.previous) if state.epoch else None
-        state.usage += counts
-        state.previous = counts > 0
-        state.epoch += 1
-        yield Epoch(
-            number=state.epoch,
-            loss=float(losses.double().mean()),
-            test_accuracy=accuracy,
-            grad_norm_mean=float(grad_norms.mean()),
-            grad_norm_std=float(grad_norms.std(correction=0)),
-            kept=len(indices),
-            jaccard=jaccard,
-            seconds_selection=clock.seconds["selection"],
-            seconds_training=clock.seconds["training"],
-            seconds_evaluation=clock.seconds["evaluation"],
-            state=state,
-        )
+            indices, losses = (torch.cat(v) for v in zip(*seen, strict=True))
+            with clock("evaluation"):
+                accuracy = evaluate(model, data, recipe)
+            grad_norms = torch.stack(norms)
+            grad_norms = grad_norms[grad_norms.isfinite()]  # fp16 skips steps that overflow
+            counts = torch.bincount(indices, minlength=rule.n)
+            jaccard = _jaccard(counts > 0, state.previous) if state.epoch else None
+            state.usage += counts
+            state.previous = counts > 0
+            state.epoch += 1
+            yield Epoch(
+                number=state.epoch,
+                loss=float(losses.double().mean()),
+                test_accuracy=accuracy,
+                grad_norm_mean=float(grad_norms.mean()),
+                grad_norm_std=float(grad_norms.std(correction=0)),
+                kept=len(indices),
+                jaccard=jaccard,
+                seconds_selection=clock.seconds["selection"],
+                seconds_training=clock.seconds["training"],
+                seconds_evaluation=clock.seconds["evaluation"],
+                state=state,
+            )
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import runpy
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from orderdp_train.run import run as run_anywhere
 
 run = partial(run_anywhere, device="cpu")
 
+ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("two_processes.py")
 CONFIG = runpy.run_path(str(SCRIPT))["CONFIG"]
 
@@ -30,18 +32,22 @@ def one(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def two(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("two")
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    result = subprocess.run(
-        [sys.executable, *torchrun, str(SCRIPT), str(folder)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+def torchrun(script: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    return subprocess.run(
+        [sys.executable, *command, str(script), *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
         timeout=500,  # a process that waits for another would wait for ever
     )
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("two")
+    result = torchrun(SCRIPT, str(folder))
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("epoch 4/4") == 1  # one process speaks
     return folder
@@ -90,6 +96,32 @@ def test_a_run_of_two_processes_is_not_continued_by_one(two, tmp_path):
     shutil.copytree(two / "whole", folder)
     with pytest.raises(ValueError, match="of 2 processes and there are 1 now"):
         list(run(CONFIG, folder, resume=True))
+
+
+@pytest.mark.parametrize(
+    ("way", "codes", "said"),
+    [
+        ("finished", set(), ""),
+        ("suspended", set(), ""),
+        ("closed", set(), ""),
+        ("audit", set(), ""),
+        ("exception", {1}, "RuntimeError: as asked"),
+        ("interrupted", {-2}, "KeyboardInterrupt"),
+        ("interrupted-command", {130}, ""),
+        ("kept", {99}, ""),
+    ],
+)
+def test_the_group_is_gone_before_the_interpreter_is(tmp_path, way, codes, said):
+    """However a run is left, its group's threads have ended, so that none can abort the process.
+
+    `kept` is the twin: what must not happen, done on purpose, is seen.
+    """
+    result = torchrun(SCRIPT.with_name("leaving.py"), str(tmp_path / "run"), way)
+    # torchrun lists the exit codes of the processes that failed, and ends those still at work.
+    found = {int(code) for code in re.findall(r"exitcode\s*: (-?\d+)", result.stderr)}
+    assert found - {-15} == codes, result.stderr
+    assert bool(codes) == bool(result.returncode)
+    assert said in result.stderr
 
 
 @pytest.mark.parametrize("length", [1, 5, 8])
