@@ -6,6 +6,7 @@ from operator import index
 from flint import arb, ctx
 
 from orderdp_theory._window import window
+from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 
 
@@ -21,7 +22,7 @@ def inclusion_probabilities_ball(design: Design, bits: int = 128) -> list[arb]:
     (f - q) p_{f-1}, which the enclosures take into account.
     """
     if index(bits) < 2:
-        raise ValueError(f"bits must be at least 2, got {bits}")
+        raise InputError(f"bits must be at least 2, got {bits}")
     n, s, q = design.n, design.s, design.q
     guard = n.bit_length() + 8  # each of up to n steps loses a few units in the last place
     if q == s:

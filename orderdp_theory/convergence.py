@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 from orderdp_theory.inclusion import inclusion_probabilities
 
@@ -64,7 +65,7 @@ def convergence_bound(distance: float, lipschitz: float, step_sizes: ArrayLike) 
 def best_step_size(distance: float, lipschitz: float, steps: int) -> float:
     """D / (G sqrt(T)), the constant step size that minimizes the bound over all step sizes."""
     if not (distance > 0 and lipschitz > 0 and steps >= 1):
-        raise ValueError(
+        raise InputError(
             "distance and lipschitz must be positive and steps at least 1, "
             f"got {distance=}, {lipschitz=}, {steps=}"
         )
@@ -153,7 +154,7 @@ def stored_score_counterexample(
     the current losses instead, for comparison.
     """
     if steps < 1:
-        raise ValueError(f"steps must be at least 1, got {steps}")
+        raise InputError(f"steps must be at least 1, got {steps}")
     step_size = Fraction(1, 15)
     minimum, squared_distance = {
         1: (Fraction(8, 3), Fraction(4, 9)),
@@ -193,13 +194,13 @@ def stored_score_counterexample(
 def _checked_steps(step_sizes: ArrayLike) -> NDArray[np.float64]:
     eta = np.asarray(step_sizes, dtype=np.float64)
     if eta.ndim != 1 or eta.size == 0:
-        raise ValueError(f"step_sizes must be a vector, one per step, got shape {eta.shape}")
+        raise InputError(f"step_sizes must be a vector, one per step, got shape {eta.shape}")
     if not np.all(np.isfinite(eta) & (eta > 0)):
-        raise ValueError("step_sizes must be positive and finite")
+        raise InputError("step_sizes must be positive and finite")
     return eta
 
 
 def _check_not_negative(**numbers: float) -> None:
     for name, value in numbers.items():
         if not (np.isfinite(value) and value >= 0):
-            raise ValueError(f"{name} must be finite and >= 0, got {value!r}")
+            raise InputError(f"{name} must be finite and >= 0, got {value!r}")

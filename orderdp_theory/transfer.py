@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 from orderdp_theory.gap import Gap, gap
 
@@ -49,7 +50,7 @@ def transfer_bound(
         optimization_error: eps, finite and not negative, else `ValueError`.
     """
     if not (np.isfinite(optimization_error) and optimization_error >= 0):
-        raise ValueError(f"optimization_error must be finite and >= 0, got {optimization_error!r}")
+        raise InputError(f"optimization_error must be finite and >= 0, got {optimization_error!r}")
     return Transfer(
         reference=float(np.mean(np.asarray(reference_losses, dtype=np.float64))),
         gap=gap(reference_losses, design),

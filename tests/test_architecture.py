@@ -34,7 +34,7 @@ FORBIDDEN = [
             "timm",
             "orderdp_train.models",
             "orderdp_train.data",
-            "orderdp_train.train",
+            "orderdp_train.training.loop",
         ),
     ),
 ]

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orderdp_theory.common.errors import InputError
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -68,7 +70,7 @@ def bound(
 
     design = Design(n, s, q)
     if steps < 1:
-        raise ValueError(f"--steps must be at least 1, got {steps}")
+        raise InputError(f"--steps must be at least 1, got {steps}")
     eta = best_step_size(distance, lipschitz, steps) if step_size is None else step_size
     step_sizes = np.full(steps, eta)
     convergence = convergence_bound(distance, lipschitz, step_sizes)

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orderdp_theory.common.errors import InputError
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -23,7 +25,7 @@ def prove(
 
     unknown = [name for name in names or () if name not in CERTIFICATES]
     if unknown:
-        raise ValueError(
+        raise InputError(
             f"no certificate is called {', '.join(unknown)}; choose from {', '.join(CERTIFICATES)}"
         )
     console = Console()

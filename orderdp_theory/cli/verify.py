@@ -45,7 +45,7 @@ def verify(
     from rich.console import Console
 
     from orderdp_theory.claims.report import counts, to_html, to_json, to_markdown
-    from orderdp_theory.files import write_atomically
+    from orderdp_theory.common.files import write_atomically
 
     claims = _chosen([*(only or []), *(more or [])])
     outputs = [(json, to_json), (markdown, to_markdown), (html, to_html)]

@@ -5,16 +5,9 @@ import math
 import numpy as np
 from matplotlib.figure import Figure
 
+from orderdp_theory.common.palette import BLACK, BLUE, GREY, SKY
+from orderdp_theory.common.style import WIDE, new_figure, panel_letters, styled
 from orderdp_theory.convergence import convergence_bound, stored_score_counterexample
-from orderdp_theory.figures.style import (
-    BLACK,
-    GREY,
-    METHOD_COLOURS,
-    WIDE,
-    new_figure,
-    panel_letters,
-    styled,
-)
 
 STEPS = 80
 DISTANCE, LIPSCHITZ = math.sqrt(2), 5  # of the counterexample: |θ¹ − θ*| and its largest slope
@@ -36,11 +29,10 @@ def stored_scores() -> Figure:
     times = np.arange(1, STEPS + 1)
     bounds = [convergence_bound(DISTANCE, LIPSCHITZ, [1 / 15] * t).value for t in times]
     right.plot(times, bounds, color=BLACK, linestyle=(0, (4, 2)), label="bound of Theorem 3")
-    for run, name, width in (
-        (stored_score_counterexample(STEPS, scores="stored"), "OrderDP (stored scores)", 3),
-        (stored_score_counterexample(STEPS, scores="current"), "OrderDP (fresh scores)", 1),
+    for run, name, colour, width in (
+        (stored_score_counterexample(STEPS, scores="stored"), "OrderDP (stored scores)", SKY, 3),
+        (stored_score_counterexample(STEPS, scores="current"), "OrderDP (fresh scores)", BLUE, 1),
     ):
-        colour = METHOD_COLOURS[name]
         path = np.array(run.trajectory, dtype=float)
         left.plot(*path.T, color=colour, linewidth=width, label=name)
         best = np.minimum.accumulate(np.array(run.errors, dtype=float))

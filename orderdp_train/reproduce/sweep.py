@@ -1,7 +1,6 @@
 """Many trainings, each in a run folder of its own, started once and finished whenever."""
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
@@ -9,21 +8,13 @@ from functools import partial
 from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.context import BaseContext
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from orderdp_train.checkpoint import LATEST
 from orderdp_train.data import ImageData, load_data
-from orderdp_train.reproduce.gradients import (
-    Cosines,
-    measure_cosines,
-    moments,
-    read_cosines,
-)
-from orderdp_train.run import RunConfig, pick_device, run
+from orderdp_train.reproduce.gradients import looked_at, measure_cosines
+from orderdp_train.runs import History, RunConfig, RunFolder, run
+from orderdp_train.runs.driver import pick_device
 
 
 @dataclass(frozen=True)
@@ -33,25 +24,13 @@ class Cell:
     config: RunConfig
     cosines: bool = False
 
-    def folder(self, root: Path) -> Path:
+    def folder(self, root: Path) -> RunFolder:
         """Its run folder: readable, and different for whatever may change the result."""
         c = self.config
         digest = hashlib.sha256(c.to_json().encode()).hexdigest()[:8]
         kind = "-cosines" if self.cosines else ""
-        return root / f"{c.data}-{c.model}-{c.rule}-{c.keep:g}-{c.seed}-{digest}{kind}"
-
-
-@dataclass(frozen=True)
-class History:
-    """What a finished training left behind.
-
-    `rows`: metrics of each epoch, as in `metrics.jsonl`; `usage` int32 `(n,)`: how often each
-    sample was trained on.
-    """
-
-    rows: list[dict[str, Any]]
-    usage: NDArray[np.int32]
-    cosines: list[Cosines]
+        name = f"{c.data}-{c.model}-{c.rule.name}-{c.rule.keep:g}-{c.seed}-{digest}{kind}"
+        return RunFolder(root / name)
 
 
 @dataclass(frozen=True)
@@ -118,37 +97,30 @@ def _workers() -> BaseContext:
 
 def read_history(cell: Cell, root: Path) -> History:
     """The results of a finished cell."""
-    folder = cell.folder(root)
-    rows = _rows(folder)
-    return History(rows, np.load(folder / "usage.npy"), read_cosines(folder))
-
-
-def _rows(folder: Path) -> list[dict[str, Any]]:
-    path = folder / "metrics.jsonl"
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return cell.folder(root).history()
 
 
 def _finished(cell: Cell, root: Path) -> bool:
     folder, epochs = cell.folder(root), cell.config.recipe.epochs
-    trained = len(_rows(folder)) == epochs and (folder / "usage.npy").exists()
-    measured = {c.epoch for c in read_cosines(folder)} if cell.cosines else moments(epochs)
-    return trained and measured == moments(epochs)
+    try:
+        history = folder.history()
+    except ValueError:  # not begun, or killed between two files of an epoch
+        return False
+    wanted = looked_at(epochs) if cell.cosines else set()
+    return len(history.rows) == epochs and wanted <= {c.epoch for c in history.cosines}
 
 
 def _train(cell: Cell, root: Path, environment: Environment) -> None:
     folder = cell.folder(root)
     data = _load(cell.config, environment) if cell.cosines else None
-    if data and (folder / LATEST).exists():
+    if data and folder.exists:
         # A kill may have come between an epoch and its cosines.
-        measure_cosines(cell.config, folder, data)
+        measure_cosines(folder, data)
     options = vars(environment)
-    resume = (folder / "config.json").exists()
-    for _ in run(cell.config, folder, resume=resume, checkpoints=1, **options):
+    for _ in run(cell.config, folder.path, resume=folder.exists, checkpoints=1, **options):
         if data:
-            measure_cosines(cell.config, folder, data)
-    (folder / LATEST).unlink(missing_ok=True)  # hundreds of them would fill a disk
+            measure_cosines(folder, data)
+    folder.drop_latest()  # hundreds of them would fill a disk
 
 
 def _load(config: RunConfig, environment: Environment) -> ImageData:

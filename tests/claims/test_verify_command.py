@@ -15,7 +15,7 @@ from orderdp_theory.claims import Claim, Result, UndecidedError, all_claims, dec
 from orderdp_theory.claims.registry import _claims
 from orderdp_theory.claims.report import to_html, to_json, to_markdown
 from orderdp_theory.cli.app import app
-from orderdp_theory.cli.errors import run
+from orderdp_theory.common.command import run
 
 SOME = ["e1-orderdp-expectation", "a3-eq26", "thm1-never-unbiased", "tab9-model", "fig1-pearson"]
 FIELDS = ["id", "where", "statement", "verdict", "evidence", "correction"]

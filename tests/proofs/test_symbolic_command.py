@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from orderdp_theory.cli.app import app
-from orderdp_theory.cli.errors import run
+from orderdp_theory.common.command import run
 from proofs.symbolic import CERTIFICATES
 
 
