@@ -47,7 +47,7 @@ def parameter_influences(train: LastLayer, damping: float) -> Tensor:
     hessian = torch.empty(c, w, c, w, dtype=x.dtype, device=x.device)
     for a in range(c):
         for b in range(a, c):
-            curvature = p[:, a] * ((a == b) - p[:, b])
+            curvature = p[:, a] * (float(a == b) - p[:, b])
             hessian[a, :, b] = (x * curvature[:, None]).T @ x / n
             hessian[b, :, a] = hessian[a, :, b].T
     hessian = hessian.reshape(c * w, c * w)

@@ -134,9 +134,7 @@ def _follow(
             kept[f"grand-{epoch}"] = _array(proxy.gradient_norms())
         advance()
     if epoch < last:
-        raise ValueError(
-            f"proxy {seed} stopped after {epoch} of {last} epochs"
-        )
+        raise ValueError(f"proxy {seed} stopped after {epoch} of {last} epochs")
     return kept
 
 
@@ -152,10 +150,8 @@ def _summed_up(home: Path, schedule: Schedule) -> Recording:
                     first = dict(kept)
                 for name in names:
                     scores[name].append(kept[name])
-        except (zipfile.BadZipFile, KeyError, EOFError):
-            raise ValueError(
-                f"{file} is not a recorded proxy: remove it to train anew"
-            ) from None
+        except (zipfile.BadZipFile, KeyError, EOFError, ValueError):
+            raise ValueError(f"{file} is not a recorded proxy: remove it to train anew") from None
     n = len(first["train-targets"])
     if any(len(values) != n for rows in scores.values() for values in rows):
         raise ValueError(f"the proxies in {home} differ in the number of their samples")

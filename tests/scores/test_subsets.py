@@ -70,9 +70,10 @@ def test_classes_are_selected_from_by_themselves(name):
     if name in ("herding", "craig"):
         for label, budget in zip(present.tolist(), budgets.tolist(), strict=True):
             rows = np.flatnonzero(labels == label)
-            assert kept[labels[kept] == label].tolist() == rows[
-                METHODS[name](x[rows], budget)
-            ].tolist()
+            assert (
+                kept[labels[kept] == label].tolist()
+                == rows[METHODS[name](x[rows], budget)].tolist()
+            )
 
 
 @pytest.mark.parametrize("name", METHODS)
