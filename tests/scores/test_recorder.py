@@ -1,5 +1,6 @@
 """Proxies are trained once, and what is read back is what was recorded."""
 
+import os
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -137,6 +138,25 @@ def test_an_interrupted_recording_goes_on_with_the_proxy_it_was_at(tmp_path):
     recording = record(after, {}, SCHEDULE, tmp_path / "cache", show_progress=False)
     assert {seed for seed, _ in after.trained} == {1, 2}
     assert same(recording, record(Trainer(), {}, SCHEDULE, tmp_path / "new", show_progress=False))
+
+
+def test_a_full_disk_leaves_no_half_written_proxy(tmp_path, monkeypatch):
+    """The second file, a proxy's, does not reach the disk."""
+    calls = []
+
+    def fsync(descriptor):
+        calls.append(descriptor)
+        if len(calls) == 2:
+            raise OSError("no space left")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="no space"):
+        patch.setattr(os, "fsync", fsync)
+        record(Trainer(), {}, SCHEDULE, tmp_path, show_progress=False)
+    (home,) = tmp_path.iterdir()
+    assert [p.name for p in home.iterdir()] == ["configuration.json"]
+    after = Trainer()
+    record(after, {}, SCHEDULE, tmp_path, show_progress=False)
+    assert after.trained[0] == (0, 1)
 
 
 def test_the_bar_counts_epochs(tmp_path, capsys):
