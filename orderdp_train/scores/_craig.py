@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from orderdp_train.scores._arrays import Array, centred, finite_matrix
+from orderdp_train.scores._arrays import Array, finite_matrix, well_scaled
 from orderdp_train.scores._balance import select_by_class
 
 # So many stale gains are evaluated at once: one product of matrices instead of several of vectors.
@@ -39,7 +39,7 @@ def craig(features: Array, k: int, *, classes: Array | None = None) -> tuple[Ten
     represented = torch.zeros(len(x), dtype=torch.float64)
 
     def select(rows: Tensor, budget: int) -> Tensor:
-        chosen, counts = _facility_location(centred(x, rows), budget)
+        chosen, counts = _facility_location(well_scaled(x, rows), budget)
         represented[rows[chosen]] = counts
         return chosen
 

@@ -35,7 +35,7 @@ def dataset_pruning(
         classes: labels `(n,)`; then the pruned set of each class is balanced by itself.
         sweeps: swaps proposed for each sample, >= 1.
 
-    Source: Yang et al. (2023), Equation 7 and their solver, which guarantees no optimum. Cost
+    Source: Yang et al. (2023), with their solver, which guarantees no optimum. Cost
     O(sweeps n d) time, O(n d) memory, on the CPU, since swaps go one by one.
     """
     x = finite_matrix(influences, "influences")

@@ -12,6 +12,6 @@ def entropy(probabilities: Array) -> Tensor:
     Args:
         probabilities: softmax outputs `(n, c)` of a trained proxy; logits are a `ValueError`.
 
-    Source: Coleman et al. (2020), Section 3.1. Cost O(n c).
+    Source: Coleman et al. (2020). Cost O(n c).
     """
     return torch.special.entr(distributions(probabilities)).sum(-1)

@@ -29,8 +29,8 @@ def glister(
         step_size: eta > 0, the proxy's learning rate for a sum of gradients.
         classes: labels `(n,)`; then the greedy step skips classes whose `class_budgets` are spent.
 
-    Source: Killamsetty et al. (2021), Algorithm 2 and Equation 6, with an update after every
-    sample. Cost O(k (n + n_V) h c) time, O((n + n_V) (c + h)) memory.
+    Source: Killamsetty et al. (2021), the greedy selection of GLISTER-ONLINE with an update
+    after every sample. Cost O(k (n + n_V) h c) time, O((n + n_V) (c + h)) memory.
     """
     n = len(train)
     checked_budget(k, n)

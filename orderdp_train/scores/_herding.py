@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from orderdp_train.scores._arrays import Array, centred, finite_matrix
+from orderdp_train.scores._arrays import Array, finite_matrix, well_scaled
 from orderdp_train.scores._balance import select_by_class
 
 
@@ -28,7 +28,7 @@ def herding(features: Array, k: int, *, classes: Array | None = None) -> Tensor:
     x = finite_matrix(features, "features")
 
     def select(rows: Tensor, budget: int) -> Tensor:
-        points = centred(x, rows)  # the criterion does not see translations: the target is 0
+        points = well_scaled(x, rows)  # so the target is 0
         squares = points.square().sum(1)
         total = torch.zeros_like(points[0])
         chosen = torch.empty(budget, dtype=torch.int64)

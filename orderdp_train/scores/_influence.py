@@ -37,7 +37,7 @@ def parameter_influences(train: LastLayer, damping: float) -> Tensor:
 
     d = c (h + 1). To first order in 1/n; H as in `influence`. This is what `dataset_pruning` takes.
 
-    Source: Koh, Liang (2017), Section 2.1; Yang et al. (2023), Equation 3. One Cholesky
+    Source: Koh, Liang (2017), Section 2.1; Yang et al. (2023). One Cholesky
     factorisation: O(n d^2 + d^3) time and O(n d + d^2) memory, so for large d reduce the features.
     """
     _check(train, damping)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from orderdp_train.scores._arrays import Array, centred, finite_matrix
+from orderdp_train.scores._arrays import Array, finite_matrix, well_scaled
 from orderdp_train.scores._balance import select_by_class
 from orderdp_train.scores._farthest_first import farthest_first
 
@@ -27,7 +27,7 @@ def k_center(
     x = finite_matrix(features, "features")
 
     def select(rows: Tensor, budget: int) -> Tensor:
-        points = centred(x, rows)
+        points = well_scaled(x, rows)
         squares = points.square().sum(1)
 
         def squared_distances(i: int) -> Tensor:

@@ -11,6 +11,6 @@ def least_confidence(probabilities: Array) -> Tensor:
     Args:
         probabilities: softmax outputs `(n, c)` of a trained proxy; logits are a `ValueError`.
 
-    Source: Coleman et al. (2020), Section 3.1. Cost O(n c).
+    Source: Coleman et al. (2020). Cost O(n c).
     """
     return 1 - distributions(probabilities).amax(-1)

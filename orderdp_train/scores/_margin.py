@@ -13,7 +13,7 @@ def margin(probabilities: Array) -> Tensor:
         probabilities: softmax outputs `(n, c)`, c >= 2, of a trained proxy; logits are a
             `ValueError`.
 
-    Source: Coleman et al. (2020), Section 3.1 (Scheffer et al., 2001). Cost O(n c).
+    Source: Coleman et al. (2020) (Scheffer et al., 2001). Cost O(n c).
     """
     p = distributions(probabilities)
     if p.shape[-1] < 2:

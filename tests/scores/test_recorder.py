@@ -149,8 +149,8 @@ def test_a_full_disk_leaves_no_half_written_proxy(tmp_path, monkeypatch):
         if len(calls) == 2:
             raise OSError("no space left")
 
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="no space"):
-        patch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match="no space"):
         record(Trainer(), {}, SCHEDULE, tmp_path, show_progress=False)
     (home,) = tmp_path.iterdir()
     assert [p.name for p in home.iterdir()] == ["configuration.json"]

@@ -101,6 +101,13 @@ def test_translation_does_not_matter(name):
     assert torch.equal(METHODS[name](x, 15), METHODS[name](x + 1000, 15))
 
 
+@pytest.mark.parametrize("name", ["herding", "k_center", "craig"])
+@pytest.mark.parametrize("exponent", [-990, 1000])
+def test_scale_does_not_matter_where_squares_would_overflow(name, exponent):
+    x = gaussian(80, 4)
+    assert torch.equal(METHODS[name](x, 15), METHODS[name](np.ldexp(x, exponent), 15))
+
+
 @given(feature_sets(max_n=12), st.data())
 def test_herding_is_greedy(x, data):
     k = data.draw(st.integers(1, len(x)))
