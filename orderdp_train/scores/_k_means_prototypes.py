@@ -20,7 +20,8 @@ def k_means_prototypes(features: Array, clusters: int, generator: torch.Generato
         clusters: 1..n; the source takes the number of classes.
         generator: seeds k-means++.
 
-    Source: Sorscher et al. (2022), the self-supervised prototypes metric. Cost O(n d clusters) an iteration, O(n d) memory.
+    Source: Sorscher et al. (2022), the self-supervised prototypes metric.
+    Cost O(n d clusters) an iteration, O(n d) memory.
     """
     x = finite_matrix(features, "features")
     if not 1 <= clusters <= len(x):
