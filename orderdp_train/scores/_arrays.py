@@ -6,6 +6,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from orderdp_theory.common.errors import InputError
+
 Array = Tensor | NDArray[Any]
 
 
@@ -13,10 +15,10 @@ def finite_matrix(values: Array, name: str) -> Tensor:
     """Float64 `(n, d)` on the device of `values`; `ValueError` if of other shape or not finite."""
     matrix = torch.as_tensor(values).detach().to(torch.float64)
     if matrix.ndim != 2 or 0 in matrix.shape:
-        raise ValueError(f"{name} must have shape (n, d), got {tuple(matrix.shape)}")
+        raise InputError(f"{name} must have shape (n, d), got {tuple(matrix.shape)}")
     if not matrix.isfinite().all():
         row = int(matrix.isfinite().all(1).logical_not().nonzero()[0])
-        raise ValueError(f"{name} must be finite, and row {row} is not")
+        raise InputError(f"{name} must be finite, and row {row} is not")
     return matrix
 
 
@@ -29,11 +31,11 @@ def distributions(values: Array, name: str = "probabilities") -> Tensor:
     given = torch.as_tensor(values).detach()
     p = given.to(torch.float64)
     if p.ndim < 2 or 0 in p.shape:
-        raise ValueError(f"{name} must have shape (n, classes), got {tuple(p.shape)}")
+        raise InputError(f"{name} must have shape (n, classes), got {tuple(p.shape)}")
     eps = torch.finfo(given.dtype).eps if given.is_floating_point() else 0.0
     tolerance = (p.shape[-1] + 8) * max(eps, torch.finfo(torch.float32).eps)
     if not ((p >= 0).all() and ((p.sum(-1) - 1).abs() <= tolerance).all()):
-        raise ValueError(
+        raise InputError(
             f"{name} must be non-negative and sum to 1 for every sample: "
             "these look like logits, take their softmax"
         )
@@ -44,7 +46,7 @@ def class_labels(values: Array, n: int, name: str) -> Tensor:
     """Int64 `(n,)`; `ValueError` for another shape or for anything but integers."""
     labels = torch.as_tensor(values).detach()
     if labels.shape != (n,) or labels.is_floating_point():
-        raise ValueError(
+        raise InputError(
             f"{name} must be {n} integers, one a sample, "
             f"got {labels.dtype} of shape {tuple(labels.shape)}"
         )
@@ -55,7 +57,7 @@ def class_targets(values: Array, n: int, c: int) -> Tensor:
     """`class_labels` that must lie in 0..c-1."""
     targets = class_labels(values, n, "targets")
     if targets.min() < 0 or targets.max() >= c:
-        raise ValueError(f"targets must lie in 0..{c - 1}, the classes that have probabilities")
+        raise InputError(f"targets must lie in 0..{c - 1}, the classes that have probabilities")
     return targets
 
 
@@ -75,5 +77,5 @@ def well_scaled(x: Tensor, rows: Tensor) -> Tensor:
 def checked_budget(k: int, n: int) -> int:
     """`k` itself; `ValueError` unless 1 <= k <= n."""
     if not 1 <= k <= n:
-        raise ValueError(f"cannot keep {k} of {n} samples: the number must lie in 1..{n}")
+        raise InputError(f"cannot keep {k} of {n} samples: the number must lie in 1..{n}")
     return k

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from orderdp_theory.common.errors import InputError
 from orderdp_train.scores._arrays import Array, checked_budget, class_labels
 
 Select = Callable[[Tensor, int], Tensor]
@@ -24,7 +25,7 @@ def class_budgets(classes: Array, k: int) -> tuple[Tensor, Tensor]:
     present, sizes = class_labels(labels, n, "classes").unique(return_counts=True)
     checked_budget(k, n)
     if k < len(present):
-        raise ValueError(
+        raise InputError(
             f"{k} samples cannot represent {len(present)} classes: keep at least one of each, "
             "or pass classes=None"
         )
@@ -68,7 +69,7 @@ def keep_top(
     """
     values = torch.as_tensor(scores).detach().cpu()
     if values.ndim != 1 or values.isnan().any():
-        raise ValueError(f"scores must be n numbers, got shape {tuple(values.shape)} or a NaN")
+        raise InputError(f"scores must be n numbers, got shape {tuple(values.shape)} or a NaN")
 
     def select(rows: Tensor, budget: int) -> Tensor:
         shuffle = torch.randperm(len(rows), generator=generator, device=generator.device).cpu()

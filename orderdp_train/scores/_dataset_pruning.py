@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from orderdp_theory.common.errors import InputError
 from orderdp_train.scores._arrays import Array, finite_matrix
 from orderdp_train.scores._balance import select_by_class
 
@@ -40,7 +41,7 @@ def dataset_pruning(
     """
     x = finite_matrix(influences, "influences")
     if sweeps < 1:
-        raise ValueError(f"annealing needs at least one sweep, got {sweeps}")
+        raise InputError(f"annealing needs at least one sweep, got {sweeps}")
     seed = int(torch.randint(2**62, (1,), generator=generator, device=generator.device))
     draws = np.random.default_rng(seed)
 

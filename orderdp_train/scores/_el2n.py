@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from orderdp_theory.common.errors import InputError
 from orderdp_train.scores._arrays import Array, class_targets, distributions
 
 
@@ -18,7 +19,7 @@ def el2n(probabilities: Array, targets: Array) -> Tensor:
     """
     p = distributions(probabilities)
     if p.ndim not in (2, 3):
-        raise ValueError(f"probabilities must be (n, c) or (networks, n, c), got {tuple(p.shape)}")
+        raise InputError(f"probabilities must be (n, c) or (networks, n, c), got {tuple(p.shape)}")
     y = class_targets(targets, p.shape[-2], p.shape[-1]).to(p.device)
     lengths = torch.stack([_error(network, y) for network in p.reshape(-1, *p.shape[-2:])])
     return lengths.mean(0)

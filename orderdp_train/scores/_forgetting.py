@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from orderdp_theory.common.errors import InputError
 from orderdp_train.scores._arrays import Array
 
 
@@ -21,7 +22,7 @@ def forgetting(correct: Array) -> Tensor:
     """
     seen = torch.as_tensor(correct).detach()
     if seen.ndim != 2 or seen.dtype != torch.bool or len(seen) == 0:
-        raise ValueError(
+        raise InputError(
             f"correct must be bool of shape (epochs, n), got {seen.dtype} {tuple(seen.shape)}"
         )
     events = (seen[:-1] & ~seen[1:]).sum(0).to(torch.float64)

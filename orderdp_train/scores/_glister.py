@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from orderdp_theory.common.errors import InputError
 from orderdp_train.scores._arrays import Array, checked_budget, class_labels
 from orderdp_train.scores._balance import class_budgets
 from orderdp_train.scores._last_layer import LastLayer, residuals
@@ -35,9 +36,9 @@ def glister(
     n = len(train)
     checked_budget(k, n)
     if not step_size > 0:
-        raise ValueError(f"the step size must be positive, got {step_size}")
+        raise InputError(f"the step size must be positive, got {step_size}")
     if validation.logits.shape[1] != train.logits.shape[1]:
-        raise ValueError("training and validation samples have different numbers of classes")
+        raise InputError("training and validation samples have different numbers of classes")
     x, errors = train.inputs, train.logit_gradients()
     seen, logits = validation.inputs, validation.logits.double()
     labels = torch.zeros(n, dtype=torch.int64)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from orderdp_theory.common.errors import InputError
 from orderdp_train.scores._arrays import Array, finite_matrix
 
 
@@ -18,5 +19,5 @@ def grand(gradient_norms: Array) -> Tensor:
     """
     norms = finite_matrix(torch.atleast_2d(torch.as_tensor(gradient_norms)), "gradient_norms")
     if (norms < 0).any():
-        raise ValueError("gradient_norms must not be negative")
+        raise InputError("gradient_norms must not be negative")
     return norms.mean(0)

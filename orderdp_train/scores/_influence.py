@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from orderdp_theory.common.errors import InputError
 from orderdp_train.scores._last_layer import LastLayer
 
 
@@ -25,7 +26,7 @@ def influence(train: LastLayer, validation: LastLayer, damping: float) -> Tensor
     """
     _check(train, damping)
     if validation.logits.shape[1] != train.logits.shape[1]:
-        raise ValueError("training and validation samples have different numbers of classes")
+        raise InputError("training and validation samples have different numbers of classes")
     target = validation.logit_gradients().T @ validation.inputs / len(validation)
     x = train.inputs
     direction = _solve(train.probabilities, x, target, damping)
@@ -57,7 +58,7 @@ def parameter_influences(train: LastLayer, damping: float) -> Tensor:
 
 def _check(train: LastLayer, damping: float) -> None:
     if not 0 < damping < math.inf:
-        raise ValueError(f"damping must be positive, got {damping}: the Hessian alone is singular")
+        raise InputError(f"damping must be positive, got {damping}: the Hessian alone is singular")
 
 
 def _solve(p: Tensor, x: Tensor, target: Tensor, damping: float) -> Tensor:

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from sklearn.cluster import KMeans
 from torch import Tensor
 
+from orderdp_theory.common.errors import InputError
 from orderdp_train.scores._arrays import Array, finite_matrix
 
 
@@ -25,7 +26,7 @@ def k_means_prototypes(features: Array, clusters: int, generator: torch.Generato
     """
     x = finite_matrix(features, "features")
     if not 1 <= clusters <= len(x):
-        raise ValueError(f"cannot make {clusters} clusters of {len(x)} samples")
+        raise InputError(f"cannot make {clusters} clusters of {len(x)} samples")
     unit = F.normalize(x, dim=1)
     seed = int(torch.randint(2**31, (1,), generator=generator, device=generator.device))
     means = KMeans(clusters, random_state=seed).fit(unit.cpu().numpy())

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from orderdp_theory.common.errors import InputError
 from orderdp_train.scores._arrays import Array, class_targets, finite_matrix
 
 
@@ -30,7 +31,7 @@ class LastLayer:
     def __init__(self, logits: Array, features: Array, targets: Array) -> None:
         n, c = finite_matrix(logits, "logits").shape
         if len(finite_matrix(features, "features")) != n:
-            raise ValueError(f"{n} samples have logits and {len(features)} have features")
+            raise InputError(f"{n} samples have logits and {len(features)} have features")
         z = torch.as_tensor(logits).detach()
         object.__setattr__(self, "logits", z)
         object.__setattr__(self, "features", torch.as_tensor(features).detach().to(z.device))

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from orderdp_theory.common.errors import InputError
 from orderdp_train.scores._arrays import Array, distributions
 
 
@@ -17,6 +18,6 @@ def margin(probabilities: Array) -> Tensor:
     """
     p = distributions(probabilities)
     if p.shape[-1] < 2:
-        raise ValueError("a margin needs at least two classes")
+        raise InputError("a margin needs at least two classes")
     first, second = torch.topk(p, 2).values.unbind(-1)
     return 1 - (first - second)

@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from orderdp_theory.common.errors import InputError
 from orderdp_train.scores._arrays import Array
 from orderdp_train.scores._last_layer import LastLayer
 from orderdp_train.scores._per_sample import eval_mode, per_sample_gradient_norms
@@ -60,7 +61,7 @@ class ModelProxy:
 
     def __post_init__(self) -> None:
         if self.head.bias is None:
-            raise ValueError("the last layer needs a bias: its gradient is part of the scores")
+            raise InputError("the last layer needs a bias: its gradient is part of the scores")
 
     def correct(self) -> Tensor:
         """At the end of the epoch, not at presentation."""

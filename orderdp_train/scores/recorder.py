@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from torch import Tensor
 
-from orderdp_theory.files import write_atomically
+from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.files import write_atomically
 from orderdp_train.scores._el2n import el2n
 from orderdp_train.scores._grand import grand
 from orderdp_train.scores._last_layer import LastLayer
@@ -43,9 +44,9 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.proxies < 1:
-            raise ValueError("a recording needs at least one epoch of at least one proxy")
+            raise InputError("a recording needs at least one epoch of at least one proxy")
         if wrong := [e for e in (*self.el2n, *self.grand) if not 1 <= e <= self.epochs]:
-            raise ValueError(f"no scores can be taken after epochs {wrong} of {self.epochs}")
+            raise InputError(f"no scores can be taken after epochs {wrong} of {self.epochs}")
 
     def epochs_of(self, seed: int) -> int:
         """How long proxy `seed` is trained."""
@@ -134,7 +135,7 @@ def _follow(
             kept[f"grand-{epoch}"] = _array(proxy.gradient_norms())
         advance()
     if epoch < last:
-        raise ValueError(f"proxy {seed} stopped after {epoch} of {last} epochs")
+        raise InputError(f"proxy {seed} stopped after {epoch} of {last} epochs")
     return kept
 
 
@@ -151,10 +152,10 @@ def _summed_up(home: Path, schedule: Schedule) -> Recording:
                 for name in names:
                     scores[name].append(kept[name])
         except (zipfile.BadZipFile, KeyError, EOFError, ValueError):
-            raise ValueError(f"{file} is not a recorded proxy: remove it to train anew") from None
+            raise InputError(f"{file} is not a recorded proxy: remove it to train anew") from None
     n = len(first["train-targets"])
     if any(len(values) != n for rows in scores.values() for values in rows):
-        raise ValueError(f"the proxies in {home} differ in the number of their samples")
+        raise InputError(f"the proxies in {home} differ in the number of their samples")
     return Recording(
         el2n={e: torch.from_numpy(np.mean(scores[f"el2n-{e}"], axis=0)) for e in schedule.el2n},
         grand={e: grand(np.stack(scores[f"grand-{e}"])) for e in schedule.grand},
