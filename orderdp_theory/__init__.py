@@ -1,7 +1,7 @@
 """Exact theory of random-then-top data pruning: draw s samples, keep the q of largest loss."""
 
 from orderdp_theory.ball import inclusion_probabilities_ball
-from orderdp_theory.choose import Candidate, Choice, choose, error_bound_from_norms
+from orderdp_theory.choosing import Candidate, Choice, choose, error_bound_from_norms
 from orderdp_theory.convergence import (
     ConvergenceBound,
     StoredScoreRun,
@@ -20,7 +20,6 @@ from orderdp_theory.deviation import (
 )
 from orderdp_theory.estimator import estimator_covariance_trace, estimator_mean
 from orderdp_theory.exact import inclusion_probabilities_exact
-from orderdp_theory.gap import Gap, gap
 from orderdp_theory.generalization import (
     CorrectedBound,
     LinearPredictors,
@@ -47,6 +46,7 @@ from orderdp_theory.rank_design import (
 from orderdp_theory.ranking import Ranking
 from orderdp_theory.sampling import draw_ranks
 from orderdp_theory.surrogate import surrogate_loss, surrogate_weights
+from orderdp_theory.surrogate_gap import Gap, gap
 from orderdp_theory.transfer import Transfer, transfer_bound
 
 __all__ = [

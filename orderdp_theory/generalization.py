@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from orderdp_theory.design import Design
 from orderdp_theory.deviation import spectrum_deviation, total_variation
-from orderdp_theory.gap import gap
 from orderdp_theory.inclusion import inclusion_probabilities
+from orderdp_theory.surrogate_gap import gap
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from orderdp_theory.design import Design
-from orderdp_theory.gap import Gap, gap
+from orderdp_theory.surrogate_gap import Gap, gap
 
 
 @dataclass(frozen=True)

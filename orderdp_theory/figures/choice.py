@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from orderdp_theory.choose import choose
+from orderdp_theory.choosing import choose
 from orderdp_theory.figures.style import (
     GREY,
     METHOD_COLOURS,
