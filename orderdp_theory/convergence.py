@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from orderdp_theory.arguments import double_array
 from orderdp_theory.design import Design
 from orderdp_theory.inclusion import inclusion_probabilities
 
@@ -191,7 +192,7 @@ def stored_score_counterexample(
 
 
 def _checked_steps(step_sizes: ArrayLike) -> NDArray[np.float64]:
-    eta = np.asarray(step_sizes, dtype=np.float64)
+    eta = double_array(step_sizes, "step_sizes")
     if eta.ndim != 1 or eta.size == 0:
         raise ValueError(f"step_sizes must be a vector, one per step, got shape {eta.shape}")
     if not np.all(np.isfinite(eta) & (eta > 0)):
