@@ -48,7 +48,9 @@ def test_a_rank_design_is_not_taken_for_its_top_q(name: str) -> None:
     function = getattr(orderdp_theory, name)
     parameters = inspect.signature(function).parameters.values()
     required = {
-        p.name: VALUES.get(p.name, 1) for p in parameters if p.name != "design" and p.default is p.empty
+        p.name: VALUES.get(p.name, 1)
+        for p in parameters
+        if p.name != "design" and p.default is p.empty
     }
     function(design=Design(4, 3, 2), **required)
     with pytest.raises(TypeError, match=r"expected a Design.*RankDesign"):
