@@ -16,6 +16,7 @@ from orderdp_theory.deviation import (
     spectrum_deviation,
     total_variation,
 )
+from orderdp_theory.epoch import epoch_bound
 from orderdp_theory.estimator import estimator_covariance_trace, estimator_mean
 from orderdp_theory.exact import inclusion_probabilities_exact
 from orderdp_theory.generalization import (
@@ -45,6 +46,14 @@ from orderdp_theory.rank_design import (
 from orderdp_theory.ranking import Ranking
 from orderdp_theory.sampling import draw_ranks
 from orderdp_theory.sandwich import CvarSandwich, cvar_sandwich, sandwich_width
+from orderdp_theory.staleness import (
+    RoundRobin,
+    StaleRate,
+    round_robin,
+    score_error_bound,
+    stale_rate,
+    staleness_factor,
+)
 from orderdp_theory.surrogate import surrogate_loss, surrogate_weights
 from orderdp_theory.surrogate_gap import Gap, gap
 from orderdp_theory.transfer import Transfer, transfer_bound
@@ -61,6 +70,8 @@ __all__ = [
     "PrintedBound",
     "RankDesign",
     "Ranking",
+    "RoundRobin",
+    "StaleRate",
     "StoredScoreRun",
     "Transfer",
     "best_step_size",
@@ -72,6 +83,7 @@ __all__ = [
     "cvar_sandwich",
     "draw_ranks",
     "effective_sample_size",
+    "epoch_bound",
     "error_bound_from_norms",
     "estimator_covariance_trace",
     "estimator_mean",
@@ -92,8 +104,12 @@ __all__ = [
     "rank_design_probabilities",
     "rank_design_weights",
     "ranking_sensitivity",
+    "round_robin",
     "sandwich_width",
+    "score_error_bound",
     "spectrum_deviation",
+    "stale_rate",
+    "staleness_factor",
     "stored_score_counterexample",
     "stored_score_penalty",
     "surrogate_loss",
