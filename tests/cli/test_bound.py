@@ -95,6 +95,7 @@ def test_stored_scores_sandwich_and_epochs(capsys, tmp_path):
     bound, ages = epoch_bound(3, 2, steps, 5), round_robin(DESIGN, 4)
     penalty = stored_score_penalty(DESIGN, 2, 5 * steps, ages.max_age)
     sandwich = cvar_sandwich(losses, DESIGN)
+    least = stored_score_counterexample(1, DESIGN).least_error
     expected = {
         "distance": bound.distance_term,
         "gradient noise": bound.noise_term,
@@ -102,9 +103,7 @@ def test_stored_scores_sandwich_and_epochs(capsys, tmp_path):
         "all of it": stale_rate(DESIGN, 3, 2, 100, ages.max_age, ages.mean_age).value,
         "--scores": score_error_bound(scores, losses, DESIGN),
         # G = 5 and D = √2 in the counterexample, 2 and 3 here; both scale it.
-        "stored scores of any age": stored_score_counterexample(1, DESIGN).least_error
-        * 6
-        / 50**0.5,
+        "stored scores of any age": float(least) * 2 * 3 / (5 * 2**0.5),
         "optimization error": bound.value + penalty,
         "width": sandwich_width(DESIGN),
         "mean loss L": sandwich.mean,
