@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
-from itertools import combinations
+from itertools import combinations, permutations
 from typing import Literal
 
-from orderdp_theory.design import Design
-from orderdp_theory.exact import inclusion_probabilities_exact
+import numpy as np
+
+from orderdp_theory import Design, inclusion_probabilities_exact
 
 Vector = tuple[Fraction, ...]
 Scores = Literal["fresh", "stored"]
@@ -184,3 +185,42 @@ def breakpoints(losses: Sequence[Loss]) -> list[Vector]:
             if a[0] != c[0]
         }
     )
+
+
+def epoch(
+    losses: Sequence[Loss], design: Design, start: Vector, step: Fraction, minibatches: int
+) -> dict[Vector, Fraction]:
+    """One selection and a pass of equal minibatches over it in random order: the law of θ."""
+    ends: dict[Vector, Fraction] = defaultdict(Fraction)
+    kept_sets = list(selections(design, values(losses, start)))
+    size = design.q // minibatches
+    for kept in kept_sets:
+        orders = list(permutations(kept))
+        for order in orders:
+            theta = start
+            for k in range(minibatches):
+                batch = order[k * size : (k + 1) * size]
+                gradient = combine(
+                    *((Fraction(1, size), losses[i].subgradient(theta)) for i in batch)
+                )
+                theta = combine((1, theta), (-step, gradient))
+            ends[theta] += Fraction(1, len(kept_sets) * len(orders))
+    return dict(ends)
+
+
+def random_vector(rng: np.random.Generator, size: int, largest: int = 4) -> Vector:
+    """Integer entries between −largest and largest."""
+    return vector(*(int(x) for x in rng.integers(-largest, largest + 1, size)))
+
+
+def random_losses(rng: np.random.Generator, n: int, dimension: int) -> list[Loss]:
+    """Convex piecewise-linear losses of two or three pieces; small integers, so ties are common."""
+    return [
+        Loss(
+            tuple(
+                (random_vector(rng, dimension, 2), Fraction(int(rng.integers(-2, 3))))
+                for _ in range(int(rng.integers(2, 4)))
+            )
+        )
+        for _ in range(n)
+    ]
