@@ -14,6 +14,7 @@ import sympy as sp
 from orderdp_theory import Design
 from orderdp_theory.claims.designs import all_designs
 from orderdp_theory.claims.exact_training import (
+    STALE_STEPS,
     Loss,
     Refresh,
     Scores,
@@ -29,6 +30,7 @@ from orderdp_theory.claims.exact_training import (
     random_vector,
     ranked_loss,
     squared_distance,
+    stale_problem,
     train,
     values,
     vector,
@@ -247,22 +249,6 @@ def thm3_index_from_zero(first: int = 0, constant: Fraction = Fraction(1)) -> li
         ),
         replace(meant, words="evident slip"),
     ]
-
-
-STALE_STEPS = 40
-
-
-def stale_problem() -> tuple[list[Loss], Vector, list[Fraction], Design]:
-    """Two samples in two dimensions on which stored scores freeze the selection.
-
-    L_1 = 1 + 5 max(0, 1 − x), L_2 = max(0, 4x − 3y), start at 0, step 1/15, s = n = 2, q = 1, so
-    L_q = max(L_1, L_2). The stored score of sample 2 stays at its initial loss 0, below L_1 ≥ 1
-    for ever, so only sample 1 is trained: x runs to 1, y stays 0, L_2 grows to 4. The minimum of
-    L_q is 1, at (1, 1). (`orderdp_theory.convergence` follows the same problem for the figures.)
-    """
-    first = Loss(((vector(0, 0), Fraction(1)), (vector(-5, 0), Fraction(6))))
-    second = Loss(((vector(0, 0), Fraction(0)), (vector(4, -3), Fraction(0))))
-    return [first, second], vector(0, 0), [Fraction(1, 15)] * STALE_STEPS, Design(2, 2, 1)
 
 
 @claim("theory", THEOREM_3, EQ_6)

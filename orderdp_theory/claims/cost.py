@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from fractions import Fraction
 
+from orderdp_theory.claims.accuracy import NEAR_LOSSLESS
 from orderdp_theory.claims.reading import Reading, tally
 from orderdp_theory.claims.registry import Quote, claim
 from orderdp_theory.claims.tables import (
@@ -19,6 +20,7 @@ from orderdp_theory.claims.tables import (
 
 TABLE_3, TABLE_5, TABLE_6, TABLE_7 = map(read_table, (3, 5, 6, 7))
 HARD = ("CIFAR-10", "CIFAR-100", "ImageNet-1K")  # by the accuracies of Table 6
+SERVER = Quote("Table 3", "for 90 epochs on a 2-L40-GPU server.")
 EXTENDS = Quote(
     "§5.4",
     "InfoBatch usually caps in the mid-30% range, while **OrderDP** extends this by 4–6 "
@@ -69,9 +71,11 @@ def leads(table: Table) -> dict[tuple[str, str], Fraction]:
 @claim(
     "arithmetic of tables",
     Quote("Table 3", "“Total (n*h)” is the total node hour."),
-    Quote("Table 3", "for 90 epochs on a 2-L40-GPU server."),
+    SERVER,
 )
-def tab3_node_hours(table: Table = TABLE_3, nodes: int = 2) -> list[Reading]:
+def tab3_node_hours(
+    table: Table = TABLE_3, nodes: int = int(numbers_in(SERVER.words)[1])
+) -> list[Reading]:
     result = tally(
         (row["method"], number(row, "node_hours") == nodes * number(row, "hours")) for row in table
     )
@@ -232,7 +236,7 @@ def sec54_harder_datasets(table: Table = TABLE_6) -> list[Reading]:
     "experiments",
     Quote("Table 6", "Cross-architecture robustness results of OrderDP."),
     Quote("§5.4", "showing its ability to prune more aggressively without accuracy loss."),
-    Quote("§1, footnote 1", "typically within 0.1%"),
+    NEAR_LOSSLESS,
 )
 def tab6_lossless(table: Table = TABLE_6) -> list[Reading]:
     full = {(r["dataset"], r["model"]): number(r, "accuracy") for r in where(table, method=FULL)}
@@ -246,7 +250,7 @@ def tab6_lossless(table: Table = TABLE_6) -> list[Reading]:
     return [
         Reading(
             "Both methods lose at most 0.1 points at the savings of Table 6.",
-            worst <= numbers_in("within 0.1%")[0],
+            worst <= numbers_in(NEAR_LOSSLESS.words)[0],
             f"largest drop {float(worst)}",
             "arithmetic on printed numbers",
             {"cells": len(drops), "largest drop": worst},
@@ -300,13 +304,13 @@ def tab7_optimizers(table: Table = TABLE_7) -> list[Reading]:
     ]
 
 
-@claim("experiments", TRANSFORMERS)
+@claim("experiments", TRANSFORMERS, NEAR_LOSSLESS)
 def sec54_20_to_30_percent(
     table: Table = TABLE_5, models: Sequence[str] = ("Swin-T", "ViT-B (MAE)")
 ) -> list[Reading]:
     low, high = numbers_in(TRANSFORMERS.words)[:2]
     rows = [row for row in table if row["model"] in models]
-    lossless = all(number(row, "gap") <= Fraction(1, 10) for row in rows)
+    lossless = all(number(row, "gap") <= numbers_in(NEAR_LOSSLESS.words)[0] for row in rows)
     ratios = {row["model"]: number(row, "prune_percent") for row in rows}
     ends = sorted(10 * round(ratio / 10) for ratio in ratios.values())
     printed = ", ".join(f"{m} {float(r)} %" for m, r in ratios.items())

@@ -8,8 +8,7 @@ import numpy as np
 from flint import arb
 
 from orderdp_theory import Design
-from orderdp_theory.claims.convergence import stale_problem
-from orderdp_theory.claims.exact_training import Scores, selections, train, values
+from orderdp_theory.claims.exact_training import Scores, selections, stale_problem, train, values
 from orderdp_theory.claims.reading import Reading, UndecidedError
 from orderdp_theory.claims.registry import Quote, claim
 

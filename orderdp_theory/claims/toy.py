@@ -227,7 +227,7 @@ def e1_orderdp_probabilities(printed: Sequence[Fraction] | None = None) -> list[
 @claim("arithmetic of tables", ORDERDP)
 def e1_orderdp_expectation(printed: Fraction = numbers_in(ORDERDP.words)[0]) -> list[Reading]:
     sources = {
-        "the selection probabilities": expected(selection_probabilities()),
+        "the right probabilities": expected(selection_probabilities()),
         "the printed probabilities": expected(printed_probabilities()),
     }
     return [
@@ -237,7 +237,7 @@ def e1_orderdp_expectation(printed: Fraction = numbers_in(ORDERDP.words)[0]) -> 
             f"{float(value)} = {value}",
             "exact rational",
             {"expectation": value},
-            correction=str(float(sources["the selection probabilities"])),
+            correction=str(float(sources["the right probabilities"])),
         )
         for name, value in sources.items()
     ]

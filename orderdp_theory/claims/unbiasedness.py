@@ -7,7 +7,6 @@ import numpy as np
 from flint import fmpz_mat
 
 from orderdp_theory import Design
-from orderdp_theory.claims.convergence import stale_problem
 from orderdp_theory.claims.designs import all_designs
 from orderdp_theory.claims.exact_training import (
     Loss,
@@ -23,6 +22,7 @@ from orderdp_theory.claims.exact_training import (
     ranked_loss,
     selections,
     squared_distance,
+    stale_problem,
     train,
     values,
     vector,
@@ -155,8 +155,8 @@ def thm1_unbiased_stale(ranking: Scores = "stored") -> list[Reading]:
             "weighting of the current losses that is L_q's only where the two rankings agree.",
         ),
         Reading(
-            "The same with the candidates ranked by their current losses, which Algorithm 1 does "
-            "not compute.",
+            "E[g̃^t] is a (sub)gradient of L_q at every step if the candidates are ranked by their "
+            "current losses, which Algorithm 1 does not compute.",
             fresh <= 0,
             "the subgradient inequality holds at every step of the same problem",
             "exact rational",

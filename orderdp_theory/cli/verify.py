@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from orderdp_theory.claims import Claim, Result
 
+QUOTED = 5  # up to so many claims are shown with the words they quote
 COLOURS = {
     "verified": "green",
     "misprint": "yellow",
@@ -61,7 +62,7 @@ def verify(
             write_atomically(path, text(results))
 
     console = Console()
-    console.print(_table(results))
+    console.print(_table(results, quoted=len(claims) <= QUOTED))
     for count in headline(results):
         console.print(
             f"{'  ' * count.indent + count.name:<22} "
@@ -118,8 +119,8 @@ def _decided(claims: "Sequence[Claim]") -> "list[Result]":
     return results
 
 
-def _table(results: "Iterable[Result]") -> "Table":
-    """Three columns that stay readable at 100: who, verdict, what."""
+def _table(results: "Iterable[Result]", quoted: bool) -> "Table":
+    """Three columns that stay readable at 100: who, verdict, what; with the words if quoted."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -131,10 +132,13 @@ def _table(results: "Iterable[Result]") -> "Table":
     for result in results:
         verdict = result.verdict or "error"
         found = result.decided.found if result.decided else result.error or ""
-        text = Text(result.statement) + Text(f"\n→ {found}", COLOURS[verdict])
+        quotes = [f"“{quote.words}”\n" for quote in result.claim.quotes if quote.words and quoted]
+        text = Text("".join(quotes), "dim") + Text(result.statement)
+        text += Text(f"\n→ {found}", COLOURS[verdict])
         for other in result.others:
             text += Text(f"\n{other.verdict}", COLOURS[other.verdict])
-            text += Text(f" if read: {other.says}\n→ {other.found}", "dim")
+            how = "excluded by the words" if other.words == "not in the words" else "other reading"
+            text += Text(f" ({how}): {other.says}\n→ {other.found}", "dim")
         table.add_row(
             Text(result.claim.id, "bold") + Text(f"\n{result.claim.where}", "dim"),
             Text(verdict, COLOURS[verdict]),
