@@ -37,6 +37,7 @@ from orderdp_theory.claims.exact_training import (
 )
 from orderdp_theory.claims.reading import Reading, tally
 from orderdp_theory.claims.registry import Quote, claim
+from orderdp_theory.claims.selection import LINE_11
 
 THEOREM_3 = Quote(
     "Theorem 3",
@@ -251,7 +252,7 @@ def thm3_index_from_zero(first: int = 0, constant: Fraction = Fraction(1)) -> li
     ]
 
 
-@claim("theory", THEOREM_3, EQ_6)
+@claim("theory", THEOREM_3, EQ_6, LINE_11)
 def thm3_stale(ranking: Scores = "stored") -> list[Reading]:
     """`stale_problem`: deterministic (s = n), convex, initial scores equal to initial losses."""
     losses, start, steps, design = stale_problem()

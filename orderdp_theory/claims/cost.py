@@ -135,7 +135,7 @@ def abstract_over_40(
     printed = ", ".join(f"{s} % ({d}, {m})" for (d, m), s in ours.items())
     return [
         Reading(
-            "Training cost falls by over 40 % at equal accuracy in settings that were evaluated.",
+            "Training cost falls by over 40 % in settings that were evaluated.",
             bool(most),
             f"Table 6: over {level} % in {len(most)} of {len(ours)} columns: {printed}",
             "arithmetic on printed numbers",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from itertools import combinations, permutations
+from math import factorial
 from typing import Literal
 
 import numpy as np
@@ -69,6 +70,18 @@ def distance_loss(slope: Vector, centre: Fraction | int = 0, floor: Fraction | i
 def gamma(design: Design) -> tuple[Fraction, ...]:
     """The exact inclusion probabilities, kept because small designs recur."""
     return tuple(inclusion_probabilities_exact(design))
+
+
+def factor(s: int, at: int) -> int:
+    """s!/((l−1)!(s−l)!)."""
+    return factorial(s) // (factorial(at - 1) * factorial(s - at))
+
+
+def gamma_limit(z: Fraction, s: int, q: int) -> Fraction:
+    """γ(z) of Proposition 2 at a rational point."""
+    a, b = z.numerator, z.denominator
+    total = sum(factor(s, at) * a ** (at - 1) * (b - a) ** (s - at) for at in range(1, q + 1))
+    return Fraction(total, b ** (s - 1))
 
 
 def descending(values: Sequence[Fraction]) -> list[int]:

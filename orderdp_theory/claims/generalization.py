@@ -268,7 +268,7 @@ def a4_empirical_measure(mass: Callable[[int], Fraction] = lambda n: Fraction(1)
 
 @dataclass(frozen=True)
 class Trial:
-    """The two sides of Theorem 4 for one data set, and the sides for untrained parameters."""
+    """The two sides of Theorem 4 for one data set."""
 
     left: Fraction
     right: Fraction

@@ -8,7 +8,7 @@ import sympy as sp
 from flint import arb, ctx
 
 from orderdp_theory import Design
-from orderdp_theory.claims.exact_training import gamma
+from orderdp_theory.claims.exact_training import factor, gamma, gamma_limit
 from orderdp_theory.claims.reading import Reading, tally
 from orderdp_theory.claims.registry import Quote, claim
 
@@ -22,18 +22,6 @@ def pairs(with_equality: bool) -> Iterator[tuple[int, int]]:
     for s in range(1, LARGEST_S + 1):
         for q in range(1, s + 1 if with_equality else s):
             yield s, q
-
-
-def factor(s: int, at: int) -> int:
-    """s!/((l−1)!(s−l)!)."""
-    return factorial(s) // (factorial(at - 1) * factorial(s - at))
-
-
-def gamma_limit(z: Fraction, s: int, q: int) -> Fraction:
-    """γ(z) of Proposition 2 at a rational point."""
-    a, b = z.numerator, z.denominator
-    total = sum(factor(s, at) * a ** (at - 1) * (b - a) ** (s - at) for at in range(1, q + 1))
-    return Fraction(total, b ** (s - 1))
 
 
 def curve(s: int, q: int) -> sp.Expr:

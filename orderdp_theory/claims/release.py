@@ -79,7 +79,7 @@ def initial_score(score: int, classes: int) -> list[Reading]:
     if not (margin > 0 or margin < 0):
         raise UndecidedError("the enclosure of score − ln(classes) contains zero")
     # The order of Algorithm 1: samples 0 and 1 used once, samples 2 and 3 never.
-    used = Fraction(score) - (1 if margin > 0 else -1)
+    used = Fraction(score) - (1 if margin > 0 else -1)  # on the side of the score where ln is
     (kept,) = selections(Design(4, 4, 2), [used, used, Fraction(score), Fraction(score)])
     first = set(kept) == {2, 3}
     return [

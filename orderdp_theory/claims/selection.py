@@ -32,6 +32,11 @@ SORTING = Quote(
     "time or $O(n)$ storage.",
 )
 
+LINE_11 = Quote(
+    "Algorithm 1, line 11",
+    r"$\mathcal{H}_{t+1}(\theta^{t+1}, z_i) = \begin{cases} \mathcal{L}_i(\theta^t, z_i), & i \in "
+    r"Q^t, \\ \mathcal{H}_t(\theta^t, z_i), & \text{otherwise.} \end{cases}$",
+)
 TABLE_8 = Quote(
     "Table 8",
     "InfoBatch and OrderDP are trained for 200 epochs (checkpoints at 20%, 40%, 60%, 80%, "
@@ -219,11 +224,7 @@ def sec2_heap_cost(
         r"\mathcal{H}_{t+1}(\theta^{t+1}, z_i) = \begin{cases} \mathcal{L}_i(\theta^{t+1}, "
         r"z_i), & i \in Q_t, \\",
     ),
-    Quote(
-        "Algorithm 1, line 11",
-        r"$\mathcal{H}_{t+1}(\theta^{t+1}, z_i) = \begin{cases} \mathcal{L}_i(\theta^t, z_i), "
-        r"& i \in Q^t, \\",
-    ),
+    LINE_11,
 )
 def sec2_score_timing(
     equation_2: Refresh = "after the step", algorithm_1: Refresh = "before the step"

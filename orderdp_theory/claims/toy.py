@@ -252,7 +252,7 @@ def e1_bias_eliminated(gradients: Sequence[int] = GRADIENTS) -> list[Reading]:
     by_print = numbers_in(ORDERDP.words)[0] - full
     return [
         Reading(
-            f"Most of the bias of InfoBatch, at least half of it, is gone in OrderDP, {name}.",
+            f"Most of the bias of InfoBatch, at least half of it, is gone in OrderDP {name}.",
             abs(bias) <= abs(infobatch) / 2,
             f"bias {float(bias)} of a full gradient of {float(full)}; InfoBatch's is "
             f"{float(infobatch)}, so {float(100 * bias / infobatch) if infobatch else 0:.0f} % "
@@ -267,7 +267,7 @@ def e1_bias_eliminated(gradients: Sequence[int] = GRADIENTS) -> list[Reading]:
             f"{float(infobatch)} to {float(ours)}; InfoBatch divided by n has none.",
         )
         for name, bias in (
-            ("computed", ours),
+            ("by the right probabilities", ours),
             *([("by the printed 4.06", by_print)] if gradients == GRADIENTS else []),
         )
     ]

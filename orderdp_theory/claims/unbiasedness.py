@@ -29,6 +29,7 @@ from orderdp_theory.claims.exact_training import (
 )
 from orderdp_theory.claims.reading import Reading, tally
 from orderdp_theory.claims.registry import Quote, claim
+from orderdp_theory.claims.selection import LINE_11
 
 Weights = Callable[[Design], Sequence[Fraction]]
 THEOREM_1 = Quote(
@@ -122,6 +123,7 @@ def thm1_unbiased_fresh(weights: Weights = gamma) -> list[Reading]:
         r"$Q^t \in \arg \max_{\substack{Q \subseteq S^t \\ |Q|=q}} \sum_{i \in Q} "
         r"\mathcal{H}_t(\theta^t, z_i)$",
     ),
+    LINE_11,
 )
 def thm1_unbiased_stale(ranking: Scores = "stored") -> list[Reading]:
     """Two samples, s = 2, q = 1: after one step the stored order is not that of the losses."""

@@ -10,7 +10,7 @@ from flint import arb, ctx
 
 from orderdp_theory import Design, inclusion_probabilities, inclusion_probabilities_ball
 from orderdp_theory.claims.designs import all_designs, explores_and_prunes
-from orderdp_theory.claims.exact_training import gamma
+from orderdp_theory.claims.exact_training import gamma, gamma_limit
 from orderdp_theory.claims.reading import Reading, tally
 from orderdp_theory.claims.registry import Quote, claim
 
@@ -482,8 +482,6 @@ def sec31_r_of_z(
     r: Callable[[Fraction], Fraction] | None = None, sizes: Sequence[int] = (200, 400, 800, 1600)
 ) -> list[Reading]:
     """`r`: the function, had the paper defined it."""
-    from orderdp_theory.claims.limits import gamma_limit
-
     s, q = 100, 30  # as in Fig. 5
 
     def errors(limit: Callable[[Fraction], Fraction]) -> dict[int, Fraction]:

@@ -24,6 +24,7 @@ from orderdp_theory.claims.exact_training import (
     distance_loss,
     epoch,
     expected_gradient,
+    gamma_limit,
     mean_loss,
     random_losses,
     random_vector,
@@ -32,7 +33,6 @@ from orderdp_theory.claims.exact_training import (
     values,
     vector,
 )
-from orderdp_theory.claims.limits import gamma_limit
 from orderdp_theory.claims.selection import chance_of_unused
 from orderdp_theory.claims.tables import NUMBERS
 
