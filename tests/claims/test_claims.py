@@ -10,9 +10,9 @@ import sympy as sp
 from orderdp_theory import Design, inclusion_probabilities, inclusion_probabilities_exact
 from orderdp_theory.claims import all_claims, decide, decided, printed_tables
 from orderdp_theory.claims.exact_training import gamma_limit
-from orderdp_theory.claims.generalization import regrouped
 from orderdp_theory.claims.limits import Z
 from orderdp_theory.claims.runs import LIMITS, SETTING_9, STUDY
+from orderdp_theory.claims.spectral import regrouped
 from orderdp_theory.claims.toy import selection_probabilities
 from orderdp_theory.claims.weights import spectrum, total_deviation
 

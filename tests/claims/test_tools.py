@@ -16,7 +16,7 @@ from orderdp_theory import (
     surrogate_weights,
     total_variation,
 )
-from orderdp_theory.claims import all_claims, generalization, read_table, table_source, weights
+from orderdp_theory.claims import all_claims, read_table, spectral, table_source, weights
 from orderdp_theory.claims.chance import binomial_tail, hypergeometric_tail
 from orderdp_theory.claims.designs import all_designs
 from orderdp_theory.claims.exact_training import (
@@ -75,7 +75,7 @@ def test_quantile_distance_is_the_wasserstein_distance():
     for _ in range(30):
         full = [int(x) for x in rng.integers(-5, 6, 6)]
         sample = [int(x) for x in rng.choice(full, int(rng.integers(1, 7)), replace=False)]
-        exact = generalization.quantile_distance(
+        exact = spectral.quantile_distance(
             [Fraction(x) for x in sample], [Fraction(x) for x in full]
         )
         assert float(exact) == pytest.approx(wasserstein_distance(sample, full), abs=1e-12)
