@@ -24,6 +24,7 @@ from orderdp_train.training.processes import (
 from orderdp_train.training.recipe import Recipe
 from orderdp_train.training.sampler import Grouping, NonFiniteLossError, RuleSampler
 from orderdp_train.training.state import TrainState
+from orderdp_train.training.text import next_token_accuracy
 
 AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -152,14 +153,21 @@ def train(
 
 @torch.no_grad()
 def evaluate(model: nn.Module, data: ImageData, recipe: Recipe) -> float:
-    """Accuracy on the test split, with the model in eval mode; every process does its part."""
+    """Accuracy on the test split, with the model in eval mode; every process does its part.
+
+    Of text, the mean over sequences of the share of next tokens that are right.
+    """
     device = next(model.parameters()).device
     correct = torch.zeros(1, device=device)
     with _eval_mode(model):
         rows = shard(torch.arange(data.num_test)).split(EVAL_BATCH)
         for _, images, labels in data.batches(rows, "test"):
             with _autocast(device, recipe):
-                correct += (model(images).argmax(1) == labels).sum()
+                logits = model(images)
+            if labels.ndim == 2:
+                correct += next_token_accuracy(logits, labels).sum()
+            else:
+                correct += (logits.argmax(1) == labels).sum()
     return float(all_reduce_sum(correct)) / data.num_test
 
 

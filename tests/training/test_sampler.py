@@ -16,7 +16,7 @@ from orderdp_theory import Design
 from orderdp_train import FullData, InfoBatch, OrderDP, RandomSubset, RuleSampler, WithIndex
 from orderdp_train.training.sampler import NonFiniteLossError
 from tests.training import sampler_cases as cases
-from tests.training.sampler_cases import NAMES, PASSES, Training, by_target, losses_at, rule_named
+from tests.training.sampler_cases import NAMES, PASSES, Training, by_target, rule_named
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -60,10 +60,9 @@ def close(found: dict, expected: dict) -> None:
 @pytest.fixture(scope="module")
 def two(tmp_path_factory) -> list[dict]:
     folder = tmp_path_factory.mktemp("two")
-    script = Path(cases.__file__)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-        + [str(script), str(folder)],
+        [*torchrun, "--nproc-per-node=2", cases.__file__, str(folder)],
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         check=True,
         timeout=300,
@@ -93,7 +92,7 @@ def test_two_processes_share_the_batches_of_a_grouping(two):
 
     def pairs(indices):
         buckets = by_target(4)(indices)
-        return [sum(buckets[k : k + 2], []) for k in range(0, len(buckets), 2)]
+        return [[i for b in buckets[k : k + 2] for i in b] for k in range(0, len(buckets), 2)]
 
     for mine in two:
         close(mine["grouped"], plainly("orderdp", 8, group=pairs))
