@@ -75,7 +75,8 @@ class TextDataSet:
 def load() -> TextDataSet:
     """4,000 training and 400 test sequences of 64 bytes, of different topics.
 
-    Topics quote one another: a paragraph belongs to the first that has it. The text is that of the running Python, so two versions of Python have different data.
+    Topics quote one another: a paragraph belongs to the first that has it. The text is that of the
+    running Python, so two versions of Python have different data.
     """
     from pydoc_data.topics import topics
 

@@ -4,6 +4,7 @@ A sample of a selection is trained by exactly one process, and all processes mak
 steps. Two processes with batches of b train what one process trains with batches of 2b.
 """
 
+import copy
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,7 +18,7 @@ from torch.utils.data import Dataset, IterableDataset, Sampler
 
 from orderdp_theory.common.errors import InputError
 from orderdp_train.rules.base import Selection, SelectionRule
-from orderdp_train.training.processes import gather_vectors, rank, world_size
+from orderdp_train.training.processes import gather_objects, gather_vectors, rank, world_size
 
 Grouping = Callable[[list[int]], Iterable[Sequence[int] | Tensor]]
 
@@ -357,6 +358,27 @@ class RuleBatchSampler(Sampler[list[int]]):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.sampler.load_state_dict(state)
+
+
+class EveryProcess:
+    """The states of a sampler in all processes, for frameworks that save those of one alone.
+
+    All processes call its methods together.
+    """
+
+    def __init__(self, sampler: RuleSampler) -> None:
+        self.sampler = sampler
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"processes": gather_objects(copy.deepcopy(self.sampler.state_dict()))}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if len(state["processes"]) != world_size():
+            raise InputError(
+                f"the state is of {len(state['processes'])} processes and there are "
+                f"{world_size()} now: continue with the number it was started with"
+            )
+        self.sampler.load_state_dict(state["processes"][rank()])
 
 
 class WithIndex(Dataset[Any]):

@@ -39,6 +39,37 @@ def by_target(size):
     return group
 
 
+def plainly(name, batch, *, group=None, losses_at=losses_at, shape=(DIM,), rule=None) -> dict:
+    """The same training with the selection, the batches and their weights written out."""
+    rule, generator = rule or rule_named(name), torch.Generator().manual_seed(1)
+    theta = torch.zeros(shape, dtype=torch.float64, requires_grad=True)
+    steps = 0
+    for epoch in range(PASSES):
+        rule.set_epoch(epoch)
+        indices, weights = rule.select(generator)
+        order = torch.randperm(len(indices), generator=generator)
+        indices, weights = indices[order], weights[order].double()
+        weight_of = torch.zeros(N, dtype=torch.float64).index_put((indices,), weights)
+        batches = indices.split(batch) if group is None else group(indices.tolist())
+        told = []
+        for part in map(torch.as_tensor, batches):
+            losses = losses_at(theta, part)
+            told.append(losses.detach())
+            (gradient,) = torch.autograd.grad((weight_of[part] * losses).sum() / len(part), theta)
+            theta = (theta - 0.05 * gradient).detach().requires_grad_()
+            steps += 1
+        rule.update(torch.cat([torch.as_tensor(part) for part in batches]), torch.cat(told))
+    theta = theta.detach().flatten()
+    return {"theta": theta, "scores": getattr(rule, "scores", torch.zeros(0)), "steps": steps}
+
+
+def close(found: dict, expected: dict) -> None:
+    """Sums of at most 41 float64 terms in another order; scores are stored in float32."""
+    torch.testing.assert_close(found["theta"], expected["theta"], rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(found["scores"], expected["scores"], rtol=1e-6, atol=1e-7)
+    assert found["steps"] == expected["steps"]
+
+
 class Training:
     """Gradient descent on theta `(3,)` through the sampler, `accumulate` batches a step."""
 

@@ -16,7 +16,14 @@ from orderdp_theory import Design
 from orderdp_train import FullData, InfoBatch, OrderDP, RandomSubset, RuleSampler, WithIndex
 from orderdp_train.training.sampler import NonFiniteLossError
 from tests.training import sampler_cases as cases
-from tests.training.sampler_cases import NAMES, PASSES, Training, by_target, rule_named
+from tests.training.sampler_cases import (
+    NAMES,
+    Training,
+    by_target,
+    close,
+    plainly,
+    rule_named,
+)
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -25,36 +32,6 @@ N = cases.N
 
 def seeded(seed: int = 1) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
-
-
-def plainly(name: str, batch: int, passes: int = PASSES, group=None) -> dict:
-    """The same training with the selection, the batches and their weights written out."""
-    rule, generator = rule_named(name), seeded()
-    theta = torch.zeros(cases.DIM, dtype=torch.float64)
-    steps = 0
-    for epoch in range(passes):
-        rule.set_epoch(epoch)
-        indices, weights = rule.select(generator)
-        order = torch.randperm(len(indices), generator=generator)
-        indices, weights = indices[order], weights[order].double()
-        weight_of = torch.zeros(N, dtype=torch.float64).index_put((indices,), weights)
-        batches = indices.split(batch) if group is None else group(indices.tolist())
-        told = []
-        for part in map(torch.as_tensor, batches):
-            residuals = cases.X[part] @ theta - cases.Y[part]
-            told.append(residuals**2)
-            slope = 2 * weight_of[part] * residuals / len(part)
-            theta = theta - 0.05 * slope @ cases.X[part]
-            steps += 1
-        rule.update(torch.cat([torch.as_tensor(part) for part in batches]), torch.cat(told))
-    return {"theta": theta, "scores": getattr(rule, "scores", torch.zeros(0)), "steps": steps}
-
-
-def close(found: dict, expected: dict) -> None:
-    """Sums of at most 41 float64 terms in another order; scores are stored in float32."""
-    torch.testing.assert_close(found["theta"], expected["theta"], rtol=1e-11, atol=1e-12)
-    torch.testing.assert_close(found["scores"], expected["scores"], rtol=1e-6, atol=1e-7)
-    assert found["steps"] == expected["steps"]
 
 
 @pytest.fixture(scope="module")
