@@ -29,14 +29,6 @@ class SelectionCallback(L.Callback):
         weighted = self.sampler.loss(indices, losses, accumulate=self._batches, **options)
         return weighted * self._batches
 
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._batches = trainer.accumulate_grad_batches
-        if self._batches > 1 and self.sampler.rule.budget is None:
-            raise InputError(
-                "Lightning must know the number of batches to accumulate the last ones, and "
-                f"{type(self.sampler.rule).__name__} does not: use accumulate_grad_batches=1"
-            )
-
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if isinstance(trainer.strategy, DeepSpeedStrategy | FSDPStrategy | ModelParallelStrategy):
             raise InputError(
@@ -51,6 +43,20 @@ class SelectionCallback(L.Callback):
                 f"Lightning trains on {type(found[0]).__name__} instead of the rule's sampler: use "
                 "Trainer(use_distributed_sampler=False) and a DataLoader with this sampler"
             )
+
+        self._batches = trainer.accumulate_grad_batches
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Tell Lightning how many batches the pass has, where it knows an upper bound only."""
+        if self.sampler.rule.budget is None:
+            batches, limit = len(trainer.train_dataloader), trainer.limit_train_batches
+            batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+            progress = trainer.fit_loop.epoch_loop.batch_progress
+            progress.is_last_batch |= batch_idx + 1 == batches
+            if isinstance(trainer.val_check_interval, float):
+                trainer.val_check_batch = max(1, int(batches * trainer.val_check_interval))
 
     def state_dict(self) -> dict[str, Any]:
         return EveryProcess(self.sampler).state_dict()

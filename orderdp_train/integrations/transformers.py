@@ -55,7 +55,7 @@ class SelectionMixin:
         self.reduction: Literal["mean", "sum"] = reduction
         self._sample_losses = sample_losses
         self._tokens: float | None = None
-        _check_supported(self)
+        check_supported(self)
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
         self.rule_sampler = RuleSampler(rule, torch.Generator().manual_seed(seed))
 
@@ -262,7 +262,7 @@ def _is_causal(model: nn.Module) -> bool:
     return type(base).__name__ in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()
 
 
-def _check_supported(trainer: Any) -> None:
+def check_supported(trainer: Any) -> None:
     """`InputError`, in one line, for what would train something else than the rule says."""
     args, config = trainer.args, getattr(trainer.accelerator, "parallelism_config", None)
     reasons = {

@@ -140,7 +140,8 @@ class RuleSampler(Sampler[int]):
     def __len__(self) -> int:
         """Samples of this process in a pass; at most, if the losses decide and none is drawn."""
         this = self._present
-        if self.rule.budget is not None or this is None or this.complete:
+        drawn = this is not None and (self._restored or not this.complete)
+        if self.rule.budget is not None or this is None or not drawn:
             return -(-(self.rule.budget or self.rule.n) // world_size())
         return len(this.mine)
 
@@ -341,9 +342,9 @@ class RuleBatchSampler(Sampler[list[int]]):
         self._length: int | None = None
 
     def __iter__(self) -> Iterator[list[int]]:
-        batches = self.sampler.draw(self.group).batches()
-        self._length = len(batches)
-        yield from (batch.tolist() for batch in batches)
+        this = self.sampler.draw(self.group)
+        self._length = len(this.ends or ())
+        yield from (batch.tolist() for batch in this.batches())
 
     def __len__(self) -> int:
         if self._length is None:

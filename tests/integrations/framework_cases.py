@@ -70,8 +70,10 @@ class Accelerated:
         return result(self.model, self.sampler, self.steps)
 
 
-def lightning_training(name, batch, *, accumulate=1, folder=None, stop=-1, resume=None, seed=1):
+def lightning_training(name, batch, *, accumulate=1, folder=None, resume=None, seed=1):
+    """`folder`: where to keep a checkpoint after every step."""
     import lightning as L
+    from lightning.pytorch.callbacks import ModelCheckpoint
 
     from orderdp_train.integrations.lightning import SelectionCallback
 
@@ -91,23 +93,22 @@ def lightning_training(name, batch, *, accumulate=1, folder=None, stop=-1, resum
             return torch.optim.SGD(self.parameters(), lr=0.05)
 
     module = Regression()
+    keep = ModelCheckpoint(folder, "{step}", every_n_train_steps=1, save_top_k=-1)
     trainer = L.Trainer(
         max_epochs=PASSES,
-        max_steps=stop,
         accumulate_grad_batches=accumulate,
         use_distributed_sampler=False,
-        callbacks=[selection],
+        callbacks=[selection, keep] if folder else [selection],
         accelerator="cpu",
         strategy="ddp" if torch.distributed.is_torchelastic_launched() else "auto",
         devices=2 if torch.distributed.is_torchelastic_launched() else 1,
-        default_root_dir=folder,
         logger=False,
-        enable_checkpointing=False,
+        enable_checkpointing=folder is not None,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
     trainer.fit(module, loader, ckpt_path=resume, weights_only=False)
-    return trainer, result(module.model, sampler, trainer.global_step)
+    return result(module.model, sampler, trainer.global_step)
 
 
 class Scorer(nn.Module):
@@ -117,7 +118,10 @@ class Scorer(nn.Module):
         super().__init__()
         self.linear = nn.Linear(DIM, 2, bias=False).double()
         nn.init.zeros_(self.linear.weight)
-        self.weight = self.linear.weight
+
+    @property
+    def weight(self):
+        return self.linear.weight
 
     def forward(self, x, labels=None):
         logits = self.linear(x)
@@ -204,8 +208,8 @@ def transformers_cases():
 
 
 def lightning_cases():
-    results = {name: lightning_training(name, 5)[1] for name in ("orderdp", "infobatch")}
-    results["accumulate"] = lightning_training("orderdp", 5, accumulate=2)[1]
+    results = {name: lightning_training(name, 5) for name in ("orderdp", "infobatch")}
+    results["accumulate"] = lightning_training("orderdp", 5, accumulate=2)
     return results
 
 
