@@ -18,6 +18,7 @@ from orderdp_theory.deviation import (
     spectrum_deviation,
     total_variation,
 )
+from orderdp_theory.deviations import martingale_deviation
 from orderdp_theory.estimator import estimator_covariance_trace, estimator_mean
 from orderdp_theory.exact import inclusion_probabilities_exact
 from orderdp_theory.generalization import (
@@ -35,6 +36,11 @@ from orderdp_theory.horvitz_thompson import (
 )
 from orderdp_theory.inclusion import inclusion_probabilities, joint_inclusion_probabilities
 from orderdp_theory.limits import cvar, limit_gamma
+from orderdp_theory.nonconvex import (
+    NonconvexBound,
+    best_nonconvex_step_size,
+    nonconvex_bound,
+)
 from orderdp_theory.rank_design import (
     RankDesign,
     is_convex,
@@ -57,11 +63,13 @@ __all__ = [
     "Design",
     "Gap",
     "LinearPredictors",
+    "NonconvexBound",
     "PrintedBound",
     "RankDesign",
     "Ranking",
     "StoredScoreRun",
     "Transfer",
+    "best_nonconvex_step_size",
     "best_step_size",
     "chi",
     "choose",
@@ -84,6 +92,8 @@ __all__ = [
     "is_convex",
     "joint_inclusion_probabilities",
     "limit_gamma",
+    "martingale_deviation",
+    "nonconvex_bound",
     "nonconvex_losses",
     "printed_bound",
     "rank_design_loss",
