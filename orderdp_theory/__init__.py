@@ -18,7 +18,6 @@ from orderdp_theory.deviation import (
     spectrum_deviation,
     total_variation,
 )
-from orderdp_theory.deviations import martingale_deviation
 from orderdp_theory.estimator import estimator_covariance_trace, estimator_mean
 from orderdp_theory.exact import inclusion_probabilities_exact
 from orderdp_theory.generalization import (
@@ -28,6 +27,7 @@ from orderdp_theory.generalization import (
     corrected_bound,
     printed_bound,
 )
+from orderdp_theory.high_probability import martingale_deviation
 from orderdp_theory.horvitz_thompson import (
     horvitz_thompson_covariance_trace,
     horvitz_thompson_inclusion,

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from orderdp_theory.convergence import _check_not_negative, _checked_steps, ranking_sensitivity
-from orderdp_theory.deviations import martingale_deviation
 from orderdp_theory.design import Design
+from orderdp_theory.high_probability import martingale_deviation
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,9 @@ def best_nonconvex_step_size(
 ) -> float:
     """sqrt(Delta / (rho G^2 T (1 + 4 kappa tau))), the best constant step size for K = 1.
 
-    For scores at most tau = `max_age` steps old, whose shortfall is at most 2 kappa G^2 eta tau; the
-    bound is then 4 G sqrt(rho Delta (1 + 4 kappa tau) / T). `ValueError` unless all are positive.
+    For scores at most tau = `max_age` steps old, whose shortfall is at most 2 kappa G^2 eta tau.
+    The bound is then 4 G sqrt(rho Delta (1 + 4 kappa tau) / T). `ValueError` unless all but tau are
+    positive.
     """
     if not (min(weak_convexity, lipschitz, envelope_gap) > 0 and steps >= 1 and max_age >= 0):
         raise ValueError(

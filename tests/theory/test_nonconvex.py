@@ -34,7 +34,7 @@ def ternary_search(function, low, high):
 
 
 class PhaseRetrieval:
-    """Losses |a_i x² − b_i| on [−1, 1]: 2 max a weakly convex and 2 max a Lipschitz, from x = 0.9."""
+    """Losses |a_i x² − b_i| on [−1, 1], weakly convex and Lipschitz with constants 2 max a."""
 
     start = 0.9
 

@@ -13,8 +13,8 @@ from orderdp_theory.convergence import _check_not_negative, _checked_steps
 def martingale_deviation(bound: float, step_sizes: ArrayLike, failure: float) -> float:
     """c sqrt(2 ln(1/failure) sum eta^2) / sum eta, c sqrt(2 ln(1/failure) / T) for constant steps.
 
-    What sum_t eta^t X_t / sum_t eta^t exceeds with probability at most `failure`, if |X_t| <= c plus
-    a constant known before step t, and E[X_t | past] <= 0 (Azuma and Hoeffding). Added to
+    What sum_t eta^t X_t / sum_t eta^t exceeds with probability at most `failure` if, given the
+    past, X_t has mean <= 0 and lies in an interval of length 2c (Azuma and Hoeffding). Added to
     `convergence_bound` with c = G D, D the diameter of a convex set that the run is projected onto
     and that holds the minimizer, it bounds the excess of the run at hand; likewise for K minibatch
     steps a selection, eta one step size per selection.
