@@ -50,6 +50,12 @@ from orderdp_theory.rank_design import (
     rank_design_weights,
 )
 from orderdp_theory.ranking import Ranking
+from orderdp_theory.risk import (
+    UniformDeviation,
+    surrogate_deviation,
+    surrogate_fluctuation,
+    surrogate_risk,
+)
 from orderdp_theory.sampling import draw_ranks
 from orderdp_theory.surrogate import surrogate_loss, surrogate_weights
 from orderdp_theory.surrogate_gap import Gap, gap
@@ -69,6 +75,7 @@ __all__ = [
     "Ranking",
     "StoredScoreRun",
     "Transfer",
+    "UniformDeviation",
     "best_nonconvex_step_size",
     "best_step_size",
     "chi",
@@ -103,7 +110,10 @@ __all__ = [
     "spectrum_deviation",
     "stored_score_counterexample",
     "stored_score_penalty",
+    "surrogate_deviation",
+    "surrogate_fluctuation",
     "surrogate_loss",
+    "surrogate_risk",
     "surrogate_weights",
     "total_variation",
     "transfer_bound",
