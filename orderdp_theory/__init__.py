@@ -4,11 +4,9 @@ from orderdp_theory.ball import inclusion_probabilities_ball
 from orderdp_theory.choosing import Candidate, Choice, choose, error_bound_from_norms
 from orderdp_theory.convergence import (
     ConvergenceBound,
-    StoredScoreRun,
     best_step_size,
     convergence_bound,
     ranking_sensitivity,
-    stored_score_counterexample,
     stored_score_penalty,
 )
 from orderdp_theory.design import Design
@@ -34,6 +32,7 @@ from orderdp_theory.horvitz_thompson import (
     horvitz_thompson_joint,
     horvitz_thompson_weights,
 )
+from orderdp_theory.impossibility import StoredScoreRun, stored_score_counterexample
 from orderdp_theory.inclusion import inclusion_probabilities, joint_inclusion_probabilities
 from orderdp_theory.limits import cvar, limit_gamma
 from orderdp_theory.nonconvex import (
@@ -57,6 +56,7 @@ from orderdp_theory.risk import (
     surrogate_risk,
 )
 from orderdp_theory.sampling import draw_ranks
+from orderdp_theory.sandwich import CvarSandwich, cvar_sandwich, sandwich_width
 from orderdp_theory.surrogate import surrogate_loss, surrogate_weights
 from orderdp_theory.surrogate_gap import Gap, gap
 from orderdp_theory.transfer import Transfer, transfer_bound
@@ -66,6 +66,7 @@ __all__ = [
     "Choice",
     "ConvergenceBound",
     "CorrectedBound",
+    "CvarSandwich",
     "Design",
     "Gap",
     "LinearPredictors",
@@ -83,6 +84,7 @@ __all__ = [
     "convergence_bound",
     "corrected_bound",
     "cvar",
+    "cvar_sandwich",
     "draw_ranks",
     "effective_sample_size",
     "error_bound_from_norms",
@@ -107,6 +109,7 @@ __all__ = [
     "rank_design_probabilities",
     "rank_design_weights",
     "ranking_sensitivity",
+    "sandwich_width",
     "spectrum_deviation",
     "stored_score_counterexample",
     "stored_score_penalty",

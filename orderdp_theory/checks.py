@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from flint import arb, fmpq
 
+from orderdp_theory.arguments import require_design
 from orderdp_theory.design import Design
 
 SUM_TOLERANCE = Fraction(1, 10**12)  # contract of the float64 probabilities
@@ -42,6 +43,7 @@ def check_inclusion_probabilities(design: Design, gamma: Sequence[Any]) -> list[
     Raises:
         ValueError: ``gamma`` does not have n entries.
     """
+    require_design(design)
     if len(gamma) != design.n:
         raise ValueError(f"gamma has {len(gamma)} entries for a population of {design.n}")
     return [_sum(design, gamma), _plateau(design, gamma), _support(design, gamma), _order(gamma)]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from orderdp_theory.arguments import double_array
 from orderdp_theory.convergence import _check_not_negative, _checked_steps, ranking_sensitivity
 from orderdp_theory.design import Design
 from orderdp_theory.high_probability import martingale_deviation
@@ -84,7 +85,7 @@ def nonconvex_bound(
         raise ValueError(f"weak_convexity must be finite and > 0, got {weak_convexity!r}")
     if minibatches < 1:
         raise ValueError(f"minibatches must be at least 1, got {minibatches}")
-    errors = np.broadcast_to(np.asarray(shortfalls, dtype=np.float64), eta.shape)
+    errors = np.broadcast_to(double_array(shortfalls, "shortfalls"), eta.shape)
     if not np.all(np.isfinite(errors) & (errors >= 0)):
         raise ValueError("shortfalls must be finite and >= 0")
     rho, K = weak_convexity, minibatches

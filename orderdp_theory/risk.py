@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betainc, betaincc
 
+from orderdp_theory.arguments import double_array, require_design
 from orderdp_theory.design import Design
 
 
@@ -28,7 +29,7 @@ def surrogate_risk(values: ArrayLike, probabilities: ArrayLike, s: int, q: int) 
         ValueError: shapes differ, something is not finite, or these are no probabilities.
     """
     Design(s, s, q)
-    v, p = (np.asarray(x, dtype=np.float64) for x in (values, probabilities))
+    v, p = double_array(values, "values"), double_array(probabilities, "probabilities")
     if v.ndim != 1 or v.shape != p.shape or v.size == 0:
         raise ValueError(
             f"values and probabilities must be vectors alike, got {v.shape}, {p.shape}"
@@ -53,6 +54,7 @@ def surrogate_fluctuation(design: Design, loss_range: float, failure: float) -> 
     factor of order sqrt(s/q), and not less: losses 0 and 1 can have
     Var L_q >= (27/256) s/(nq). `ValueError` unless b >= 0 and 0 < failure < 1.
     """
+    require_design(design)
     n, s, q = design.n, design.s, design.q
     return _hoeffding(loss_range, max(n * (q / s) ** 2, n * q / (4 * s), n // s), failure)
 
@@ -86,6 +88,7 @@ def surrogate_deviation(
             independent fair signs (`LinearPredictors.rademacher_term` is twice that).
         loss_range: b. failure: for each side, in (0, 1).
     """
+    require_design(design)
     if not (np.isfinite(rademacher) and rademacher >= 0):
         raise ValueError(f"rademacher must be finite and >= 0, got {rademacher!r}")
     n, ratio = design.n, design.s / design.q

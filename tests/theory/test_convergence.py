@@ -1,6 +1,5 @@
 """Theorem 3 with current and with stored scores (proofs/convergence.md)."""
 
-from fractions import Fraction
 from itertools import combinations
 
 import cvxpy as cp
@@ -17,7 +16,6 @@ from orderdp_theory import (
     convergence_bound,
     inclusion_probabilities,
     ranking_sensitivity,
-    stored_score_counterexample,
     stored_score_penalty,
     surrogate_loss,
     surrogate_weights,
@@ -205,39 +203,6 @@ def test_how_old_scores_differ_from_losses_is_attained(age):
     assert late - penalty == pytest.approx(2 * ranking_sensitivity(design) * 0.5 * first)
 
 
-def test_counterexample_for_stored_scores():
-    run = stored_score_counterexample()
-    assert min(run.errors) == Fraction(5, 3) > run.bound
-    assert run.average_error > run.bound
-    assert stored_score_counterexample(18).bound == Fraction(5, 3)  # one step fewer: equality
-    long = stored_score_counterexample(500)
-    assert long.errors[-1] == 3
-    assert long.bound == Fraction(5, 6) + Fraction(15, 500)
-    # What the run claims of the problem, by a solver.
-    x, y = cp.Variable(), cp.Variable()
-    surrogate = cp.maximum(1 + 5 * cp.pos(1 - x), cp.pos(4 * x - 3 * y))
-    assert cp.Problem(cp.Minimize(surrogate)).solve(solver="CLARABEL") == pytest.approx(1)
-    floats = convergence_bound(2**0.5, 5, [1 / 15] * 19)
-    assert float(run.bound) == pytest.approx(floats.value) == pytest.approx(floats.as_printed)
-
-
-@pytest.mark.parametrize("steps", [1, 10, 19, 200])
-@pytest.mark.parametrize("dimension", [1, 2])
-def test_counterexample_needs_the_stored_scores(steps, dimension):
-    run = stored_score_counterexample(steps, dimension, scores="current")
-    assert min(run.errors) <= run.bound
-    assert run.average_error <= run.bound
-
-
-def test_in_one_dimension_the_average_fails_and_the_best_iterate_does_not():
-    assert (
-        stored_score_counterexample(22, 1).average_error <= stored_score_counterexample(22, 1).bound
-    )
-    run = stored_score_counterexample(23, 1)
-    assert run.average_error > run.bound
-    assert min(run.errors) == 0
-
-
 @pytest.mark.parametrize(
     "call",
     [
@@ -247,7 +212,6 @@ def test_in_one_dimension_the_average_fails_and_the_best_iterate_does_not():
         lambda: convergence_bound(1, 1, [0.1, 0.0]),
         lambda: stored_score_penalty(Design(3, 2, 1), 1, [0.1], -1),
         lambda: best_step_size(1, 0, 5),
-        lambda: stored_score_counterexample(0),
     ],
 )
 def test_refused(call):

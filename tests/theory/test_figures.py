@@ -14,10 +14,10 @@ from matplotlib import rcParams
 from orderdp_theory import Design, spectrum_deviation
 from orderdp_theory.cli.app import app
 from orderdp_theory.cli.errors import run
-from orderdp_theory.convergence import stored_score_counterexample
 from orderdp_theory.figures import CAPTIONS, FIGURES, limits, selection, toy
 from orderdp_theory.figures.style import COLUMN, FORMATS, METHOD_COLOURS, WIDE, render
 from orderdp_theory.figures.weights import weights_figure
+from orderdp_theory.impossibility import stored_score_counterexample
 
 SIGNATURES = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
 
