@@ -57,6 +57,13 @@ from orderdp_theory.risk import (
 )
 from orderdp_theory.sampling import draw_ranks
 from orderdp_theory.sandwich import CvarSandwich, cvar_sandwich, sandwich_width
+from orderdp_theory.stability import (
+    PopulationBound,
+    StabilityBound,
+    best_population_step_size,
+    population_bound,
+    stability_bound,
+)
 from orderdp_theory.surrogate import surrogate_loss, surrogate_weights
 from orderdp_theory.surrogate_gap import Gap, gap
 from orderdp_theory.transfer import Transfer, transfer_bound
@@ -71,13 +78,16 @@ __all__ = [
     "Gap",
     "LinearPredictors",
     "NonconvexBound",
+    "PopulationBound",
     "PrintedBound",
     "RankDesign",
     "Ranking",
+    "StabilityBound",
     "StoredScoreRun",
     "Transfer",
     "UniformDeviation",
     "best_nonconvex_step_size",
+    "best_population_step_size",
     "best_step_size",
     "chi",
     "choose",
@@ -104,6 +114,7 @@ __all__ = [
     "martingale_deviation",
     "nonconvex_bound",
     "nonconvex_losses",
+    "population_bound",
     "printed_bound",
     "rank_design_loss",
     "rank_design_probabilities",
@@ -111,6 +122,7 @@ __all__ = [
     "ranking_sensitivity",
     "sandwich_width",
     "spectrum_deviation",
+    "stability_bound",
     "stored_score_counterexample",
     "stored_score_penalty",
     "surrogate_deviation",
