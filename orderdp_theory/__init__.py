@@ -16,6 +16,7 @@ from orderdp_theory.deviation import (
     spectrum_deviation,
     total_variation,
 )
+from orderdp_theory.epoch import epoch_bound
 from orderdp_theory.estimator import estimator_covariance_trace, estimator_mean
 from orderdp_theory.exact import inclusion_probabilities_exact
 from orderdp_theory.generalization import (
@@ -63,6 +64,13 @@ from orderdp_theory.stability import (
     best_population_step_size,
     population_bound,
     stability_bound,
+from orderdp_theory.staleness import (
+    RoundRobin,
+    StaleRate,
+    round_robin,
+    score_error_bound,
+    stale_rate,
+    staleness_factor,
 )
 from orderdp_theory.surrogate import surrogate_loss, surrogate_weights
 from orderdp_theory.surrogate_gap import Gap, gap
@@ -82,7 +90,9 @@ __all__ = [
     "PrintedBound",
     "RankDesign",
     "Ranking",
+    "RoundRobin",
     "StabilityBound",
+    "StaleRate",
     "StoredScoreRun",
     "Transfer",
     "UniformDeviation",
@@ -97,6 +107,7 @@ __all__ = [
     "cvar_sandwich",
     "draw_ranks",
     "effective_sample_size",
+    "epoch_bound",
     "error_bound_from_norms",
     "estimator_covariance_trace",
     "estimator_mean",
@@ -120,9 +131,13 @@ __all__ = [
     "rank_design_probabilities",
     "rank_design_weights",
     "ranking_sensitivity",
+    "round_robin",
     "sandwich_width",
+    "score_error_bound",
     "spectrum_deviation",
     "stability_bound",
+    "stale_rate",
+    "staleness_factor",
     "stored_score_counterexample",
     "stored_score_penalty",
     "surrogate_deviation",

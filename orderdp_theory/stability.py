@@ -14,11 +14,11 @@ from orderdp_theory.arguments import require_design
 from orderdp_theory.convergence import (
     _check_not_negative,
     _checked_steps,
-    convergence_bound,
     stored_score_penalty,
 )
 from orderdp_theory.design import Design
 from orderdp_theory.deviation import total_variation
+from orderdp_theory.epoch import epoch_bound
 from orderdp_theory.surrogate_gap import gap
 
 
@@ -145,9 +145,9 @@ def population_bound(
             draw, of a bound on an expectation.
         lipschitz, step_sizes, minibatches, max_age: as for `stability_bound`.
     """
-    steps = minibatches * _checked_steps(step_sizes)
     stability = stability_bound(design, lipschitz, step_sizes, minibatches, max_age)
-    error = convergence_bound(distance, lipschitz, steps).value
+    error = epoch_bound(distance, lipschitz, step_sizes, minibatches).value
+    steps = minibatches * _checked_steps(step_sizes)
     error += stored_score_penalty(design, lipschitz, steps, max_age)
     if np.ndim(reference):
         reference_gap = gap(reference, design).value
@@ -181,6 +181,6 @@ def best_population_step_size(
             f"got {distance=}, {lipschitz=}, {steps=}"
         )
     ones = np.ones(steps)
-    falling = convergence_bound(distance, lipschitz, minibatches * ones).distance_term
+    falling = epoch_bound(distance, lipschitz, ones, minibatches).distance_term
     bound = population_bound(design, lipschitz, distance, ones, 0.0, minibatches, max_age)
     return (falling / (bound.above_surrogate_risk - falling)) ** 0.5

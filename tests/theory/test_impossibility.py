@@ -107,7 +107,7 @@ def test_the_two_sample_problem() -> None:
 
 
 def test_the_design_that_is_run_fails_soon() -> None:
-    """n = 50,000, s = n/2, q = 0.6 s: the error stays at least 1, the bound is below from T = 51."""
+    """s = n/2, q = 0.6 s at n = 50,000: error at least 1 for ever, the bound below from T = 51."""
     run = stored_score_counterexample(design=Design.from_ratios(50_000))
     assert run.least_error == 1
     assert len(run.trajectory) == 51
