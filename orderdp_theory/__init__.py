@@ -64,6 +64,7 @@ from orderdp_theory.stability import (
     best_population_step_size,
     population_bound,
     stability_bound,
+)
 from orderdp_theory.staleness import (
     RoundRobin,
     StaleRate,
