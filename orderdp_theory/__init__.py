@@ -41,6 +41,7 @@ from orderdp_theory.nonconvex import (
     best_nonconvex_step_size,
     nonconvex_bound,
 )
+from orderdp_theory.promise import Guarantee, MeasuredRun, promises
 from orderdp_theory.rank_design import (
     RankDesign,
     is_convex,
@@ -85,7 +86,9 @@ __all__ = [
     "CvarSandwich",
     "Design",
     "Gap",
+    "Guarantee",
     "LinearPredictors",
+    "MeasuredRun",
     "NonconvexBound",
     "PopulationBound",
     "PrintedBound",
@@ -128,6 +131,7 @@ __all__ = [
     "nonconvex_losses",
     "population_bound",
     "printed_bound",
+    "promises",
     "rank_design_loss",
     "rank_design_probabilities",
     "rank_design_weights",
