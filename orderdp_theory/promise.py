@@ -7,6 +7,7 @@ follows from it is an estimate of the guarantee.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -96,6 +97,8 @@ class Guarantee:
         return "vacuous" if self.vacuous else "holds"
 
 
+Known = Any  # a MeasuredRun of which the assumptions say that nothing a theorem needs is None
+
 CONVEX, PLAIN, AVERAGED = "convex losses", "plain steps", "the average handed on"
 AGE, ERRORS = "scores of bounded age", "measured score errors"
 DISTANCE, PROJECTED = "a distance to θ°", "a bounded set"
@@ -125,16 +128,16 @@ def _guarantee(
     return Guarantee(theorem, quantity, assumptions, constants, float(value), trivial)
 
 
-def _optimization(run: MeasuredRun) -> dict[str, bool]:
+def _optimization(run: Known) -> dict[str, bool]:
     return {CONVEX: run.convex, PLAIN: run.plain, DISTANCE: run.distance is not None}
 
 
-def _mean_shortfall(run: MeasuredRun) -> float:
+def _mean_shortfall(run: Known) -> float:
     eta = np.asarray(run.step_sizes, dtype=np.float64)
     return float(np.average(np.broadcast_to(run.shortfalls, eta.shape), weights=eta))
 
 
-def _by_age(run: MeasuredRun) -> float:
+def _by_age(run: Known) -> float:
     """The optimization error for scores of bounded age."""
     bound = population_bound(
         run.design, run.lipschitz, run.distance, run.step_sizes, 0.0, run.minibatches, run.max_age
@@ -142,18 +145,18 @@ def _by_age(run: MeasuredRun) -> float:
     return bound.optimization_error
 
 
-def _by_errors(run: MeasuredRun) -> float:
+def _by_errors(run: Known) -> float:
     """The optimization error for scores whose errors were measured."""
     bound = epoch_bound(run.distance, run.lipschitz, run.step_sizes, run.minibatches)
     return bound.value + _mean_shortfall(run)
 
 
-def _best_error(run: MeasuredRun) -> float:
+def _best_error(run: Known) -> float:
     errors = [] if run.max_age is None else [_by_age(run)]
     return min(errors + ([] if run.shortfalls is None else [_by_errors(run)]))
 
 
-def _sandwich(run: MeasuredRun) -> Guarantee:
+def _sandwich(run: Known) -> Guarantee:
     def compute() -> tuple[float, dict[str, float]]:
         sandwich = cvar_sandwich(run.losses, run.design)
         constants = {"L": sandwich.mean, "L_q": sandwich.surrogate, "CVaR": sandwich.cvar}
@@ -163,7 +166,7 @@ def _sandwich(run: MeasuredRun) -> Guarantee:
     return _guarantee("sandwich", "CVaR_{q/s} − L_q", {}, spread, compute)
 
 
-def _convergence(run: MeasuredRun) -> Guarantee:
+def _convergence(run: Known) -> Guarantee:
     assumptions = _optimization(run) | {AGE: run.max_age is not None}
     return _guarantee(
         "convergence, scores by age",
@@ -174,7 +177,7 @@ def _convergence(run: MeasuredRun) -> Guarantee:
     )
 
 
-def _convergence_by_errors(run: MeasuredRun) -> Guarantee:
+def _convergence_by_errors(run: Known) -> Guarantee:
     def compute() -> tuple[float, dict[str, float]]:
         shortfall = _mean_shortfall(run)
         constants = {"D": run.distance, "G": run.lipschitz, "shortfall": shortfall}
@@ -190,7 +193,7 @@ def _convergence_by_errors(run: MeasuredRun) -> Guarantee:
     )
 
 
-def _single_run(run: MeasuredRun) -> Guarantee:
+def _single_run(run: Known) -> Guarantee:
     def compute() -> tuple[float, dict[str, float]]:
         size = run.lipschitz * run.diameter
         deviation = martingale_deviation(size, run.step_sizes, run.failure)
@@ -204,7 +207,7 @@ def _single_run(run: MeasuredRun) -> Guarantee:
     return _guarantee("convergence, this run", quantity, assumptions, run.loss_range, compute)
 
 
-def _nonconvex(run: MeasuredRun) -> Guarantee:
+def _nonconvex(run: Known) -> Guarantee:
     def compute() -> tuple[float, dict[str, float]]:
         gap = surrogate_loss(run.initial_losses, run.design)
         bound = nonconvex_bound(
@@ -227,7 +230,7 @@ def _nonconvex(run: MeasuredRun) -> Guarantee:
     return _guarantee("weakly convex", quantity, assumptions, run.lipschitz**2, compute)
 
 
-def _transfer(run: MeasuredRun) -> Guarantee:
+def _transfer(run: Known) -> Guarantee:
     def compute() -> tuple[float, dict[str, float]]:
         error = _best_error(run)
         bound = transfer_bound(run.reference_losses, run.design, error, run.losses)
@@ -242,7 +245,7 @@ def _transfer(run: MeasuredRun) -> Guarantee:
     return _guarantee("transfer", "E L(average) − L(θ°)", assumptions, run.loss_range, compute)
 
 
-def _fixed_point(run: MeasuredRun) -> Guarantee:
+def _fixed_point(run: Known) -> Guarantee:
     def compute() -> tuple[float, dict[str, float]]:
         constants = {"b": run.loss_range, "s/q": run.design.s / run.design.q}
         return surrogate_fluctuation(run.design, run.loss_range, run.failure), constants
@@ -251,7 +254,7 @@ def _fixed_point(run: MeasuredRun) -> Guarantee:
     return _guarantee("generalization of L_q at θ°", quantity, {}, run.loss_range, compute)
 
 
-def _uniform(run: MeasuredRun) -> Guarantee:
+def _uniform(run: Known) -> Guarantee:
     def compute() -> tuple[float, dict[str, float]]:
         found = surrogate_deviation(run.design, run.rademacher, run.loss_range, run.failure)
         return found.expected + found.risk_above, {"Rad": run.rademacher, "b": run.loss_range}
@@ -265,7 +268,7 @@ def _uniform(run: MeasuredRun) -> Guarantee:
     )
 
 
-def _stability(run: MeasuredRun) -> Guarantee:
+def _stability(run: Known) -> Guarantee:
     def compute() -> tuple[float, dict[str, float]]:
         bound = stability_bound(
             run.design, run.lipschitz, run.step_sizes, run.minibatches, run.max_age
@@ -278,7 +281,7 @@ def _stability(run: MeasuredRun) -> Guarantee:
     return _guarantee("stability", quantity, assumptions, run.loss_range, compute)
 
 
-def _end_to_end(run: MeasuredRun) -> Guarantee:
+def _end_to_end(run: Known) -> Guarantee:
     def compute() -> tuple[float, dict[str, float]]:
         bound = population_bound(
             run.design,

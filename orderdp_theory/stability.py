@@ -149,11 +149,11 @@ def population_bound(
     error = epoch_bound(distance, lipschitz, step_sizes, minibatches).value
     steps = minibatches * _checked_steps(step_sizes)
     error += stored_score_penalty(design, lipschitz, steps, max_age)
-    if np.ndim(reference):
-        reference_gap = gap(reference, design).value
+    if isinstance(reference, int | float):
+        _check_not_negative(reference=reference)
+        reference_gap = total_variation(design) * reference
     else:
-        _check_not_negative(reference=float(reference))  # pyright: ignore[reportArgumentType]
-        reference_gap = total_variation(design) * float(reference)  # pyright: ignore[reportArgumentType]
+        reference_gap = gap(reference, design).value
     return PopulationBound(
         optimization_error=error,
         generalization=lipschitz * stability.average,
