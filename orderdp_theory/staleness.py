@@ -94,9 +94,9 @@ def round_robin(design: Design, rescored: int) -> RoundRobin:
 def score_error_bound(scores: ArrayLike, losses: ArrayLike, design: Design) -> float:
     """(s/q) mean_i |H_i - L_i|, at least what ranking by scores H loses: L_q - sum_i w^H_i L_i.
 
-    A statistic that a run can monitor, where nothing bounds the age of its scores: its mean over
-    the steps, weighted by the step sizes, is what to add to `convergence_bound`. For q < s no
-    smaller constant will do; for q = s nothing is lost.
+    A statistic that a run can monitor, from a random part of its samples too, where nothing bounds
+    the age of its scores: its mean over the steps, weighted by the step sizes, is what to add to
+    `convergence_bound`. For q < s no smaller constant will do; for q = s nothing is lost.
 
     scores, losses: `(n,)`, finite, of the same samples in the same order.
     """

@@ -44,11 +44,10 @@ def stored_scores() -> Figure:
     left.clabel(levels, levels=levels.levels[::2], fontsize=6, colors=GREY)
     left.plot(1, 1, "*", color=BLACK, markersize=9, label="minimiser of $L_q$", zorder=4)
     left.plot(0, 0, "o", color=BLACK, label="start", clip_on=False)
-    for scores, name, width in (
-        ("stored", "OrderDP (stored scores)", 3),
-        ("current", "OrderDP (fresh scores)", 1),
+    for run, name, width in (
+        (stored_score_counterexample(STEPS), "OrderDP (stored scores)", 3),
+        (stored_score_counterexample(STEPS, scores="current"), "OrderDP (fresh scores)", 1),
     ):
-        run = stored_score_counterexample(STEPS, scores=scores)
         path = np.array(run.trajectory, dtype=float)
         left.plot(*path.T, color=METHOD_COLOURS[name], linewidth=width, label=name)
     for explore, exploit, colour in DESIGNS:
