@@ -250,8 +250,8 @@ def _fixed_point(run: Known) -> Guarantee:
         constants = {"b": run.loss_range, "s/q": run.design.s / run.design.q}
         return surrogate_fluctuation(run.design, run.loss_range, run.failure), constants
 
-    quantity = "R_{s,q}(θ°) − L_q(θ°)"
-    return _guarantee("generalization of L_q at θ°", quantity, {}, run.loss_range, compute)
+    quantity = "R_{s,q} − L_q, a point fixed before the data"
+    return _guarantee("generalization of L_q, one point", quantity, {}, run.loss_range, compute)
 
 
 def _uniform(run: Known) -> Guarantee:

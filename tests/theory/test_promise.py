@@ -69,7 +69,7 @@ def test_values_are_those_of_the_theorems():
         "convergence, this run": aged + martingale_deviation(1.5, STEPS, 0.1),
         "weakly convex": nonconvex_bound(0.1, 1.5, start, STEPS, 0.01, PARTS).value,
         "transfer": transfer_bound(REFERENCE, DESIGN, error, LOSSES).value - REFERENCE.mean(),
-        "generalization of L_q at θ°": surrogate_fluctuation(DESIGN, 2.0, 0.1),
+        "generalization of L_q, one point": surrogate_fluctuation(DESIGN, 2.0, 0.1),
         "generalization of L_q, uniform": uniform.expected + uniform.risk_above,
         "stability": 1.5 * stability_bound(DESIGN, 1.5, STEPS, PARTS, AGE).average,
         "end to end": population.excess_risk,
@@ -89,7 +89,7 @@ def test_values_are_those_of_the_theorems():
 def test_a_run_of_which_little_is_known():
     found = by_name(SMALL)
     given = {name for name, g in found.items() if g.value is not None}
-    assert given == {"sandwich", "generalization of L_q at θ°"}
+    assert given == {"sandwich", "generalization of L_q, one point"}
     assert found["end to end"].vacuous
     assert found["end to end"].verdict == (
         "needs convex losses, plain steps, a distance to θ°, scores of bounded age"
