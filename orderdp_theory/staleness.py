@@ -79,7 +79,8 @@ def round_robin(design: Design, rescored: int) -> RoundRobin:
     """Algorithm 1 repaired: score `rescored` samples in turn before each selection.
 
     The initial scores are losses at the first point. Scoring the s candidates instead costs s
-    evaluations a step and leaves nothing stale, so this pays for rescored < s only.
+    evaluations a step and leaves nothing stale, so this pays for rescored < s only. With one
+    selection an epoch, ages count epochs and the factor is that of the rate of `epoch_bound`.
     `ValueError` unless 1 <= rescored <= n, `TypeError` unless it is an integer.
     """
     require_design(design)

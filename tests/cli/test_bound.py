@@ -223,6 +223,16 @@ def test_numbers_that_are_refused(capsys, change):
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "array", [np.full(40, 2**53 + 1), np.full(40, 1j)], ids=["large integers", "complex"]
+)
+def test_arrays_that_float64_would_change(capsys, tmp_path, array):
+    np.save(tmp_path / "losses.npy", array)
+    status, _, err = call(capsys, *ARGUMENTS, "--losses", tmp_path / "losses.npy")
+    assert status == 2
+    assert "does not hold an array of numbers" in err
+
+
 def test_missing_file_and_pickles(capsys, tmp_path):
     assert call(capsys, *ARGUMENTS, "--losses", tmp_path / "none.npy")[0] == 2
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object))

@@ -63,6 +63,12 @@ def test_many_functions_take_a_design() -> None:
         check_inclusion_probabilities(LOWEST, [0.5] * 4)  # pyright: ignore[reportArgumentType]
 
 
+def test_masked_probabilities_are_not_checked_without_their_mask() -> None:
+    masked = np.ma.masked_array([0.75, 0.75, 0.5, 0.0], [False, True, False, False])
+    with pytest.raises(TypeError, match="gamma must not be masked"):
+        check_inclusion_probabilities(Design(4, 3, 2), masked)  # pyright: ignore[reportArgumentType]
+
+
 @given(st.lists(st.integers(-(2**53), 2**53), min_size=1, max_size=5))
 def test_integers_up_to_2_to_the_53_are_exact(values: list[int]) -> None:
     for given_as in (values, np.array(values)):

@@ -18,6 +18,7 @@ from orderdp_theory import (
 )
 from orderdp_theory.claims.exact_training import Loss, ranked_loss, train, vector
 from tests.strategies import designs
+from tests.theory.problem import Problem
 
 STEEP = Loss(((vector(0, 0), Fraction(1)), (vector(-5, 0), Fraction(6))))
 EASY = Loss(((vector(0, 0), Fraction(0)), (vector(4, -3), Fraction(0))))
@@ -90,6 +91,16 @@ def test_current_scores_keep_the_bound(design: Design, steps: int) -> None:
     run = stored_score_counterexample(steps, design, scores="current")
     assert min(run.errors) <= run.bound
     assert run.average_error <= run.bound
+
+
+@pytest.mark.parametrize("design", [Design(4, 1, 1), Design(4, 3, 3), Design(4, 4, 4)], ids=str)
+@pytest.mark.parametrize("seed", range(2))
+def test_the_theorem_holds_where_nothing_is_ranked(design: Design, seed: int) -> None:
+    """q = s: all runs of Algorithm 1, from initial scores unrelated to the losses."""
+    problem, steps = Problem(seed, design), np.array([0.3, 0.1, 0.2])
+    errors, average = problem.expected_errors(steps, np.array([9.0, -5.0, 1.0, 0.0]))
+    bound = convergence_bound(problem.distance, problem.lipschitz, steps).value
+    assert max(average, steps @ errors / steps.sum()) <= bound + 1e-7
 
 
 def test_the_two_sample_problem() -> None:
