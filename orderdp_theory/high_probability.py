@@ -7,7 +7,7 @@ from math import log, sqrt
 
 from numpy.typing import ArrayLike
 
-from orderdp_theory.convergence import _check_not_negative, _checked_steps
+from orderdp_theory.arguments import require_not_negative, step_array
 
 
 def martingale_deviation(bound: float, step_sizes: ArrayLike, failure: float) -> float:
@@ -22,8 +22,8 @@ def martingale_deviation(bound: float, step_sizes: ArrayLike, failure: float) ->
     Args:
         bound: c >= 0. step_sizes: eta, positive, `(T,)`. failure: in (0, 1]; else `ValueError`.
     """
-    eta = _checked_steps(step_sizes)
-    _check_not_negative(bound=bound)
+    eta = step_array(step_sizes)
+    require_not_negative(bound=bound)
     if not 0 < failure <= 1:
         raise ValueError(f"the failure probability must lie in (0, 1], got {failure!r}")
     return bound * sqrt(2 * log(1 / failure) * float(eta @ eta)) / float(eta.sum())

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from orderdp_theory.arguments import double_array
-from orderdp_theory.convergence import _check_not_negative, _checked_steps, ranking_sensitivity
+from orderdp_theory.arguments import double_array, require_not_negative, step_array
+from orderdp_theory.convergence import ranking_sensitivity
 from orderdp_theory.design import Design
 from orderdp_theory.high_probability import martingale_deviation
 
@@ -79,8 +79,8 @@ def nonconvex_bound(
     Raises:
         ValueError: a number out of its range, or not finite.
     """
-    eta = _checked_steps(step_sizes)
-    _check_not_negative(lipschitz=lipschitz, envelope_gap=envelope_gap)
+    eta = step_array(step_sizes)
+    require_not_negative(lipschitz=lipschitz, envelope_gap=envelope_gap)
     if not (np.isfinite(weak_convexity) and weak_convexity > 0):
         raise ValueError(f"weak_convexity must be finite and > 0, got {weak_convexity!r}")
     if minibatches < 1:

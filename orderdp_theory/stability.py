@@ -10,10 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from orderdp_theory.arguments import require_design
+from orderdp_theory.arguments import require_design, require_not_negative, step_array
 from orderdp_theory.convergence import (
-    _check_not_negative,
-    _checked_steps,
     stored_score_penalty,
 )
 from orderdp_theory.design import Design
@@ -76,8 +74,8 @@ def stability_bound(
         ValueError: a number out of its range, or not finite.
     """
     require_design(design)
-    eta, K, max_age = _checked_steps(step_sizes), minibatches, operator.index(max_age)
-    _check_not_negative(lipschitz=lipschitz, max_age=max_age)
+    eta, K, max_age = step_array(step_sizes), minibatches, operator.index(max_age)
+    require_not_negative(lipschitz=lipschitz, max_age=max_age)
     if K < 1:
         raise ValueError(f"minibatches must be at least 1, got {minibatches}")
     path = np.append(0.0, np.cumsum(eta))  # before each selection, and after the last
@@ -147,10 +145,10 @@ def population_bound(
     """
     stability = stability_bound(design, lipschitz, step_sizes, minibatches, max_age)
     error = epoch_bound(distance, lipschitz, step_sizes, minibatches).value
-    steps = minibatches * _checked_steps(step_sizes)
+    steps = minibatches * step_array(step_sizes)
     error += stored_score_penalty(design, lipschitz, steps, max_age)
     if isinstance(reference, int | float):
-        _check_not_negative(reference=reference)
+        require_not_negative(reference=reference)
         reference_gap = total_variation(design) * reference
     else:
         reference_gap = gap(reference, design).value
