@@ -2,7 +2,8 @@
 
 The proofs are those of the functions that are called. A guarantee is as good as the constants it is
 given: a Lipschitz constant that was measured along the path is the largest slope seen, and what
-follows from it is an estimate of the guarantee.
+follows from it is an estimate of the guarantee. So is what follows from the gap at the point that
+this one run found, where a theorem has its expectation.
 """
 
 from collections.abc import Callable
