@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 from benchmarks.common import Ratio, duration, report, seconds
 from orderdp_theory import Design, inclusion_probabilities
-from orderdp_train.audit import Population, audit, expected_gradients
-from orderdp_train.audit.methods import population_of_images
-from orderdp_train.audit.walk import audit_mode, plan
+from orderdp_train.auditing import Population, audit, expected_gradients
+from orderdp_train.auditing.population import population_of_images
+from orderdp_train.auditing.walk import audit_mode, plan
 from orderdp_train.data import load_data
 from orderdp_train.models import build_model
-from orderdp_train.recipe import Recipe
 from orderdp_train.rules import OrderDP
-from orderdp_train.run import limit_threads
+from orderdp_train.runs.driver import limit_threads
+from orderdp_train.training.recipe import Recipe
 
 P = ParamSpec("P")
 T = TypeVar("T")

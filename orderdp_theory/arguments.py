@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 
 LARGEST_INTEGER = 2**53  # every integer up to it is a float64
@@ -42,9 +43,9 @@ def step_array(step_sizes: ArrayLike) -> NDArray[np.float64]:
     """Positive finite step sizes `(T,)`, T >= 1, in float64; else `ValueError`."""
     eta = double_array(step_sizes, "step_sizes")
     if eta.ndim != 1 or eta.size == 0:
-        raise ValueError(f"step_sizes must be a vector, one per step, got shape {eta.shape}")
+        raise InputError(f"step_sizes must be a vector, one per step, got shape {eta.shape}")
     if not np.all(np.isfinite(eta) & (eta > 0)):
-        raise ValueError("step_sizes must be positive and finite")
+        raise InputError("step_sizes must be positive and finite")
     return eta
 
 
@@ -52,7 +53,7 @@ def require_not_negative(**numbers: float) -> None:
     """`ValueError` that names the first of these that is negative or not finite."""
     for name, value in numbers.items():
         if not (np.isfinite(value) and value >= 0):
-            raise ValueError(f"{name} must be finite and >= 0, got {value!r}")
+            raise InputError(f"{name} must be finite and >= 0, got {value!r}")
 
 
 def _refuse_what_would_change(values: Any, name: str) -> None:
@@ -67,4 +68,4 @@ def _refuse_what_would_change(values: Any, name: str) -> None:
             raise TypeError(f"{name} must be at most double precision, got dtype {array.dtype}")
         integers = array.dtype.kind in "iu" or isinstance(values, int)
         if integers and array.size and max(-int(array.min()), int(array.max())) > LARGEST_INTEGER:
-            raise ValueError(f"{name} must not hold integers beyond 2^53, which float64 rounds")
+            raise InputError(f"{name} must not hold integers beyond 2^53, which float64 rounds")

@@ -7,6 +7,7 @@ from flint import arb, ctx
 
 from orderdp_theory._window import window
 from orderdp_theory.arguments import require_design
+from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 
 
@@ -23,7 +24,7 @@ def inclusion_probabilities_ball(design: Design, bits: int = 128) -> list[arb]:
     """
     require_design(design)
     if index(bits) < 2:
-        raise ValueError(f"bits must be at least 2, got {bits}")
+        raise InputError(f"bits must be at least 2, got {bits}")
     n, s, q = design.n, design.s, design.q
     guard = n.bit_length() + 8  # each of up to n steps loses a few units in the last place
     if q == s:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from orderdp_theory.arguments import double_array, require_design
+from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 from orderdp_theory.horvitz_thompson import (
     horvitz_thompson_inclusion,
@@ -89,7 +90,7 @@ def choose(
     wanted = range(1, n + 1) if sizes is None else sorted(set(sizes))
     heads = range(1, q) if splits is None else sorted(set(splits))
     if any(not 1 <= q1 < q for q1 in heads):
-        raise ValueError(f"splits must lie in 1 ... q - 1 = {q - 1}, got {list(heads)}")
+        raise InputError(f"splits must lie in 1 ... q - 1 = {q - 1}, got {list(heads)}")
     tried = [(Design(n, s, q), 0) for s in wanted if s >= q or sizes is not None]
     tried += [(Design(n, s, q1), q - q1) for s in wanted for q1 in heads if q1 < s]
     found = []
@@ -123,7 +124,7 @@ def error_bound_from_norms(
     require_design(design)
     norms = double_array(norms, "norms")
     if norms.shape != (design.n,) or not np.all(np.isfinite(norms) & (norms >= 0)):
-        raise ValueError(f"norms must be {design.n} finite numbers >= 0, got shape {norms.shape}")
+        raise InputError(f"norms must be {design.n} finite numbers >= 0, got shape {norms.shape}")
     aligned, _ = _over_ties(np.outer(norms, norms), Ranking.of(losses, design.n))
     weights, joint = _weights(design, q2), horvitz_thompson_joint(design, q2)
     mean = weights * np.diag(joint)
@@ -160,12 +161,12 @@ def _over_ties(gram: Array, ranking: Ranking) -> tuple[Array, Array]:
 def _checked_gram(gram: ArrayLike) -> Array:
     gram = double_array(gram, "gram")
     if gram.ndim != 2 or gram.shape[0] != gram.shape[1] or gram.size == 0:
-        raise ValueError(f"gram must be a square matrix of inner products, got shape {gram.shape}")
+        raise InputError(f"gram must be a square matrix of inner products, got shape {gram.shape}")
     if not np.isfinite(gram).all():
-        raise ValueError("gram must be finite")
+        raise InputError("gram must be finite")
     scale = np.abs(np.diag(gram)).max()
     if np.abs(gram - gram.T).max() > 1e-6 * scale or np.linalg.eigvalsh(gram)[0] < -1e-6 * scale:
-        raise ValueError(
+        raise InputError(
             "gram must be symmetric and positive semidefinite, as inner products are; "
             "for gradients G of shape (n, d) it is G @ G.T"
         )

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from orderdp_theory.arguments import require_not_negative, step_array
+from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 from orderdp_theory.inclusion import inclusion_probabilities
 
@@ -63,7 +64,7 @@ def convergence_bound(distance: float, lipschitz: float, step_sizes: ArrayLike) 
 def best_step_size(distance: float, lipschitz: float, steps: int) -> float:
     """D / (G sqrt(T)), the constant step size that minimizes the bound over all step sizes."""
     if not (distance > 0 and lipschitz > 0 and steps >= 1):
-        raise ValueError(
+        raise InputError(
             "distance and lipschitz must be positive and steps at least 1, "
             f"got {distance=}, {lipschitz=}, {steps=}"
         )

@@ -4,6 +4,8 @@ import operator
 from dataclasses import dataclass
 from fractions import Fraction
 
+from orderdp_theory.common.errors import InputError
+
 
 @dataclass(frozen=True)
 class Design:
@@ -30,11 +32,11 @@ class Design:
             object.__setattr__(self, name, integer)
         n, s, q = self.n, self.s, self.q
         if q < 1:
-            raise ValueError(f"q must be at least 1: a selection keeps something, got {q=}")
+            raise InputError(f"q must be at least 1: a selection keeps something, got {q=}")
         if q > s:
-            raise ValueError(f"q must not exceed s: q are kept of the s drawn, got {q=}, {s=}")
+            raise InputError(f"q must not exceed s: q are kept of the s drawn, got {q=}, {s=}")
         if s > n:
-            raise ValueError(f"s must not exceed n: s are drawn of the n samples, got {s=}, {n=}")
+            raise InputError(f"s must not exceed n: s are drawn of the n samples, got {s=}, {n=}")
 
     @classmethod
     def from_ratios(cls, n: int, explore: float = 0.5, exploit: float = 0.6) -> "Design":
@@ -45,7 +47,7 @@ class Design:
         """
         for name, ratio in (("explore", explore), ("exploit", exploit)):
             if not 0 < ratio <= 1:
-                raise ValueError(f"{name} must lie in (0, 1], got {ratio!r}")
+                raise InputError(f"{name} must lie in (0, 1], got {ratio!r}")
         s = int(explore * n)
         return cls(n, s, int(exploit * s))
 

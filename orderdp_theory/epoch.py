@@ -5,6 +5,7 @@ import operator
 from numpy.typing import ArrayLike
 
 from orderdp_theory.arguments import double_array
+from orderdp_theory.common.errors import InputError
 from orderdp_theory.convergence import ConvergenceBound, convergence_bound
 
 
@@ -35,5 +36,5 @@ def epoch_bound(
     """
     count = operator.index(minibatches)
     if count < 1:
-        raise ValueError(f"minibatches must be at least 1, got {count}")
+        raise InputError(f"minibatches must be at least 1, got {count}")
     return convergence_bound(distance, lipschitz, count * double_array(step_sizes, "step_sizes"))

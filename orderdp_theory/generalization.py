@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from orderdp_theory.arguments import double_array
+from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 from orderdp_theory.deviation import relative_excess, spectrum_deviation, total_variation
 from orderdp_theory.surrogate_gap import gap
@@ -83,7 +84,7 @@ class LinearPredictors:
         for name in ("lipschitz", "radius", "loss_range"):
             value = getattr(self, name)
             if not (np.isfinite(value) and value >= 0):
-                raise ValueError(f"{name} must be finite and >= 0, got {value!r}")
+                raise InputError(f"{name} must be finite and >= 0, got {value!r}")
 
     def rademacher_term(self, n: int) -> float:
         """2 G radius / sqrt(n) >= E sup_theta (R - L), by symmetrization and contraction."""
@@ -92,7 +93,7 @@ class LinearPredictors:
     def fluctuation_term(self, n: int, failure: float) -> float:
         """b sqrt(ln(1/failure) / (2n)): exceeded by a bounded difference with that probability."""
         if not 0 < failure < 1:
-            raise ValueError(f"the failure probability must lie in (0, 1), got {failure!r}")
+            raise InputError(f"the failure probability must lie in (0, 1), got {failure!r}")
         return self.loss_range * sqrt(log(1 / failure) / (2 * n))
 
     def uniform_deviation(self, n: int, failure: float) -> float:
@@ -175,9 +176,9 @@ def _smallest_gap(rows: NDArray[np.float64], design: Design) -> float:
 def _rows(losses: ArrayLike, design: Design) -> NDArray[np.float64]:
     rows = np.atleast_2d(double_array(losses))
     if rows.ndim != 2 or rows.shape[0] == 0 or rows.shape[1] != design.n:
-        raise ValueError(
+        raise InputError(
             f"losses must have shape ({design.n},) or (iterates, {design.n}), got {rows.shape}"
         )
     if not np.isfinite(rows).all():
-        raise ValueError("losses must be finite")
+        raise InputError("losses must be finite")
     return rows

@@ -8,6 +8,7 @@ from math import log, sqrt
 from numpy.typing import ArrayLike
 
 from orderdp_theory.arguments import require_not_negative, step_array
+from orderdp_theory.common.errors import InputError
 
 
 def martingale_deviation(bound: float, step_sizes: ArrayLike, failure: float) -> float:
@@ -25,5 +26,5 @@ def martingale_deviation(bound: float, step_sizes: ArrayLike, failure: float) ->
     eta = step_array(step_sizes)
     require_not_negative(bound=bound)
     if not 0 < failure <= 1:
-        raise ValueError(f"the failure probability must lie in (0, 1], got {failure!r}")
+        raise InputError(f"the failure probability must lie in (0, 1], got {failure!r}")
     return bound * sqrt(2 * log(1 / failure) * float(eta @ eta)) / float(eta.sum())

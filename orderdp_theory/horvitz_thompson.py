@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from orderdp_theory.arguments import double_array, require_design
+from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 from orderdp_theory.inclusion import inclusion_probabilities, joint_inclusion_probabilities
 from orderdp_theory.ranking import Ranking
@@ -37,7 +38,7 @@ def horvitz_thompson_weights(design: Design, q2: int) -> Array:
     """
     pi = horvitz_thompson_inclusion(design, q2)
     if pi[-1] <= 0:
-        raise ValueError(
+        raise InputError(
             f"with q2={q2} the last ranks have inclusion probability 0 and no finite weight; "
             "take q2 >= 1"
         )
@@ -74,7 +75,7 @@ def horvitz_thompson_covariance_trace(
     """
     gradients = double_array(gradients, "gradients")
     if gradients.ndim != 2 or len(gradients) != design.n:
-        raise ValueError(f"gradients must have shape ({design.n}, d), got {gradients.shape}")
+        raise InputError(f"gradients must have shape ({design.n}, d), got {gradients.shape}")
     ranking = Ranking.of(losses, design.n)
     a, b, c = pair_constants(design, q2)
     gamma = inclusion_probabilities(design)
@@ -115,7 +116,7 @@ def _uniform_part(design: Design, q2: int) -> tuple[float, float]:
         raise TypeError(f"q2 must be an integer, got {q2!r}") from None
     rest = design.n - design.q
     if not 0 <= q2 <= rest:
-        raise ValueError(f"q2 must lie in 0 ... n - q1 = {rest}: only those are left, got {q2=}")
+        raise InputError(f"q2 must lie in 0 ... n - q1 = {rest}: only those are left, got {q2=}")
     one = q2 / rest if rest else 0.0
     two = one * (q2 - 1) / (rest - 1) if rest > 1 else 0.0
     return one, two

@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Literal
 
 from orderdp_theory.arguments import require_design
+from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 
 Point = tuple[Fraction, Fraction]
@@ -66,7 +67,7 @@ def stored_score_counterexample(
     require_design(design)
     n, s, q = design.n, design.s, design.q
     if q == s:
-        raise ValueError(f"q must be less than s: for q = s Theorem 3 holds, got {design}")
+        raise InputError(f"q must be less than s: for q = s Theorem 3 holds, got {design}")
     easy = min(q, s - q)
     top = Fraction(easy * s, n * q)  # weight of that many largest losses
     least_error = min(Fraction(5, 3), 3 * top)
@@ -74,7 +75,7 @@ def stored_score_counterexample(
     if steps is None:
         steps = int(2 * SQUARED_LIPSCHITZ / least_error**2) + 1
     if steps < 1:
-        raise ValueError(f"steps must be at least 1, got {steps}")
+        raise InputError(f"steps must be at least 1, got {steps}")
 
     def losses(point: Point) -> tuple[Fraction, Fraction]:
         x, y = point

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from orderdp_theory import _double_double as dd
 from orderdp_theory._window import window
 from orderdp_theory.arguments import require_design
+from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 
 Array = NDArray[np.float64]
@@ -59,7 +60,7 @@ def _fill(gamma: Array, design: Design, top: float) -> None:
     """Write the design's inclusion probabilities, times top / (s/n), into an array of zeros."""
     n, s, q = design.n, design.s, design.q
     if n >= 2**27:
-        raise ValueError(
+        raise InputError(
             f"n must be below 2^27 = {2**27} for products of ranks to be exact, got {n=}"
         )
     if q == s:

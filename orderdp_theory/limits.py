@@ -5,6 +5,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincc
 
 from orderdp_theory.arguments import double_array
+from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 from orderdp_theory.ranking import Ranking
 
@@ -20,7 +21,7 @@ def limit_gamma(z: ArrayLike, s: int, q: int) -> NDArray[np.float64]:
     Design(s, s, q)
     z = double_array(z, "z")
     if not np.all((z >= 0) & (z <= 1)):
-        raise ValueError("z must lie in [0, 1]")
+        raise InputError("z must lie in [0, 1]")
     if q == s:
         return np.full(z.shape, float(s))
     return s * betaincc(q, s - q, z)
@@ -33,7 +34,7 @@ def cvar(losses: ArrayLike, beta: float) -> float:
     last loss counts in part. `ValueError` unless 0 < beta <= 1 and the losses are a finite vector.
     """
     if not 0 < beta <= 1:
-        raise ValueError(f"beta must lie in (0, 1], got {beta!r}")
+        raise InputError(f"beta must lie in (0, 1], got {beta!r}")
     ranking = Ranking.of(losses)
     worst = double_array(losses)[ranking.order]
     mass = beta * len(ranking)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from orderdp_theory.arguments import double_array, require_not_negative, step_array
+from orderdp_theory.common.errors import InputError
 from orderdp_theory.convergence import ranking_sensitivity
 from orderdp_theory.design import Design
 from orderdp_theory.high_probability import martingale_deviation
@@ -82,12 +83,12 @@ def nonconvex_bound(
     eta = step_array(step_sizes)
     require_not_negative(lipschitz=lipschitz, envelope_gap=envelope_gap)
     if not (np.isfinite(weak_convexity) and weak_convexity > 0):
-        raise ValueError(f"weak_convexity must be finite and > 0, got {weak_convexity!r}")
+        raise InputError(f"weak_convexity must be finite and > 0, got {weak_convexity!r}")
     if minibatches < 1:
-        raise ValueError(f"minibatches must be at least 1, got {minibatches}")
+        raise InputError(f"minibatches must be at least 1, got {minibatches}")
     errors = np.broadcast_to(double_array(shortfalls, "shortfalls"), eta.shape)
     if not np.all(np.isfinite(errors) & (errors >= 0)):
-        raise ValueError("shortfalls must be finite and >= 0")
+        raise InputError("shortfalls must be finite and >= 0")
     rho, K = weak_convexity, minibatches
     drift = (3 * K - 1) / (2 * K) + rho * eta * ((K - 1) * (2 * K - 1) / (6 * K))
     total = float(eta.sum())
@@ -117,7 +118,7 @@ def best_nonconvex_step_size(
     positive.
     """
     if not (min(weak_convexity, lipschitz, envelope_gap) > 0 and steps >= 1 and max_age >= 0):
-        raise ValueError(
+        raise InputError(
             "weak_convexity, lipschitz and envelope_gap must be positive, steps at least 1 and "
             f"max_age not negative, got {weak_convexity=}, {lipschitz=}, {envelope_gap=}, "
             f"{steps=}, {max_age=}"

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from orderdp_theory.arguments import double_array
+from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 from orderdp_theory.inclusion import inclusion_probabilities
 from orderdp_theory.ranking import Ranking
@@ -34,17 +35,17 @@ class RankDesign:
         population = Design(self.n, self.s, 1)
         n, s = population.n, population.s
         if not self.blocks:
-            raise ValueError("blocks must not be empty: a selection keeps something")
+            raise InputError("blocks must not be empty: a selection keeps something")
         try:
             blocks = [(operator.index(first), operator.index(last)) for first, last in self.blocks]
         except TypeError:
             raise TypeError(f"blocks must be pairs of integers, got {self.blocks!r}") from None
         if any(first > last for first, last in blocks):
-            raise ValueError(f"each block is (first, last) with first <= last, got {self.blocks}")
+            raise InputError(f"each block is (first, last) with first <= last, got {self.blocks}")
         if any(a[1] >= b[0] for a, b in pairwise(blocks)):
-            raise ValueError(f"blocks must be ascending and disjoint, got {self.blocks}")
+            raise InputError(f"blocks must be ascending and disjoint, got {self.blocks}")
         if blocks[0][0] < 1 or blocks[-1][1] > s:
-            raise ValueError(f"positions must lie in 1 ... {s=}, got {self.blocks}")
+            raise InputError(f"positions must lie in 1 ... {s=}, got {self.blocks}")
         merged = [blocks[0]]
         for first, last in blocks[1:]:
             if first == merged[-1][1] + 1:

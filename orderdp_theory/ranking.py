@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from orderdp_theory.arguments import real_array
+from orderdp_theory.common.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,19 +31,19 @@ class Ranking:
         if not isinstance(losses, Ranking):
             losses = cls._sort(real_array(losses))
         if n is not None and n != len(losses):
-            raise ValueError(f"expected n={n} losses, one for each sample, got {len(losses)}")
+            raise InputError(f"expected n={n} losses, one for each sample, got {len(losses)}")
         return losses
 
     @classmethod
     def _sort(cls, losses: NDArray[np.floating]) -> "Ranking":
         if losses.ndim != 1:
-            raise ValueError(f"losses must be one-dimensional, got shape {losses.shape}")
+            raise InputError(f"losses must be one-dimensional, got shape {losses.shape}")
         if losses.size == 0:
-            raise ValueError("losses must not be empty")
+            raise InputError("losses must not be empty")
         finite = np.isfinite(losses)
         if not finite.all():
             index = int(np.argmin(finite))
-            raise ValueError(f"losses must be finite, but losses[{index}] is {losses[index]}")
+            raise InputError(f"losses must be finite, but losses[{index}] is {losses[index]}")
         order, ordered = _descending(losses)
         new = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
         return cls(order, np.concatenate([[0], new, [losses.size]]))

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from scipy.special import betainc, betaincc
 
 from orderdp_theory.arguments import double_array, require_design
+from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 
 
@@ -31,11 +32,11 @@ def surrogate_risk(values: ArrayLike, probabilities: ArrayLike, s: int, q: int) 
     Design(s, s, q)
     v, p = double_array(values, "values"), double_array(probabilities, "probabilities")
     if v.ndim != 1 or v.shape != p.shape or v.size == 0:
-        raise ValueError(
+        raise InputError(
             f"values and probabilities must be vectors alike, got {v.shape}, {p.shape}"
         )
     if not (np.isfinite(v).all() and np.all(p >= 0) and abs(p.sum() - 1) <= 1e-12):
-        raise ValueError("values must be finite, and probabilities >= 0 with sum 1")
+        raise InputError("values must be finite, and probabilities >= 0 with sum 1")
     order = np.argsort(-v)
     z = np.append(0.0, np.minimum(np.cumsum(p[order]), 1.0))
     z[-1] = 1.0
@@ -90,7 +91,7 @@ def surrogate_deviation(
     """
     require_design(design)
     if not (np.isfinite(rademacher) and rademacher >= 0):
-        raise ValueError(f"rademacher must be finite and >= 0, got {rademacher!r}")
+        raise InputError(f"rademacher must be finite and >= 0, got {rademacher!r}")
     n, ratio = design.n, design.s / design.q
     by_one = n / ratio**2
     return UniformDeviation(
@@ -102,7 +103,7 @@ def surrogate_deviation(
 
 def _hoeffding(loss_range: float, samples: float, failure: float) -> float:
     if not (np.isfinite(loss_range) and loss_range >= 0):
-        raise ValueError(f"loss_range must be finite and >= 0, got {loss_range!r}")
+        raise InputError(f"loss_range must be finite and >= 0, got {loss_range!r}")
     if not 0 < failure < 1:
-        raise ValueError(f"the failure probability must lie in (0, 1), got {failure!r}")
+        raise InputError(f"the failure probability must lie in (0, 1), got {failure!r}")
     return loss_range * sqrt(log(1 / failure) / (2 * samples))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from orderdp_theory.arguments import require_design, require_not_negative, step_array
+from orderdp_theory.common.errors import InputError
 from orderdp_theory.convergence import (
     stored_score_penalty,
 )
@@ -77,7 +78,7 @@ def stability_bound(
     eta, K, max_age = step_array(step_sizes), minibatches, operator.index(max_age)
     require_not_negative(lipschitz=lipschitz, max_age=max_age)
     if K < 1:
-        raise ValueError(f"minibatches must be at least 1, got {minibatches}")
+        raise InputError(f"minibatches must be at least 1, got {minibatches}")
     path = np.append(0.0, np.cumsum(eta))  # before each selection, and after the last
     steps = np.arange(len(eta))
     recent = path[steps] - path[np.maximum(steps - max_age, 0)]
@@ -174,7 +175,7 @@ def best_population_step_size(
     pay for every step. `ValueError` unless distance and lipschitz are positive and T >= 1.
     """
     if not (distance > 0 and lipschitz > 0 and steps >= 1):
-        raise ValueError(
+        raise InputError(
             "distance and lipschitz must be positive and steps at least 1, "
             f"got {distance=}, {lipschitz=}, {steps=}"
         )

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from orderdp_theory.arguments import double_array, require_design
+from orderdp_theory.common.errors import InputError
 from orderdp_theory.convergence import best_step_size, ranking_sensitivity
 from orderdp_theory.design import Design
 
@@ -35,7 +36,7 @@ def staleness_factor(design: Design, max_age: int, mean_age: float | None = None
     max_age = operator.index(max_age)
     mean = float(max_age) if mean_age is None else mean_age
     if not (max_age >= 0 and 0 <= mean <= max_age):
-        raise ValueError(f"ages must be 0 <= mean_age <= max_age, got {mean_age=}, {max_age=}")
+        raise InputError(f"ages must be 0 <= mean_age <= max_age, got {mean_age=}, {max_age=}")
     by_maximum = 4 * ranking_sensitivity(design) * max_age
     return sqrt(1 + min(by_maximum, 2 * design.s / design.q * mean))
 
@@ -86,7 +87,7 @@ def round_robin(design: Design, rescored: int) -> RoundRobin:
     require_design(design)
     n, r = design.n, operator.index(rescored)
     if not 1 <= r <= n:
-        raise ValueError(f"rescored must lie in 1 ... n = {n}, got {r}")
+        raise InputError(f"rescored must lie in 1 ... n = {n}, got {r}")
     max_age = -(-n // r) - 1
     mean_age = max_age * (1 - r * (max_age + 1) / (2 * n))
     return RoundRobin(max_age, mean_age, staleness_factor(design, max_age, mean_age))
@@ -109,5 +110,5 @@ def score_error_bound(scores: ArrayLike, losses: ArrayLike, design: Design) -> f
 def _vector(values: ArrayLike, name: str, design: Design) -> np.ndarray:
     vector = double_array(values, name)
     if vector.shape != (design.n,) or not np.isfinite(vector).all():
-        raise ValueError(f"{name} must be {design.n} finite numbers, got shape {vector.shape}")
+        raise InputError(f"{name} must be {design.n} finite numbers, got shape {vector.shape}")
     return vector

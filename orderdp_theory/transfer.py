@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from orderdp_theory.arguments import double_array
+from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 from orderdp_theory.surrogate_gap import Gap, gap
 
@@ -68,7 +69,7 @@ def transfer_bound(
         found_losses: per-sample losses at a, `(n,)`, if known.
     """
     if not (np.isfinite(optimization_error) and optimization_error >= 0):
-        raise ValueError(f"optimization_error must be finite and >= 0, got {optimization_error!r}")
+        raise InputError(f"optimization_error must be finite and >= 0, got {optimization_error!r}")
     return Transfer(
         reference=float(np.mean(double_array(reference_losses, "reference_losses"))),
         gap=gap(reference_losses, design),

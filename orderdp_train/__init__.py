@@ -1,37 +1,58 @@
 """Training with dynamic data pruning, and audits of the gradient bias it causes."""
 
-from orderdp_train.recipe import RECIPES, Recipe
+from orderdp_train.auditing import audit
+from orderdp_train.data import load_data
 from orderdp_train.rules import (
+    RULES,
     UCB,
     EpsilonGreedy,
+    FreshOrderDP,
     FullData,
     InfoBatch,
+    Option,
     OrderDP,
     RandomSubset,
+    RuleConfig,
+    ScoredRule,
     SelectionRule,
+    Setting,
     UnbiasedOrderDP,
     build_rule,
+    register,
 )
-from orderdp_train.sampler import RuleSampler, WithIndex
-from orderdp_train.train import Epoch, NonFiniteLossError, fresh_scorer, losses_of, train
+from orderdp_train.runs import RunConfig, run
+from orderdp_train.training.loop import Epoch, NonFiniteLossError, fresh_scorer, losses_of, train
+from orderdp_train.training.recipe import RECIPES, Recipe
+from orderdp_train.training.sampler import RuleSampler, WithIndex
 
 __all__ = [
     "RECIPES",
+    "RULES",
     "UCB",
     "Epoch",
     "EpsilonGreedy",
+    "FreshOrderDP",
     "FullData",
     "InfoBatch",
     "NonFiniteLossError",
+    "Option",
     "OrderDP",
     "RandomSubset",
     "Recipe",
+    "RuleConfig",
     "RuleSampler",
+    "RunConfig",
+    "ScoredRule",
     "SelectionRule",
+    "Setting",
     "UnbiasedOrderDP",
     "WithIndex",
+    "audit",
     "build_rule",
     "fresh_scorer",
+    "load_data",
     "losses_of",
+    "register",
+    "run",
     "train",
 ]

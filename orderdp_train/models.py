@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from orderdp_theory.common.errors import InputError
 from orderdp_train.data import ImageData
 
 SMALL_IMAGE = 64  # below it the ImageNet stem would throw away nearly all of the image
@@ -80,7 +81,7 @@ def _timm(name: str, in_channels: int, num_classes: int, image_size: int) -> nn.
     if not timm.is_model(name):
         known = {"cnn", "resnet18", "resnet50", *timm.list_models()}
         close = ", ".join(difflib.get_close_matches(name, sorted(known), n=3)) or "cnn"
-        raise ValueError(f"unknown model {name!r}, the nearest names here or in timm are: {close}")
+        raise InputError(f"unknown model {name!r}, the nearest names here or in timm are: {close}")
     # Transformers are built for one image size and have to be told another.
     fixed = timm.models.get_pretrained_cfg_value(name, "fixed_input_size")
     size: dict[str, Any] = {"img_size": image_size} if fixed else {}
@@ -92,5 +93,5 @@ def _timm(name: str, in_channels: int, num_classes: int, image_size: int) -> nn.
     except (AssertionError, RuntimeError, TypeError, ValueError, ZeroDivisionError) as error:
         shape = f"{in_channels}×{image_size}×{image_size}"
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"{name} cannot take {shape} images ({reason}): choose another") from None
+        raise InputError(f"{name} cannot take {shape} images ({reason}): choose another") from None
     return model.train()

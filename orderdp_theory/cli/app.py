@@ -4,7 +4,7 @@ from importlib import import_module
 
 import typer
 
-from orderdp_theory.cli.errors import run
+from orderdp_theory.common.command import run
 
 COMMANDS = ("weights", "verify", "prove", "figures", "bound", "choose")
 

@@ -4,6 +4,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orderdp_theory.common.errors import InputError
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -32,15 +34,15 @@ def read_array(path: Path, dimensions: tuple[int, ...]) -> "NDArray[np.float64]"
             if 1 in array.shape and 1 in dimensions:
                 array = array.ravel()
     except (ValueError, TypeError, EOFError) as error:
-        raise ValueError(
+        raise InputError(
             f"{path} does not hold an array of numbers ({error}); give a .npy file, or a text file "
             "of numbers with commas between and no heading"
         ) from None
     if array.size == 0:
-        raise ValueError(f"{path} is empty")
+        raise InputError(f"{path} is empty")
     if array.ndim not in dimensions:
         wanted = " or ".join(map(str, dimensions))
-        raise ValueError(f"{path} holds an array of {array.ndim} dimensions, {wanted} wanted")
+        raise InputError(f"{path} holds an array of {array.ndim} dimensions, {wanted} wanted")
     if not np.isfinite(array).all():
-        raise ValueError(f"{path} holds NaN or infinite values; remove them")
+        raise InputError(f"{path} holds NaN or infinite values; remove them")
     return array

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orderdp_theory.common.errors import InputError
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -104,9 +106,9 @@ def bound(
 
     design = Design(n, s, q)
     if steps < 1:
-        raise ValueError(f"--steps must be at least 1, got {steps}")
+        raise InputError(f"--steps must be at least 1, got {steps}")
     if max_age is not None and rescored is not None:
-        raise ValueError("--rescored bounds the age by itself: give it or --max-age, not both")
+        raise InputError("--rescored bounds the age by itself: give it or --max-age, not both")
     ages = None if rescored is None else round_robin(design, rescored)
     max_age, mean_age = (max_age, None) if ages is None else (ages.max_age, ages.mean_age)
     count = 1 if minibatches is None else minibatches
@@ -150,7 +152,7 @@ def bound(
     score_error = None
     if scores is not None:
         if rows is None:
-            raise ValueError("--scores are compared with the last row of --losses: give that too")
+            raise InputError("--scores are compared with the last row of --losses: give that too")
         score_error = score_error_bound(read_array(scores, (1,)), rows[-1], design)
 
     console = Console()

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orderdp_theory.common.errors import InputError
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -42,18 +44,18 @@ def choose(
     from orderdp_theory import choose as choose_design
     from orderdp_theory import error_bound_from_norms
     from orderdp_theory.cli.arrays import read_array
-    from orderdp_theory.files import write_atomically
+    from orderdp_theory.common.files import write_atomically
 
     given = [path for path in (gradients, gram, norms) if path is not None]
     if len(given) != 1:
-        raise ValueError("give exactly one of --gradients, --gram and --norms")
+        raise InputError("give exactly one of --gradients, --gram and --norms")
     ranked_by = read_array(losses, (1,))
     values = read_array(given[0], (1,) if norms else (2,))
     n = len(ranked_by)
     if len(values) != n:
-        raise ValueError(f"{given[0]} is about {len(values)} samples, {losses} about {n}")
+        raise InputError(f"{given[0]} is about {len(values)} samples, {losses} about {n}")
     if norms and (values < 0).any():
-        raise ValueError(f"{norms} holds negative numbers, but norms are not")
+        raise InputError(f"{norms} holds negative numbers, but norms are not")
     inner = values if gram else values @ values.T if gradients else np.diag(values**2)
 
     console, status = Console(), Console(stderr=True)

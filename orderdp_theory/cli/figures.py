@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orderdp_theory.common.errors import InputError
+
 if TYPE_CHECKING:
     from orderdp_theory.figures import Drawing
 
@@ -35,8 +37,8 @@ def write_figures(
     from rich.console import Console
     from rich.progress import track
 
-    from orderdp_theory.figures.style import FORMATS, render
-    from orderdp_theory.files import write_atomically
+    from orderdp_theory.common.files import write_atomically
+    from orderdp_theory.common.style import FORMATS, render
 
     formats = [name.strip().lower() for name in format.split(",")]
     _refuse(set(formats) - set(FORMATS), "format", FORMATS)
@@ -56,4 +58,4 @@ def write_figures(
 def _refuse(unknown: set[str], what: str, known: Iterable[str]) -> None:
     if unknown:
         choices = ", ".join(known)
-        raise ValueError(f"no {what} is called {', '.join(sorted(unknown))}; choose from {choices}")
+        raise InputError(f"no {what} is called {', '.join(sorted(unknown))}; choose from {choices}")

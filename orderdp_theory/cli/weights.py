@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orderdp_theory.common.errors import InputError
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -57,10 +59,10 @@ def weights(
         inclusion_probabilities_exact,
     )
     from orderdp_theory.checks import check_inclusion_probabilities
-    from orderdp_theory.files import write_atomically
+    from orderdp_theory.common.files import write_atomically
 
     if exact and ball is not None:
-        raise ValueError("--exact and --ball exclude each other; give one of them")
+        raise InputError("--exact and --ball exclude each other; give one of them")
     design = Design(n, s, q)
     if exact:
         gamma: Sequence[Any] = inclusion_probabilities_exact(design)
@@ -72,7 +74,7 @@ def weights(
 
     files: dict[Path, str | bytes] = {}
     if plot is not None:
-        from orderdp_theory.figures.style import render
+        from orderdp_theory.common.style import render
         from orderdp_theory.figures.weights import weights_figure
 
         files[plot] = render(weights_figure(design), plot.suffix)

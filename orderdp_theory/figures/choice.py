@@ -5,18 +5,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from orderdp_theory.choosing import choose
-from orderdp_theory.figures.style import (
-    GREY,
-    METHOD_COLOURS,
-    WIDE,
-    new_figure,
-    panel_letters,
-    styled,
-)
+from orderdp_theory.common.palette import BLUE, GREEN, GREY
+from orderdp_theory.common.style import WIDE, new_figure, panel_letters, styled
 
 SAMPLES, DIMENSION, LABEL_NOISE, BUDGET = 60, 5, 0.1, 24
-ORDERDP, UNIFORM = METHOD_COLOURS["OrderDP (fresh scores)"], METHOD_COLOURS["random subset"]
-UNBIASED = METHOD_COLOURS["unbiased rule"]
+ORDERDP, UNIFORM = BLUE, GREY
+UNBIASED = GREEN
 
 
 def logistic_problem(descents: int = 8) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -5,20 +5,10 @@ import math
 import numpy as np
 from matplotlib.figure import Figure
 
+from orderdp_theory.common.palette import BLACK, BLUE, GREEN, GREY, ORANGE, SKY
+from orderdp_theory.common.style import WIDE, new_figure, panel_letters, styled
 from orderdp_theory.convergence import convergence_bound
 from orderdp_theory.design import Design
-from orderdp_theory.figures.style import (
-    BLACK,
-    BLUE,
-    GREEN,
-    GREY,
-    METHOD_COLOURS,
-    ORANGE,
-    WIDE,
-    new_figure,
-    panel_letters,
-    styled,
-)
 from orderdp_theory.impossibility import (
     SQUARED_DISTANCE,
     SQUARED_LIPSCHITZ,
@@ -44,12 +34,12 @@ def stored_scores() -> Figure:
     left.clabel(levels, levels=levels.levels[::2], fontsize=6, colors=GREY)
     left.plot(1, 1, "*", color=BLACK, markersize=9, label="minimiser of $L_q$", zorder=4)
     left.plot(0, 0, "o", color=BLACK, label="start", clip_on=False)
-    for run, name, width in (
-        (stored_score_counterexample(STEPS), "OrderDP (stored scores)", 3),
-        (stored_score_counterexample(STEPS, scores="current"), "OrderDP (fresh scores)", 1),
+    for run, name, colour, width in (
+        (stored_score_counterexample(STEPS), "OrderDP (stored scores)", SKY, 3),
+        (stored_score_counterexample(STEPS, scores="current"), "OrderDP (fresh scores)", BLUE, 1),
     ):
         path = np.array(run.trajectory, dtype=float)
-        left.plot(*path.T, color=METHOD_COLOURS[name], linewidth=width, label=name)
+        left.plot(*path.T, color=colour, linewidth=width, label=name)
     for explore, exploit, colour in DESIGNS:
         design = Design.from_ratios(50_000, explore, exploit)
         run = stored_score_counterexample(int(TIMES[-1]), design)

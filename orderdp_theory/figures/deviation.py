@@ -6,20 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from orderdp_theory.common.palette import BLACK, BLUE, GREY, ORANGE
+from orderdp_theory.common.style import SEQUENTIAL, WIDE, new_figure, panel_letters, styled
 from orderdp_theory.design import Design
 from orderdp_theory.deviation import chi, spectrum_deviation, total_variation
 from orderdp_theory.exact import inclusion_probabilities_exact
-from orderdp_theory.figures.style import (
-    BLACK,
-    BLUE,
-    GREY,
-    ORANGE,
-    SEQUENTIAL,
-    WIDE,
-    new_figure,
-    panel_letters,
-    styled,
-)
 from orderdp_theory.inclusion import inclusion_probabilities
 
 RANK = "rank j (largest loss first)"

@@ -5,18 +5,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.special import betaln, xlog1py, xlogy
 
+from orderdp_theory.common.palette import BLACK, BLUE, GREY, ORANGE
+from orderdp_theory.common.style import SEQUENTIAL, WIDE, new_figure, panel_letters, styled
 from orderdp_theory.design import Design
-from orderdp_theory.figures.style import (
-    BLACK,
-    BLUE,
-    GREY,
-    ORANGE,
-    SEQUENTIAL,
-    WIDE,
-    new_figure,
-    panel_letters,
-    styled,
-)
 from orderdp_theory.inclusion import inclusion_probabilities
 from orderdp_theory.limits import limit_gamma
 

@@ -4,8 +4,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from orderdp_theory.claims.tables import read_table, where
+from orderdp_theory.common.palette import BLACK, BLUE, GREEN, GREY, ORANGE, PINK
+from orderdp_theory.common.style import new_figure, styled
 from orderdp_theory.design import Design
-from orderdp_theory.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, PINK, new_figure, styled
 from orderdp_theory.inclusion import inclusion_probabilities
 
 CIFAR = 50_000

@@ -5,16 +5,9 @@ from itertools import chain, combinations
 import numpy as np
 from matplotlib.figure import Figure
 
+from orderdp_theory.common.palette import BLACK, BLUE, GREY, ORANGE
+from orderdp_theory.common.style import WIDE, new_figure, panel_letters, styled
 from orderdp_theory.design import Design
-from orderdp_theory.figures.style import (
-    BLACK,
-    GREY,
-    METHOD_COLOURS,
-    WIDE,
-    new_figure,
-    panel_letters,
-    styled,
-)
 from orderdp_theory.inclusion import inclusion_probabilities
 
 GRADIENTS = np.arange(1, 6)
@@ -52,7 +45,7 @@ def toy_example() -> Figure:
     figure = new_figure(WIDE, 2.1)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.25))
     probabilities = kept_probabilities()
-    colour = METHOD_COLOURS["OrderDP (fresh scores)"]
+    colour = BLUE
     left.bar(GRADIENTS, probabilities, width=0.6, color=colour, label="correct")
     left.plot(GRADIENTS, PRINTED_PROBABILITIES, "_", color=BLACK, markersize=16,
               markeredgewidth=1.4, label="printed")  # fmt: skip
@@ -63,9 +56,9 @@ def toy_example() -> Figure:
     left.legend(loc="upper left")
 
     orderdp = float(probabilities @ GRADIENTS)
-    infobatch = METHOD_COLOURS["InfoBatch"]
+    infobatch = ORANGE
     rows = [
-        ("full data", float(GRADIENTS.mean()), METHOD_COLOURS["full data"], None),
+        ("full data", float(GRADIENTS.mean()), BLACK, None),
         ("OrderDP, s random, q = 1", orderdp, colour, PRINTED_ORDERDP),
         ("InfoBatch, sum over number kept", infobatch_expectation(True), infobatch, 4.336),
         ("InfoBatch, sum over n", infobatch_expectation(False), infobatch, None),

@@ -3,8 +3,9 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from orderdp_theory.common.palette import BLUE, GREY
+from orderdp_theory.common.style import new_figure, styled
 from orderdp_theory.design import Design
-from orderdp_theory.figures.style import BLUE, GREY, new_figure, styled
 from orderdp_theory.inclusion import inclusion_probabilities
 
 STEPS_SHOWN = 200  # up to here every rank gets its own dot

@@ -1,27 +1,34 @@
 """The command line ``orderdp-train``: one module a command."""
 
+from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 import typer
 
-from orderdp_theory.cli.errors import run
+from orderdp_theory.common.command import run
 
-COMMANDS = (
-    "audit",
-    "figures",
-    "reproduce",
-    "run",
-)
+COMMANDS = ("audit", "figures", "reproduce", "run")
 
-app = typer.Typer(
-    name="orderdp-train",
-    help="Train with dynamic data pruning, and audit the gradient bias that it causes.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-for _name in COMMANDS:
-    app.command(_name)(getattr(import_module(f"orderdp_train.cli.{_name}"), _name))
+
+def app(args: Sequence[str] | None = None, *, standalone_mode: bool = True) -> Any:
+    """Parse and run a command line. Commands are made now, with the rules that are registered."""
+    commands = typer.Typer(
+        name="orderdp-train",
+        help="Train with dynamic data pruning, and audit the gradient bias that it causes.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for name in COMMANDS:
+        module = import_module(f"orderdp_train.cli.{name}")
+        command = getattr(module, name)
+        if "rule_options" in command.__code__.co_varnames:
+            from orderdp_train.cli.rule_options import with_rule_options
+
+            command = with_rule_options(command)
+        commands.command(name)(command)
+    return commands(args=args, standalone_mode=standalone_mode)
 
 
 def main() -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from orderdp_theory.common.errors import InputError
 
 Option = typer.Option
 
@@ -17,8 +21,8 @@ def audit(
     rules: Annotated[
         str | None,
         Option(
-            help="Methods, each trained and audited on its own run: full, random, orderdp-fresh, "
-            "orderdp, infobatch, orderdp-unbiased, epsilon-greedy, ucb."
+            help="Methods, separated by commas, each trained and audited on its own run; six if "
+            "not given."
         ),
     ] = None,
     grid: Annotated[
@@ -33,17 +37,22 @@ def audit(
         Option(help="Audit all checkpoints in this run folder; data, model and seed are its own."),
     ] = None,
     data: Annotated[
-        str, Option(help="digits, mnist5k, cifar10, cifar100, imagenet or synthetic.")
-    ] = "digits",
-    model: Annotated[str, Option(help="cnn, resnet18, resnet50 or any timm model.")] = "cnn",
-    label_noise: Annotated[float, Option(help="Part of the training labels to flip.")] = 0.2,
-    explore: Annotated[float, Option(help="s/n: part of the samples that are candidates.")] = 0.5,
-    exploit: Annotated[float, Option(help="q/s: part of the candidates that are kept.")] = 0.6,
+        str | None,
+        Option(help="digits (default), mnist5k, cifar10, cifar100, imagenet or synthetic."),
+    ] = None,
+    model: Annotated[
+        str | None, Option(help="cnn (default), resnet18, resnet50 or any timm model.")
+    ] = None,
+    label_noise: Annotated[
+        float | None, Option(help="Part of the training labels to flip (0.2).")
+    ] = None,
     epochs: Annotated[int | None, Option(help="Overrides the recipe's.")] = None,
     draws: Annotated[int, Option(help="Selections drawn to test each rule's expectation.")] = 400,
-    seed: Annotated[int, Option(help="Seed of all randomness.")] = 0,
+    seed: Annotated[int | None, Option(help="Seed of all randomness (0).")] = None,
     root: Annotated[Path, Option(help="Where CIFAR and ImageNet lie.")] = Path("data"),
     device: Annotated[str, Option(help="auto, cpu or cuda.")] = "auto",
+    *,
+    rule_options: dict[str, str],
 ) -> None:
     """Audit the gradient bias of selection rules and write table, figures and report.html.
 
@@ -55,43 +64,72 @@ def audit(
     from orderdp_train.report.folder import output_folder, write_report
 
     with output_folder(out) as folder:
-        from dataclasses import asdict, replace
-
-        from orderdp_train.audit.grid import audit_grid, audit_run, parse_grid
-        from orderdp_train.audit.methods import (
-            DEFAULT_METHODS,
+        from orderdp_train.auditing.grid import parse_grid
+        from orderdp_train.auditing.stored_run import audit_run
+        from orderdp_train.auditing.trainings import (
+            DEFAULT_RULES,
             AuditConfig,
             audit_trainings,
+            check_draws,
             steps,
-            versions,
         )
-        from orderdp_train.checkpoint import kept_checkpoints, milestones
+        from orderdp_train.cli.rule_options import configured
         from orderdp_train.data import load_data
-        from orderdp_train.recipe import default_recipe
-        from orderdp_train.report import Document, terminal_table, verdicts
+        from orderdp_train.report import Document, terminal_table, verdicts, versions
         from orderdp_train.report.table import LEGEND
-        from orderdp_train.run import limit_threads, pick_device, read_config
+        from orderdp_train.runs import RunFolder
+        from orderdp_train.runs.driver import limit_threads, pick_device
+        from orderdp_train.training.recipe import default_recipe
 
-        recipe = default_recipe(data, model)
-        recipe = recipe if epochs is None else replace(recipe, epochs=epochs)
-        config = AuditConfig(
-            data=data,
-            model=model,
-            methods=DEFAULT_METHODS if rules is None else tuple(rules.split(",")),
-            label_noise=label_noise,
-            explore=explore,
-            exploit=exploit,
-            seed=seed,
-            draws=draws,
-            recipe=recipe,
-        )
+        decided = {"data": data, "model": model, "label_noise": label_noise, "seed": seed}
+        decided = {name: value for name, value in decided.items() if value is not None}
+        check_draws(draws)
         if rules is not None and (grid is not None or run is not None):
-            raise ValueError("--rules trains methods; leave it out with --grid or --run")
+            raise InputError("--rules trains methods; leave it out with --grid or --run")
+        if rule_options and (grid is not None or run is not None):
+            raise InputError(
+                "options of rules are for --rules; leave them out with --grid or --run"
+            )
         place = pick_device(device)
-        limit_threads(model)
+        if run is not None:
+            stored = RunFolder(run).config()
+            own = {"data": stored.data, "model": stored.model, "label_noise": stored.label_noise}
+            own |= {"seed": stored.seed, "epochs": stored.recipe.epochs}
+            for name, value in (decided | ({} if epochs is None else {"epochs": epochs})).items():
+                if own[name] != value:
+                    raise InputError(
+                        f"--{name.replace('_', '-')} is {own[name]} in the run {run}, not {value}: "
+                        "leave it out"
+                    )
+            limit_threads(stored.model)
+            settings = stored.as_dict()
+            total = len(RunFolder(run).checkpoints())
+            audited = partial(audit_run, run, grid=grid, draws=draws, root=root, device=place)
+        else:
+            recipe = default_recipe(data or "digits", model or "cnn")
+            recipe = recipe if epochs is None else replace(recipe, epochs=epochs)
+            names = rules.split(",") if rules else [rule.name for rule in DEFAULT_RULES]
+            config = AuditConfig(
+                **decided,
+                rules=tuple(configured(names, rule_options)),
+                draws=draws,
+                recipe=recipe,
+            )
+            limit_threads(config.model)
+            settings = config.as_dict()
+            images = load_data(
+                config.data,
+                label_noise=config.label_noise,
+                seed=config.seed,
+                device=place,
+                root=root,
+            )
+            if grid is not None:
+                parse_grid(grid, images.num_train)
+            total = steps(config, grid)
+            audited = partial(audit_trainings, images, config, grid=grid)
         # A pipe or a file has no width of its own; the table needs 100 columns.
         console = Console() if sys.stdout.isatty() else Console(width=100)
-        settings = asdict(config)
         with Progress(
             TextColumn("{task.description:24}"),
             BarColumn(),
@@ -101,48 +139,25 @@ def audit(
             transient=True,
             disable=not sys.stderr.isatty(),  # in a log the bar would leave empty lines
         ) as progress:
-            task = progress.add_task("training", total=1)
+            task = progress.add_task("training", total=total)
 
             def on_step(description: str) -> None:
                 progress.update(task, advance=1, description=description)
 
-            if run is not None:
-                settings = asdict(read_config(run))
-                progress.update(task, total=len(kept_checkpoints(run)))
-                checkpoints = audit_run(
-                    run, grid=grid, draws=draws, root=root, device=place, on_step=on_step
-                )
-            else:
-                images = load_data(
-                    data, label_noise=label_noise, seed=seed, device=place, root=root
-                )
-                if grid is not None:
-                    parse_grid(grid, images.num_train)
-                    total = recipe.epochs + len(milestones(recipe.epochs))
-                    progress.update(task, total=total)
-                    checkpoints = audit_grid(images, config, grid, on_step=on_step)
-                else:
-                    progress.update(task, total=steps(config))
-                    checkpoints = audit_trainings(images, config, on_step=on_step)
-        shared = {"grid": grid, "draws": draws}
-        trained = {
-            "rules": rules,
-            "data": data,
-            "model": model,
-            "label-noise": label_noise,
-            "explore": explore,
-            "exploit": exploit,
-            "epochs": epochs,
-            "seed": seed,
-        }
-        given = shared | ({"run": run} if run is not None else trained)
-        words = [f"--{name}={value}" for name, value in given.items() if value is not None]
+            points = audited(on_step=on_step)
+        given = {"run": run, "rules": rules, "grid": grid, "epochs": epochs, **decided}
+        given |= {"draws": draws} | rule_options
+        words = [
+            f"--{name.replace('_', '-')}={value}"
+            for name, value in given.items()
+            if value is not None
+        ]
         document = Document(
-            shlex.join(["orderdp-train", "audit", *words]), settings, versions(), checkpoints
+            shlex.join(["orderdp-train", "audit", *words]), settings, versions(), points
         )
         write_report(folder, document)
     console.print(terminal_table(document))
     console.print(LEGEND, style="dim", markup=False, highlight=False)
     for sentence in verdicts(document):
-        console.print(sentence, highlight=False)
-    console.print(f"Report: {out / 'report.html'}", highlight=False)
+        console.print(sentence, highlight=False, markup=False)
+    console.print(f"Report: {out / 'report.html'}", highlight=False, markup=False)

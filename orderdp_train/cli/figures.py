@@ -21,9 +21,17 @@ def figures(
     Runs that differ in their seed alone are averaged; comparable ones share a figure. The audit of
     a run belongs to it if it lies in the run folder as "audit".
     """
-    from orderdp_train.report.runs import run_figures
+    from orderdp_train.report import drawings_of, find_audit, read_audit
+    from orderdp_train.runs import RunFolder
+    from orderdp_train.runs.figures import run_figures
 
-    drawings, left_out = run_figures(runs)
+    audits = {folder: find_audit(folder) for folder in dict.fromkeys(p.resolve() for p in runs)}
+    trained = [folder for folder, audit in audits.items() if not audit or RunFolder(folder).exists]
+    drawings, left_out = run_figures(trained)
+    documents = [read_audit(path) for path in audits.values() if path]
+    drawings |= drawings_of(documents)
+    if not documents:
+        left_out["audit"] = "no folder holds an audit; orderdp-train audit --run makes one"
     write_figures(drawings, out, format, only)
     if not only:
         for name, reason in left_out.items():

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orderdp_theory.common.errors import InputError
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -44,8 +46,8 @@ def reproduce(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from orderdp_theory.figures.style import render
-    from orderdp_theory.files import write_atomically
+    from orderdp_theory.common.files import write_atomically
+    from orderdp_theory.common.style import render
     from orderdp_train.data import load_data
     from orderdp_train.reproduce import (
         RESULTS,
@@ -58,7 +60,7 @@ def reproduce(
         to_csv,
         with_seeds,
     )
-    from orderdp_train.run import pick_device
+    from orderdp_train.runs.driver import pick_device
 
     console = Console()
     if list_results:
@@ -66,12 +68,12 @@ def reproduce(
         return
     if name is None or name not in RESULTS:
         asked = "no result was named" if name is None else f"unknown result {name!r}"
-        raise ValueError(f"{asked}: choose one of {', '.join(RESULTS)}; --list says what they are")
+        raise InputError(f"{asked}: choose one of {', '.join(RESULTS)}; --list says what they are")
     if scale not in SCALES:
-        raise ValueError(f"unknown scale {scale!r}: choose smoke or paper")
+        raise InputError(f"unknown scale {scale!r}: choose smoke or paper")
     for option, value in (("--seeds", seeds), ("--jobs", jobs)):
         if value is not None and value < 1:
-            raise ValueError(f"{option} must be at least 1, got {value}")
+            raise InputError(f"{option} must be at least 1, got {value}")
     result, size = RESULTS[name], SCALES[scale]
     repetitions = seeds or result.seeds
     at_a_time = jobs or (1 if pick_device(device).type == "cuda" else os.cpu_count() or 1)

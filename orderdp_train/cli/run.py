@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from orderdp_theory.common.errors import InputError
+
 Option = typer.Option
 
 
@@ -19,21 +21,7 @@ def run(
         str | None, Option(help="cnn (default), resnet18, resnet50 or any timm model.")
     ] = None,
     rule: Annotated[
-        str | None,
-        Option(
-            help="full, random, orderdp (default), orderdp-fresh, orderdp-unbiased, infobatch, "
-            "epsilon-greedy, ucb."
-        ),
-    ] = None,
-    keep: Annotated[
-        float | None, Option(help="Kept fraction q/n; for infobatch 1 - prune probability.")
-    ] = None,
-    explore: Annotated[float | None, Option(help="Explored fraction s/n of OrderDP.")] = None,
-    initial_score: Annotated[
-        str | None, Option(help="unused-first (default), first-pass or a number.")
-    ] = None,
-    anneal: Annotated[
-        float | None, Option(help="Last part of the epochs that infobatch trains on everything.")
+        str | None, Option(help="orderdp (default) or another one of the options below.")
     ] = None,
     selection: Annotated[
         str | None, Option(help="Select once an 'epoch' (default) or every 'iteration'.")
@@ -65,6 +53,8 @@ def run(
     root: Annotated[Path, Option(help="Where CIFAR and ImageNet lie.")] = Path("data"),
     download: Annotated[bool, Option("--download", help="Fetch CIFAR first.")] = False,
     workers: Annotated[int, Option(help="Processes that decode ImageNet.")] = 2,
+    *,
+    rule_options: dict[str, str],
 ) -> None:
     """Train with a selection rule; works under torchrun with several processes too.
 
@@ -74,19 +64,22 @@ def run(
 
     from dataclasses import fields, replace
 
-    from orderdp_train.distributed import rank
-    from orderdp_train.recipe import RECIPES, Recipe, default_recipe
-    from orderdp_train.run import RunConfig, limit_threads, read_config
-    from orderdp_train.run import run as train_run
+    from orderdp_train.cli.rule_options import configured
+    from orderdp_train.runs import RunConfig, RunFolder
+    from orderdp_train.runs import run as train_run
+    from orderdp_train.runs.driver import limit_threads
+    from orderdp_train.training.processes import rank
+    from orderdp_train.training.recipe import RECIPES, Recipe, default_recipe
 
     def chosen(cls: type) -> dict[str, Any]:
-        names = {field.name for field in fields(cls)} - {"recipe"}
+        names = {field.name for field in fields(cls)} - {"recipe", "rule"}
         return {name: value for name, value in given.items() if name in names}
 
     if recipe is not None and recipe not in RECIPES:
-        raise ValueError(f"unknown recipe {recipe!r}: choose one of {', '.join(RECIPES)}")
-    config = read_config(out) if resume else RunConfig()
-    config = replace(config, **chosen(RunConfig))
+        raise InputError(f"unknown recipe {recipe!r}: choose one of {', '.join(RECIPES)}")
+    config = RunFolder(out).config() if resume else RunConfig()
+    [selected] = configured([rule or config.rule.name], rule_options, config.rule)
+    config = replace(config, **chosen(RunConfig), rule=selected)
     base = config.recipe if resume else default_recipe(config.data, config.model)
     base = RECIPES[recipe] if recipe is not None else base
     config = replace(config, recipe=replace(base, **chosen(Recipe)))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from orderdp_theory.common.errors import InputError
 from orderdp_train.data import cifar, digits, imagenet, mnist5k, synthetic
 from orderdp_train.data.augment import Augmentation
 from orderdp_train.data.dataset import DataSet, ImageData
@@ -59,7 +60,7 @@ def load_data(
         case "synthetic":
             data = synthetic.load()
         case _:
-            raise ValueError(f"unknown data set {name!r}: choose one of {', '.join(DATA_SETS)}")
+            raise InputError(f"unknown data set {name!r}: choose one of {', '.join(DATA_SETS)}")
     generator = torch.Generator().manual_seed(seed)
     labels, flipped = flip_labels(data.train_labels, label_noise, data.num_classes, generator)
     return replace(data, train_labels=labels, flipped=flipped).to(device)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from orderdp_theory.common.errors import InputError
 from orderdp_train.data.augment import Augmentation
 from orderdp_train.data.dataset import DataSet, pixel_statistics
 
@@ -122,9 +123,9 @@ def _read_archive(layout: Layout, root: Path) -> dict[str, bytes]:
         raise FileNotFoundError(f"no {layout.name} in {root}: {layout.describe(root)}") from None
     except (tarfile.TarError, EOFError, zlib.error) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"{path} is damaged ({reason}): {layout.describe(root)}") from None
+        raise InputError(f"{path} is damaged ({reason}): {layout.describe(root)}") from None
     if missing := sorted(wanted - files.keys()):
-        raise ValueError(f"{path} lacks {', '.join(missing)}: {layout.describe(root)}")
+        raise InputError(f"{path} lacks {', '.join(missing)}: {layout.describe(root)}")
     return files
 
 
@@ -149,13 +150,13 @@ def _parse(layout: Layout, root: Path, name: str, content: bytes) -> tuple[Tenso
         images = np.asarray(batch[b"data"])
         labels = np.asarray(batch[layout.label_key], dtype=np.int64)
         if images.dtype != np.uint8 or images.shape != (len(labels), PIXELS) or not len(labels):
-            raise ValueError(f"{images.dtype} pixels {images.shape} for {len(labels)} labels")
+            raise InputError(f"{images.dtype} pixels {images.shape} for {len(labels)} labels")
         if labels.min() < 0 or labels.max() >= layout.num_classes:
-            raise ValueError(f"labels outside 0 … {layout.num_classes - 1}")
+            raise InputError(f"labels outside 0 … {layout.num_classes - 1}")
     # A damaged pickle can raise nearly anything.
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise ValueError(
+        raise InputError(
             f"{name} of {layout.name} in {root} is damaged ({reason}): {layout.describe(root)}"
         ) from None
     return torch.from_numpy(images.copy()).view(-1, 3, 32, 32), torch.from_numpy(labels)

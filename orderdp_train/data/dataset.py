@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
+from orderdp_theory.common.errors import InputError
 from orderdp_train.data.augment import Augmentation
 
 Split = Literal["train", "test"]
@@ -72,12 +73,12 @@ class DataSet:
             ("test", self.test_images, self.test_labels),
         ):
             if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[-1] < 1:
-                raise ValueError(
+                raise InputError(
                     f"{split}_images must be uint8 of shape (n, c, h, w), "
                     f"got {images.dtype} of shape {tuple(images.shape)}"
                 )
             if len(labels) != len(images) or len(labels) == 0:
-                raise ValueError(
+                raise InputError(
                     f"{self.name}: {len(images)} {split} images and {len(labels)} labels: "
                     "need one label an image, and at least one image"
                 )

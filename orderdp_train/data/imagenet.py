@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from orderdp_theory.common.errors import InputError
 from orderdp_train.data.dataset import Batch, Split, normalise
 
 if TYPE_CHECKING:  # importing torchvision takes seconds, which other data sets need not wait for
@@ -81,7 +82,7 @@ class StreamedDataSet:
         )
         for indices, images in loader:
             if isinstance(images, str):
-                raise ValueError(images)
+                raise InputError(images)
             indices = indices.to(self.device)
             images = normalise(images.to(self.device, non_blocking=True), self.mean, self.std)
             yield indices, images, labels[indices]
@@ -97,7 +98,7 @@ def load(root: Path, num_workers: int) -> StreamedDataSet:
     train, test = (_list(root, split) for split in ("train", "val"))
     if train.classes != test.classes:
         odd = sorted(set(train.classes) ^ set(test.classes))[0]
-        raise ValueError(
+        raise InputError(
             f"the class folders of {root / 'train'} and {root / 'val'} differ, for example {odd}: "
             + _expected(root)
         )

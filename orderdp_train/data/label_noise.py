@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from orderdp_theory.common.errors import InputError
+
 
 def flip_labels(
     labels: Tensor, fraction: float, num_classes: int, generator: torch.Generator
@@ -14,9 +16,9 @@ def flip_labels(
     outside [0, 1], and for a positive one with fewer than two classes.
     """
     if not 0 <= fraction <= 1:
-        raise ValueError(f"the label-noise fraction must lie in [0, 1], got {fraction}")
+        raise InputError(f"the label-noise fraction must lie in [0, 1], got {fraction}")
     if fraction > 0 and num_classes < 2:
-        raise ValueError("label noise needs at least two classes to have a wrong one")
+        raise InputError("label noise needs at least two classes to have a wrong one")
     count = round(fraction * len(labels))
     chosen = torch.randperm(len(labels), generator=generator)[:count].to(labels.device)
     flipped = torch.zeros_like(labels, dtype=torch.bool)

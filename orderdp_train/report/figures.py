@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from orderdp_theory.figures.style import (
-    AMBER,
-    BLACK,
-    BLUE,
-    GREEN,
-    GREY,
-    METHOD_COLOURS,
-    ORANGE,
-    PALETTE,
-    SEQUENTIAL,
-    SKY,
-    WIDE,
-    new_figure,
-    panel_letters,
-    styled,
-)
-from orderdp_train.audit.methods import METHODS
-from orderdp_train.audit.result import RuleAudit
+from orderdp_theory.common.palette import AMBER, BLACK, BLUE, GREEN, GREY, ORANGE, PALETTE, SKY
+from orderdp_theory.common.style import SEQUENTIAL, WIDE, new_figure, panel_letters, styled
+from orderdp_theory.figures import Drawing
+from orderdp_train.auditing.result import RuleAudit
 from orderdp_train.report.document import Document
 from orderdp_train.report.verdict import angle
+from orderdp_train.rules import looks
 
-# Told apart without colour too.
-MARKERS = "osD^vPX*"
-METHOD_MARKERS = dict(zip(METHODS.values(), MARKERS, strict=True))
 CAUSES = {
     "ranking": BLUE,
     "staleness": SKY,
@@ -54,23 +39,13 @@ class ReportFigure:
     alternative: str
 
 
-def colour(method: str, position: int) -> str:
-    """The method's own colour, or one of the palette's for a rule of the user's."""
-    return METHOD_COLOURS.get(method, PALETTE[position % len(PALETTE)])
-
-
-def marker(method: str, position: int) -> str:
-    """The method's own marker, or one of the list's for a rule of the user's."""
-    return METHOD_MARKERS.get(method, MARKERS[position % len(MARKERS)])
-
-
 def audit_figures(document: Document) -> dict[str, ReportFigure]:
     """All figures that this audit has numbers for, by file name without extension."""
     figures = {}
     if len(document.series()) > MOST_LINES:
         figures["grid"] = ReportFigure(
             _grid(document),
-            "All rules at the last checkpoint: what they keep, and how far their expected gradient "
+            "All rules at the last point: what they keep, and how far their expected gradient "
             "is from the full one.",
             _last(document, "relative bias", lambda rule: f"{rule.bias:.2f}"),
         )
@@ -98,7 +73,7 @@ def audit_figures(document: Document) -> dict[str, ReportFigure]:
         )
         figures["layers"] = ReportFigure(
             _layers(document),
-            "Bias of the expected gradient by parameter tensor at the last checkpoint, relative to "
+            "Bias of the expected gradient by parameter tensor at the last point, relative to "
             "that tensor's full gradient.",
             _last(
                 document,
@@ -122,9 +97,23 @@ def audit_figures(document: Document) -> dict[str, ReportFigure]:
     return figures
 
 
+def drawings_of(documents: Sequence[Document]) -> dict[str, Drawing]:
+    """The figures of audits as drawings, by file name; numbered if there are several audits."""
+    drawings = {}
+    for i, document in enumerate(documents, 1):
+        prefix = f"audit-{i}" if len(documents) > 1 else "audit"
+        for name, figure in audit_figures(document).items():
+            drawings[f"{prefix}-{name}"] = Drawing(partial(_same, figure.figure), figure.caption)
+    return drawings
+
+
+def _same(figure: Figure) -> Figure:
+    return figure
+
+
 def _last(document: Document, what: str, value: Callable[[RuleAudit], str]) -> str:
     rows = "; ".join(f"{rule.method}: {value(rule)}" for _, rule in document.last())
-    return f"At the last checkpoint, {what}: {rows}."
+    return f"At the last point, {what}: {rows}."
 
 
 @styled
@@ -149,12 +138,14 @@ def _gradient(document: Document) -> Figure:
 
 
 def _over_training(ax: Axes, document: Document, value: Callable[[RuleAudit], float]) -> None:
-    for i, (method, rows) in enumerate(document.series().items()):
+    look = looks(list(document.series()), PALETTE)
+    for method, rows in document.series().items():
+        colour, marker = look[method]
         ax.plot(
-            [100 * checkpoint.progress for checkpoint, _ in rows],
+            [100 * point.progress for point, _ in rows],
             [value(rule) for _, rule in rows],
-            marker=marker(method, i),
-            color=colour(method, i),
+            marker=marker,
+            color=colour,
             label=method,
         )
     ax.set_xlabel("training done (%)")
@@ -178,7 +169,7 @@ def _causes(document: Document) -> Figure:
             places = np.arange(len(points)) + (k - (len(CAUSES) - 1) / 2) * width
             ax.bar(places, heights, width, color=tone, label=cause)
         ax.set_xticks(
-            np.arange(len(points)), [f"{100 * checkpoint.progress:.0f}" for checkpoint, _ in points]
+            np.arange(len(points)), [f"{100 * point.progress:.0f}" for point, _ in points]
         )
         ax.set_xlim(-0.6, max(len(points), 3) - 0.4)  # a single point would get bars as wide as all
         ax.grid(axis="x", visible=False)
@@ -199,14 +190,16 @@ def _layers(document: Document) -> Figure:
     names = [layer.name for layer in last[0][1].layers]
     figure = new_figure(WIDE, 1.0 + 0.19 * min(len(names), 40))
     ax = figure.subplots()
-    for i, (_, rule) in enumerate(last):
+    look = looks([rule.method for _, rule in last], PALETTE)
+    for _, rule in last:
+        colour, marker = look[rule.method]
         biases = {layer.name: layer.bias for layer in rule.layers}
         ax.plot(
             [biases.get(name, np.nan) for name in names],
             range(len(names)),
-            marker=marker(rule.method, i),
+            marker=marker,
             linestyle="none",
-            color=colour(rule.method, i),
+            color=colour,
             label=rule.method,
         )
     shown = range(0, len(names), -(-len(names) // 40))
@@ -223,13 +216,14 @@ def _noise(document: Document) -> Figure:
     figure = new_figure(WIDE / 1.6, 3.0)
     ax = figure.subplots()
     largest = 0.1
-    for i, (method, rows) in enumerate(document.series().items()):
+    look = looks(list(document.series()), PALETTE)
+    for method, rows in document.series().items():
         points = [(r.variance**0.5, r.bias) for _, r in rows if r.variance is not None]
         if not points:
             continue
         x, y = zip(*points, strict=True)
         largest = max(largest, *x, *y)
-        tone, shape = colour(method, i), marker(method, i)
+        tone, shape = look[method]
         ax.plot(x, y, color=tone, linewidth=0.5)
         for k, (a, b) in enumerate(points):
             ax.plot(

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from orderdp_theory.figures.style import render
+from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.style import render
 from orderdp_train.report.document import Document
 from orderdp_train.report.figures import audit_figures
 from orderdp_train.report.page import render_page
@@ -32,9 +33,9 @@ def output_folder(target: Path) -> Iterator[Path]:
     """
     target = target.absolute()
     if target.exists() and not target.is_dir():
-        raise ValueError(f"{target} is a file; give --out a folder")
+        raise InputError(f"{target} is a file; give --out a folder")
     if target.is_dir() and any(target.iterdir()) and not (target / MARK).is_file():
-        raise ValueError(f"{target} holds other files; give --out a new folder or an earlier audit")
+        raise InputError(f"{target} holds other files; give --out a new folder or an earlier audit")
     parents = [p for p in target.parents if not p.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -62,11 +63,11 @@ def output_folder(target: Path) -> Iterator[Path]:
 def never_seen(document: Document) -> dict[str, NDArray[np.int64]]:
     """Indices of the samples that were out of reach or in no selection, by method and epoch."""
     found: dict[str, NDArray[np.int64]] = {}
-    for checkpoint, rule in document.rows():
-        place = f"{rule.method}/epoch {checkpoint.epoch}"
+    for point, rule in document.rows():
+        place = f"{rule.method}/epoch {point.epoch}"
         for name, samples in (
             ("unreachable", rule.unreachable_samples),
-            ("never used", checkpoint.never_used_samples),
+            ("never used", point.never_used_samples),
         ):
             if samples is not None:
                 found[f"{place}/{name}"] = samples.numpy()

@@ -9,8 +9,8 @@ from typing import Any
 
 from jinja2 import Environment
 
-from orderdp_train.audit.methods import Checkpoint
-from orderdp_train.audit.result import RuleAudit
+from orderdp_train.auditing.point import AuditedPoint
+from orderdp_train.auditing.result import RuleAudit
 from orderdp_train.report.document import Document
 from orderdp_train.report.table import agreement_text, number
 from orderdp_train.report.verdict import verdicts
@@ -37,7 +37,7 @@ COLUMNS = {
 MOST_CLASSES = 20  # that a table has columns for
 
 
-def _cells(checkpoint: Checkpoint, rule: RuleAudit) -> list[tuple[str, float | str]]:
+def _cells(point: AuditedPoint, rule: RuleAudit) -> list[tuple[str, float | str]]:
     """Text and sort key of each column of ``COLUMNS``."""
     std = None if rule.variance is None else rule.variance**0.5
     z = 0.0 if rule.agreement is None else rule.agreement.z
@@ -47,7 +47,7 @@ def _cells(checkpoint: Checkpoint, rule: RuleAudit) -> list[tuple[str, float | s
 
     return [
         (rule.method, rule.method),
-        (f"{100 * checkpoint.progress:.0f} %", checkpoint.progress),
+        (f"{100 * point.progress:.0f} %", point.progress),
         (f"{100 * rule.kept_fraction:.1f} %", rule.kept_fraction),
         numeric(rule.cosine),
         numeric(rule.scale),
@@ -59,20 +59,20 @@ def _cells(checkpoint: Checkpoint, rule: RuleAudit) -> list[tuple[str, float | s
         numeric(std),
         numeric(rule.bias_to_variance, 2),
         (agreement_text(rule), z),
-        (f"{100 * checkpoint.test_accuracy:.1f} %", checkpoint.test_accuracy),
-        numeric(checkpoint.training_seconds, 1),
-        (str(checkpoint.never_used), checkpoint.never_used),
+        (f"{100 * point.test_accuracy:.1f} %", point.test_accuracy),
+        numeric(point.training_seconds, 1),
+        (str(point.never_used), point.never_used),
     ]
 
 
 def _theory(document: Document) -> list[dict[str, Any]]:
     rows = []
-    for checkpoint, rule in document.rows():
+    for point, rule in document.rows():
         surrogate, terms = rule.surrogate, rule.theorem_four
         rows.append(
             {
-                "method": f"{rule.method}, {100 * checkpoint.progress:.0f} %",
-                "loss": number(checkpoint.audit.mean_loss),
+                "method": f"{rule.method}, {100 * point.progress:.0f} %",
+                "loss": number(point.audit.mean_loss),
                 "surrogate": number(surrogate.loss),
                 "gap": number(surrogate.gap),
                 "chi": number(surrogate.chi_bound),
@@ -88,9 +88,9 @@ def _theory(document: Document) -> list[dict[str, Any]]:
 def _never_seen(document: Document) -> list[list[str]]:
     """Method, then "unreachable / never used" of all samples and, if they are few, by class."""
     rows = []
-    for checkpoint, rule in document.last():
-        counts = [(rule.unreachable, checkpoint.never_used)]
-        unreachable, unused = rule.unreachable_by_class, checkpoint.never_used_by_class
+    for point, rule in document.last():
+        counts = [(rule.unreachable, point.never_used)]
+        unreachable, unused = rule.unreachable_by_class, point.never_used_by_class
         if unreachable and unused and len(unreachable) <= MOST_CLASSES:
             counts += zip(unreachable, unused, strict=True)
         rows.append([rule.method, *(f"{now} / {so_far}" for now, so_far in counts)])
@@ -99,11 +99,11 @@ def _never_seen(document: Document) -> list[list[str]]:
 
 def _epoch(document: Document) -> list[list[str]]:
     rows = []
-    for checkpoint, rule in document.rows():
+    for point, rule in document.rows():
         if rule.epoch is None:
             continue
         parts = [number(value) for value in rule.epoch.parts.values()]
-        name = f"{rule.method}, {100 * checkpoint.progress:.0f} %"
+        name = f"{rule.method}, {100 * point.progress:.0f} %"
         rows.append([name, *parts, number(rule.epoch.bias), number(rule.epoch.cosine)])
     return rows
 
@@ -122,7 +122,7 @@ def render_page(
     return environment.from_string(template).render(
         verdicts=verdicts(document),
         columns=list(COLUMNS.items()),
-        rows=[_cells(checkpoint, rule) for checkpoint, rule in document.rows()],
+        rows=[_cells(point, rule) for point, rule in document.rows()],
         figures=[
             {
                 "name": name,
@@ -140,8 +140,8 @@ def render_page(
         config=_flat(document.config),
         versions=document.versions,
         command=document.command,
-        samples=document.checkpoints[0].audit.n,
-        parameters=document.checkpoints[0].audit.parameters,
+        samples=document.points[0].audit.n,
+        parameters=document.points[0].audit.parameters,
     )
 
 

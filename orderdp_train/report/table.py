@@ -6,7 +6,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from orderdp_train.audit.result import RuleAudit
+from orderdp_train.auditing.result import RuleAudit
 from orderdp_train.report.document import Document
 
 LEGEND = (
@@ -32,7 +32,7 @@ def agreement_text(rule: RuleAudit) -> str:
 
 
 def terminal_table(document: Document) -> Table:
-    """One row a checkpoint and rule, a section a rule; 100 columns are enough."""
+    """One row a point and rule, a section a rule; 100 columns are enough."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
     table.add_column("", no_wrap=True)
     names = ("at", "kept", "cosine", "scale", "bias", "ranking", "stale", "norm.", "std", "z")
@@ -41,10 +41,10 @@ def terminal_table(document: Document) -> Table:
     for method, rows in document.series().items():
         if len(rows) > 1:
             table.add_section()
-        for i, (checkpoint, rule) in enumerate(rows):
+        for i, (point, rule) in enumerate(rows):
             table.add_row(
                 Text(method if i == 0 else "", style="bold"),
-                f"{100 * checkpoint.progress:.0f} %",
+                f"{100 * point.progress:.0f} %",
                 f"{100 * rule.kept_fraction:.0f} %",
                 number(rule.cosine),
                 number(rule.scale),
@@ -54,7 +54,7 @@ def terminal_table(document: Document) -> Table:
                 number(rule.parts["normalisation"]),
                 number(None if rule.variance is None else rule.variance**0.5),
                 agreement_text(rule),
-                f"{100 * checkpoint.test_accuracy:.1f} %",
-                number(checkpoint.training_seconds, 1),
+                f"{100 * point.test_accuracy:.1f} %",
+                number(point.training_seconds, 1),
             )
     return table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from orderdp_train.audit.result import RuleAudit
+from orderdp_train.auditing.result import RuleAudit
 from orderdp_train.report.document import Document
 
 # Below these a direction or a length counts as that of the full gradient.
@@ -35,7 +35,7 @@ def gradient_in_words(rule: RuleAudit) -> str:
 
 
 def verdicts(document: Document) -> list[str]:
-    """One sentence a rule at the last checkpoint, those furthest from the full gradient first.
+    """One sentence a rule at the last point, those furthest from the full gradient first.
 
     Then one on whether every rule's code has the expectation it states.
     """
@@ -62,8 +62,3 @@ def verdicts(document: Document) -> list[str]:
             f"form (chance of any false alarm: {100 * rate:.2g} %)."
         )
     return sentences
-
-
-def headline(document: Document) -> str:
-    """The sentence about the pruning rule whose gradient is furthest from the full one."""
-    return verdicts(document)[0]

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from orderdp_train.reproduce.gradients import moments
+from orderdp_train.reproduce.gradients import looked_at
 from orderdp_train.reproduce.results import Result
 from orderdp_train.reproduce.scales import Scale
-from orderdp_train.reproduce.sweep import Cell
+from orderdp_train.reproduce.sweeping import Cell
 
 SAMPLES = {
     "digits": 1_500,
@@ -47,8 +47,10 @@ def estimate(result: Result, scale: Scale, seeds: int) -> Cost:
 
 def _seconds(cell: Cell) -> float:
     config = cell.config
-    kept = 1 - BELOW_MEAN * (1 - config.keep) if config.rule == "infobatch" else config.keep
+    kept = config.rule.keep
+    if config.rule.name == "infobatch":
+        kept = 1 - BELOW_MEAN * (1 - kept)
     epochs = config.recipe.epochs * kept
     if cell.cosines:
-        epochs += 3 * len(moments(config.recipe.epochs))  # three gradients over all samples
+        epochs += 3 * len(looked_at(config.recipe.epochs))  # three gradients over all samples
     return START_UP + epochs * SAMPLES[config.data] * SECONDS[config.data, config.model]

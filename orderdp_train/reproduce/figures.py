@@ -8,19 +8,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from orderdp_theory.figures.style import BLACK, METHOD_COLOURS, PALETTE, WIDE, new_figure, styled
-from orderdp_train.report.panels import band, joint, usage
+from orderdp_theory.common.palette import BLACK, PALETTE
+from orderdp_theory.common.style import WIDE, new_figure, styled
 from orderdp_train.reproduce.outcome import Measured
 from orderdp_train.reproduce.results import Result
+from orderdp_train.reproduce.scales import METHODS
+from orderdp_train.rules import rule_class
+from orderdp_train.runs.panels import band, joint, usage
 
-COLOURS = {
-    "Whole Dataset": METHOD_COLOURS["full data"],
-    "Dynamic Random": METHOD_COLOURS["random subset"],
-    "ε-greedy": METHOD_COLOURS["ε-greedy"],
-    "UCB": METHOD_COLOURS["UCB"],
-    "InfoBatch": METHOD_COLOURS["InfoBatch"],
-    "OrderDP": METHOD_COLOURS["OrderDP (stored scores)"],
-}
+COLOURS = {method: rule_class(name).colour for method, name in METHODS.items()}
 Series = dict[str, list[Measured]]
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 
-from orderdp_train.reproduce import measures
 from orderdp_train.reproduce.results import Number, Result
 from orderdp_train.reproduce.scales import Scale
-from orderdp_train.reproduce.sweep import Cell, History, read_history, with_seeds
+from orderdp_train.reproduce.sweeping import Cell, read_history, with_seeds
+from orderdp_train.runs import History, measures
 
 COLUMNS = (
     *("row", "column", "quantity"),
@@ -63,9 +63,9 @@ def infobatch_savings(result: Result, scale: Scale, seeds: int, root: Path) -> s
     """A sentence for each data set on what InfoBatch saved, which no option sets; or nothing."""
     saved: dict[str, list[tuple[float, float]]] = {}
     for cell in result.cells(scale):
-        if cell.config.rule == "infobatch":
+        if cell.config.rule.name == "infobatch":
             histories = (read_history(c, root) for c in with_seeds([cell], seeds))
-            pair = 1 - cell.config.keep, fmean(map(measures.saved, histories))
+            pair = 1 - cell.config.rule.keep, fmean(map(measures.saved, histories))
             saved.setdefault(cell.config.data, []).append(pair)
     sentences = []
     for data, pairs in saved.items():
@@ -122,7 +122,14 @@ def to_csv(measured: Sequence[Measured]) -> str:
         n, c = m.number, m.number.cell.config
         std = "" if math.isnan(m.std) else f"{m.std:.9g}"
         printed = ("" if p is None else p for p in (n.printed, n.printed_std))
-        where = (c.data, c.model, c.rule, c.keep, c.explore, c.recipe.epochs)
+        where = (
+            c.data,
+            c.model,
+            c.rule.name,
+            c.rule.keep,
+            c.rule.options.get("explore", ""),
+            c.recipe.epochs,
+        )
         values = " ".join(f"{v:.9g}" for v in m.values)
         writer.writerow(
             [n.row, n.column, n.quantity, *where, f"{m.mean:.9g}", std, *printed, values]

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from orderdp_theory.claims.tables import Row, read_table
-from orderdp_train.reproduce import measures
-from orderdp_train.reproduce.measures import Measure
 from orderdp_train.reproduce.scales import Scale
-from orderdp_train.reproduce.sweep import Cell
+from orderdp_train.reproduce.sweeping import Cell
+from orderdp_train.runs import measures
+from orderdp_train.runs.measures import Measure
 
 FULL = "Whole Dataset"
 
@@ -181,7 +181,7 @@ def _table_8(scale: Scale) -> list[Number]:
                     "100 %",
                     "Jaccard similarity",
                     Cell(config),
-                    measures.jaccard_ceiling(config.explore),
+                    measures.jaccard_ceiling(float(config.rule["explore"])),
                 )
             )
     return numbers

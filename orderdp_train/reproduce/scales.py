@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from orderdp_train.recipe import RECIPES, default_recipe
-from orderdp_train.run import RunConfig
+from orderdp_train.rules import RuleConfig
+from orderdp_train.runs import RunConfig
+from orderdp_train.training.recipe import RECIPES, default_recipe
 
-RULES = {
+METHODS = {
     "Whole Dataset": "full",
     "Dynamic Random": "random",
     "ε-greedy": "epsilon-greedy",
@@ -61,15 +62,15 @@ class Scale:
             if max_lr is not None:
                 recipe = replace(recipe, max_lr=max_lr)
         keep = 1 - prune_percent / 100
-        pruned = method == "OrderDP"
+        options: dict[str, float] = {} if METHODS[method] == "full" else {"keep": round(keep, 6)}
+        if method == "OrderDP":
+            options["explore"] = round(explore or split(keep), 6)
+            # The released code starts all scores at a constant.
+            options["initial_score"] = 1.0 if dataset == "ImageNet-1K" else 3.0
         return RunConfig(
             data=data,
             model=network,
-            rule=RULES[method],
-            keep=round(keep, 6),
-            explore=round(explore or split(keep), 6) if pruned else 0.5,
-            # The released code starts all scores at a constant.
-            initial_score="1" if dataset == "ImageNet-1K" else "3",
+            rule=RuleConfig(METHODS[method], options),
             recipe=replace(recipe, **OPTIMIZERS[optimizer]),
         )
 

@@ -1,26 +1,53 @@
-"""Selection rules: which samples to train on, at what weights, and the expectation of that."""
+"""Selection rules: which samples to train on, at what weights, and the expectation of that.
 
-from orderdp_train.rules.base import ScoredRule, Selection, SelectionRule
+Each module defines one rule; all of them are imported here, and so registered.
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from orderdp_train.rules.base import ScoredRule, Scorer, Selection, SelectionRule
+from orderdp_train.rules.epsilon_greedy import EpsilonGreedy
 from orderdp_train.rules.full import FullData
 from orderdp_train.rules.infobatch import InfoBatch
-from orderdp_train.rules.moving_average import UCB, EpsilonGreedy
-from orderdp_train.rules.named import RULES, build_rule
-from orderdp_train.rules.orderdp import OrderDP, Scorer
+from orderdp_train.rules.option import Option
+from orderdp_train.rules.orderdp import OrderDP
+from orderdp_train.rules.orderdp_fresh import FreshOrderDP
 from orderdp_train.rules.random_subset import RandomSubset
+from orderdp_train.rules.registry import (
+    RULES,
+    RuleConfig,
+    Setting,
+    build_rule,
+    looks,
+    register,
+    rule_class,
+)
+from orderdp_train.rules.ucb import UCB
 from orderdp_train.rules.unbiased import UnbiasedOrderDP
+
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")
 
 __all__ = [
     "RULES",
     "UCB",
     "EpsilonGreedy",
+    "FreshOrderDP",
     "FullData",
     "InfoBatch",
+    "Option",
     "OrderDP",
     "RandomSubset",
+    "RuleConfig",
     "ScoredRule",
     "Scorer",
     "Selection",
     "SelectionRule",
+    "Setting",
     "UnbiasedOrderDP",
     "build_rule",
+    "looks",
+    "register",
+    "rule_class",
 ]

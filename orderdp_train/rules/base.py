@@ -1,12 +1,24 @@
 """The interface of all selection rules, and the scores that most of them store."""
 
+from __future__ import annotations
+
 import math
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import torch
 from torch import Tensor
 
+from orderdp_theory import Design
+from orderdp_theory.common.errors import InputError
+from orderdp_train.rules.option import Option
+
+if TYPE_CHECKING:
+    from orderdp_train.rules.pairs import SecondOrder
+    from orderdp_train.rules.registry import Setting
+
 Selection = tuple[Tensor, Tensor]
+Scorer = Callable[[Tensor], Tensor]
 
 
 class SelectionRule(Protocol):
@@ -19,11 +31,32 @@ class SelectionRule(Protocol):
 
     over one selection of m samples; a uniformly shuffled minibatch of it has the same expectation.
     A rule that keeps no scores inherits `update`, `state_dict` and `load_state_dict` as they are.
+
+    For commands, tables and figures a rule has a `name`, a `label`, a `colour` and a `marker` (the
+    next free ones if empty), its `options`, and `build`, which makes it from their values; see
+    :func:`~orderdp_train.rules.register`.
     """
+
+    name: ClassVar[str]
+    label: ClassVar[str]
+    colour: ClassVar[str] = ""
+    marker: ClassVar[str] = ""
+    order: ClassVar[int] = 99
+    """Where it stands among the rules in tables and figures."""
+    options: ClassVar[Mapping[str, Option]] = {}
+    needs_scorer: ClassVar[bool] = False
+    """Whether it ranks by present losses, for which a `scorer` must be given."""
+    per_step: ClassVar[bool] = True
+    """Whether its budget can be split, for a selection at every step (Algorithm 1)."""
 
     n: int
     budget: int | None
     """How many samples every selection keeps; None when the number depends on the scores."""
+
+    @classmethod
+    def build(cls, setting: Setting, options: Mapping[str, Any]) -> Self:
+        """The rule for a training, from a value for each of its `options`."""
+        raise NotImplementedError(f"{cls.__name__} cannot be built by name")
 
     def select(self, generator: torch.Generator) -> Selection:
         """Draw `(indices int64 (m,), weights float32 (m,))`: distinct indices in any order.
@@ -39,6 +72,14 @@ class SelectionRule(Protocol):
         With `scores` `(n,)` given, say the current losses: w as if the rule ranked by those.
         """
         ...
+
+    def at_present(self) -> Self:
+        """The rule for use at a fixed model: present losses are looked up, not computed again."""
+        return self
+
+    def second_order(self) -> SecondOrder | None:
+        """Inclusion probabilities of samples and pairs at the present scores, if known exactly."""
+        return None
 
     def update(self, indices: Tensor, losses: Tensor) -> None:
         """Tell the rule the losses `(b,)` just seen of samples `indices` `(b,)`."""
@@ -63,9 +104,9 @@ class ScoredRule(SelectionRule):
 
     def __init__(self, n: int, *, initial_score: float, device: torch.device | str) -> None:
         if n < 1:
-            raise ValueError(f"a rule needs at least one sample to select from, got n={n}")
+            raise InputError(f"a rule needs at least one sample to select from, got n={n}")
         if math.isnan(initial_score):
-            raise ValueError(
+            raise InputError(
                 "the initial score must be a number, got nan: use inf for unused-first"
             )
         self.n = n
@@ -78,7 +119,7 @@ class ScoredRule(SelectionRule):
 
     def _checked(self, indices: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
         if indices.ndim != 1 or indices.shape != losses.shape:
-            raise ValueError(
+            raise InputError(
                 "update needs one loss a sample: indices and losses of one shape (b,), "
                 f"got {tuple(indices.shape)} and {tuple(losses.shape)}"
             )
@@ -86,7 +127,7 @@ class ScoredRule(SelectionRule):
         finite = losses.isfinite()
         if not finite.all():
             first = int(finite.logical_not().nonzero()[0])
-            raise ValueError(
+            raise InputError(
                 f"the loss of sample {int(indices[first])} is {float(losses[first])}: "
                 "scores must be finite"
             )
@@ -98,15 +139,32 @@ class ScoredRule(SelectionRule):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         mine = self.state_dict()
         if state.keys() != mine.keys() or any(state[k].shape != mine[k].shape for k in mine):
-            raise ValueError(f"the state is not one of {type(self).__name__} over {self.n} samples")
+            raise InputError(f"the state is not one of {type(self).__name__} over {self.n} samples")
         for name, tensor in mine.items():
             tensor.copy_(state[name])
+
+
+def rounded(fraction: float, n: int) -> int:
+    """The number of samples that a fraction of n is: the nearest, at least 1.
+
+    The one place where commands, audits and grids turn fractions into numbers.
+    """
+    return max(round(fraction * n), 1)
+
+
+def design_of(n: int, keep: float, explore: float, *, less: int = 0) -> Design:
+    """Random-then-top selection with q/n = keep, `less` samples fewer, and s/n = explore.
+
+    Where `explore` is below `keep`, which no design allows, s = q.
+    """
+    q = rounded(keep, n) - less
+    return Design(n, max(rounded(explore, n), q), q)
 
 
 def check_budget(m: int, n: int) -> int:
     """`m` itself; `ValueError` unless 1 <= m <= n."""
     if not 1 <= m <= n:
-        raise ValueError(f"cannot keep {m} of {n} samples: the number must lie in 1..{n}")
+        raise InputError(f"cannot keep {m} of {n} samples: the number must lie in 1..{n}")
     return m
 
 

@@ -1,20 +1,38 @@
 """No pruning."""
 
+from collections.abc import Mapping
+from typing import Any, Self
+
 import torch
 from torch import Tensor
 
+from orderdp_theory.common.palette import BLACK
 from orderdp_train.rules.base import Selection, SelectionRule, check_budget
+from orderdp_train.rules.pairs import SecondOrder, certain_and_random
+from orderdp_train.rules.registry import Setting, register
 
 
+@register
 class FullData(SelectionRule):
     """Every sample, every time: E[g~] is the gradient of the mean loss. O(n) a selection."""
+
+    name, label, colour, marker = "full", "full data", BLACK, "o"
+    order = 0
+    per_step = False
 
     def __init__(self, n: int, *, device: torch.device | str = "cpu") -> None:
         self.n = self.budget = check_budget(n, n)
         self.device = torch.device(device)
+
+    @classmethod
+    def build(cls, setting: Setting, options: Mapping[str, Any]) -> Self:
+        return cls(setting.n, device=setting.device)
 
     def select(self, generator: torch.Generator) -> Selection:
         return torch.arange(self.n, device=self.device), torch.ones(self.n, device=self.device)
 
     def expected_weights(self, scores: Tensor | None = None) -> Tensor:
         return torch.full((self.n,), 1 / self.n, dtype=torch.float64, device=self.device)
+
+    def second_order(self) -> SecondOrder:
+        return certain_and_random(torch.ones(self.n, dtype=torch.bool), 0, 1 / self.n, 0.0)

@@ -1,11 +1,20 @@
 """InfoBatch (Qin et al., 2024) as the authors of OrderDP compare with it."""
 
+from collections.abc import Mapping
+from typing import Any, Self
+
 import torch
 from torch import Tensor
 
+from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.palette import ORANGE
 from orderdp_train.rules.base import ScoredRule, Selection, random_subset
+from orderdp_train.rules.option import Option
+from orderdp_train.rules.pairs import SecondOrder, certain_and_random
+from orderdp_train.rules.registry import Setting, register
 
 
+@register
 class InfoBatch(ScoredRule):
     """Prune a fraction r of the samples scored below the mean, weight the others of those 1/(1-r).
 
@@ -21,6 +30,28 @@ class InfoBatch(ScoredRule):
     Cost of a selection: a mean and a comparison over n, a random permutation of n_low.
     """
 
+    name, label, colour, marker = "infobatch", "InfoBatch", ORANGE, "v"
+    order = 4
+    per_step = False
+    options = {
+        "keep": Option(0.5, "One minus its prune probability.", low=0, high=1, open="low"),
+        "anneal": Option(
+            0.0,
+            "Last part of the epochs that it trains on everything.",
+            low=0,
+            high=1,
+            open="high",
+        ),
+    }
+
+    @classmethod
+    def build(cls, setting: Setting, options: Mapping[str, Any]) -> Self:
+        anneal = options["anneal"]
+        if anneal and setting.epochs is None:
+            raise InputError("annealing needs the length of the training: give epochs")
+        start = round((1 - anneal) * setting.epochs) if anneal and setting.epochs else None
+        return cls(setting.n, 1 - options["keep"], anneal_from=start, device=setting.device)
+
     def __init__(
         self,
         n: int,
@@ -31,7 +62,7 @@ class InfoBatch(ScoredRule):
     ) -> None:
         super().__init__(n, initial_score=1.0, device=device)
         if not 0 <= prune_probability < 1:
-            raise ValueError(f"the prune probability must lie in [0, 1), got {prune_probability}")
+            raise InputError(f"the prune probability must lie in [0, 1), got {prune_probability}")
         self.budget = None
         self.keep_probability = 1 - prune_probability
         self.anneal_from = anneal_from
@@ -65,3 +96,8 @@ class InfoBatch(ScoredRule):
         if self._annealing:
             low = torch.zeros_like(low)
         return low, round(self.keep_probability * int(low.sum()))
+
+    def second_order(self) -> SecondOrder:
+        low, kept = self.prunable(self.scores)
+        m = self.n - int(low.sum()) + kept
+        return certain_and_random(~low.cpu(), kept, 1 / m, 1 / (self.keep_probability * m))

@@ -1,17 +1,30 @@
 """OrderDP: draw candidates at random, keep those with the largest losses (Section 2.2)."""
 
+import copy
 import math
-from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from orderdp_theory import Design, surrogate_weights
-from orderdp_train.rules.base import ScoredRule, Selection, finite, random_subset, top
+from orderdp_theory.common.palette import SKY
+from orderdp_train.rules.base import (
+    ScoredRule,
+    Scorer,
+    Selection,
+    design_of,
+    finite,
+    random_subset,
+    top,
+)
+from orderdp_train.rules.option import EXPLORE, INITIAL_SCORE, KEEP, as_number
+from orderdp_train.rules.pairs import SecondOrder, random_then_top
+from orderdp_train.rules.registry import Setting, register
 
-Scorer = Callable[[Tensor], Tensor]
 
-
+@register
 class OrderDP(ScoredRule):
     """Random-then-top selection of a `Design(n, s, q)`, by stored or by fresh scores.
 
@@ -27,6 +40,18 @@ class OrderDP(ScoredRule):
 
     Cost of a selection: a random permutation of n, a gather of s and one partial selection.
     """
+
+    name, label, colour, marker = "orderdp", "OrderDP (stored scores)", SKY, "^"
+    order = 3
+    options = {"keep": KEEP, "explore": EXPLORE, "initial_score": INITIAL_SCORE}
+
+    @classmethod
+    def build(cls, setting: Setting, options: Mapping[str, Any]) -> Self:
+        return cls(
+            design_of(setting.n, options["keep"], options["explore"]),
+            initial_score=as_number(options["initial_score"]),
+            device=setting.device,
+        )
 
     def __init__(
         self,
@@ -54,3 +79,18 @@ class OrderDP(ScoredRule):
 
     def _scores_of(self, indices: Tensor) -> Tensor:
         return self.scores[indices] if self.scorer is None else self.scorer(indices)
+
+    def at_present(self) -> Self:
+        if self.scorer is None:
+            return self
+        fixed = copy.copy(self)
+        everybody = torch.arange(self.n, device=self.scores.device)
+        fixed.scorer = self.scorer(everybody).__getitem__
+        return fixed
+
+    def second_order(self) -> SecondOrder:
+        everybody = torch.arange(self.n, device=self.scores.device)
+        gamma, pairs = random_then_top(self.design, self._scores_of(everybody))
+        return SecondOrder(
+            gamma, torch.full_like(gamma, 1 / self.design.q), pairs=pairs, pairs_factor=1.0
+        )

@@ -1,16 +1,38 @@
 """Uniform dynamic pruning."""
 
+from collections.abc import Mapping
+from typing import Any, Self
+
 import torch
 from torch import Tensor
 
-from orderdp_train.rules.base import Selection, SelectionRule, check_budget, random_subset
+from orderdp_theory.common.palette import GREY
+from orderdp_train.rules.base import (
+    Selection,
+    SelectionRule,
+    check_budget,
+    random_subset,
+    rounded,
+)
+from orderdp_train.rules.option import KEEP
+from orderdp_train.rules.pairs import SecondOrder, certain_and_random
+from orderdp_train.rules.registry import Setting, register
 
 
+@register
 class RandomSubset(SelectionRule):
     """A uniform subset of m samples, a new one each time: unbiased for the mean loss.
 
     The paper's "dynamic random". One random permutation a selection, no memory.
     """
+
+    name, label, colour, marker = "random", "random subset", GREY, "s"
+    order = 1
+    options = {"keep": KEEP}
+
+    @classmethod
+    def build(cls, setting: Setting, options: Mapping[str, Any]) -> Self:
+        return cls(setting.n, rounded(options["keep"], setting.n), device=setting.device)
 
     def __init__(self, n: int, m: int, *, device: torch.device | str = "cpu") -> None:
         self.n = n
@@ -23,3 +45,7 @@ class RandomSubset(SelectionRule):
 
     def expected_weights(self, scores: Tensor | None = None) -> Tensor:
         return torch.full((self.n,), 1 / self.n, dtype=torch.float64, device=self.device)
+
+    def second_order(self) -> SecondOrder:
+        nobody = torch.zeros(self.n, dtype=torch.bool)
+        return certain_and_random(nobody, self.m, 0.0, 1 / self.m)

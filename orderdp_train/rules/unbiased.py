@@ -1,15 +1,33 @@
 """OrderDP made unbiased for the full gradient at an exact budget, by Horvitz-Thompson weights."""
 
 import math
+from collections.abc import Mapping
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from orderdp_theory import Design, Ranking
-from orderdp_theory.horvitz_thompson import horvitz_thompson_inclusion
-from orderdp_train.rules.base import ScoredRule, Selection, finite, random_subset, top
+from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.palette import GREEN
+from orderdp_theory.horvitz_thompson import horvitz_thompson_inclusion, pair_constants
+from orderdp_train.rules.base import (
+    ScoredRule,
+    Selection,
+    design_of,
+    finite,
+    random_subset,
+    rounded,
+    top,
+)
+from orderdp_train.rules.option import EXPLORE, INITIAL_SCORE, KEEP, as_number
+from orderdp_train.rules.pairs import SecondOrder, certain_and_random, random_then_top
+from orderdp_train.rules.registry import Setting, register
+
+UNIFORM_SHARE = 0.1  # of the budget
 
 
+@register
 class UnbiasedOrderDP(ScoredRule):
     """Keep design.q samples by random-then-top on stored scores and q2 uniform ones of the others.
 
@@ -22,6 +40,24 @@ class UnbiasedOrderDP(ScoredRule):
     Raises `ValueError` if some sample could never be kept, as with q2 = 0 and q < s.
     """
 
+    name, label, colour, marker = "orderdp-unbiased", "unbiased rule", GREEN, "P"
+    order = 5
+    options = {"keep": KEEP, "explore": EXPLORE, "initial_score": INITIAL_SCORE}
+
+    @classmethod
+    def build(cls, setting: Setting, options: Mapping[str, Any]) -> Self:
+        """A tenth of the budget, at least one sample, is spent on the uniform part."""
+        budget = rounded(options["keep"], setting.n)
+        q2 = rounded(UNIFORM_SHARE, budget)
+        if q2 == budget:
+            raise InputError(f"{cls.name} must keep at least 2 samples, got {budget}")
+        return cls(
+            design_of(setting.n, options["keep"], options["explore"], less=q2),
+            q2,
+            initial_score=as_number(options["initial_score"]),
+            device=setting.device,
+        )
+
     def __init__(
         self,
         design: Design,
@@ -33,7 +69,7 @@ class UnbiasedOrderDP(ScoredRule):
         super().__init__(design.n, initial_score=initial_score, device=device)
         self.inclusion_by_rank = horvitz_thompson_inclusion(design, q2)
         if self.inclusion_by_rank[-1] <= 0:
-            raise ValueError(f"with {q2=} the lowest scores could never be kept: take q2 >= 1")
+            raise InputError(f"with {q2=} the lowest scores could never be kept: take q2 >= 1")
         self.design, self.q2 = design, q2
         self.budget = design.q + q2
 
@@ -56,3 +92,21 @@ class UnbiasedOrderDP(ScoredRule):
 
     def expected_weights(self, scores: Tensor | None = None) -> Tensor:
         return torch.full((self.n,), 1 / self.n, dtype=torch.float64, device=self.scores.device)
+
+    def second_order(self) -> SecondOrder:
+        n = self.n
+        if self.q2 == n - self.design.q:
+            return certain_and_random(torch.ones(n, dtype=torch.bool), 0, 1 / n, 0.0)
+        gamma, pairs = random_then_top(self.design, self.scores)
+        a, b, c = pair_constants(self.design, self.q2)
+        one = self.q2 / (n - self.design.q)
+        inclusion = gamma + (1 - gamma) * one
+        # A pi + B (gamma_i + gamma_j) + C, with gamma = (p - one) / (1 - one)
+        return SecondOrder(
+            inclusion,
+            1 / (n * inclusion),
+            constant=c - 2 * b * one / (1 - one),
+            linear=b / (1 - one),
+            pairs=pairs,
+            pairs_factor=a,
+        )

@@ -20,8 +20,10 @@ from typing import cast
 import sympy
 from sympy import Basic, Expr, Integer, binomial, factorial
 
+from orderdp_theory.common.errors import InputError
 
-class NotSimilarError(ValueError):
+
+class NotSimilarError(InputError):
     """The ratio of two terms is not a rational function by the rules above."""
 
 

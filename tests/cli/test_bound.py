@@ -30,7 +30,7 @@ from orderdp_theory import (
     total_variation,
 )
 from orderdp_theory.cli.app import app
-from orderdp_theory.cli.errors import run
+from orderdp_theory.common.command import run
 
 DESIGN = Design(40, 20, 12)
 ARGUMENTS = (40, 20, 12, "--steps", 100, "--lipschitz", 2, "--distance", 3)

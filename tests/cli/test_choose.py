@@ -7,7 +7,7 @@ import pytest
 
 from orderdp_theory import Design, choose, error_bound_from_norms
 from orderdp_theory.cli.app import app
-from orderdp_theory.cli.errors import run
+from orderdp_theory.common.command import run
 
 N, Q = 12, 5
 

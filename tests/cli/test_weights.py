@@ -17,7 +17,7 @@ from orderdp_theory import (
 )
 from orderdp_theory.checks import check_inclusion_probabilities
 from orderdp_theory.cli.app import app
-from orderdp_theory.cli.errors import run
+from orderdp_theory.common.command import run
 
 DESIGN = Design(10, 5, 3)
 

@@ -1,0 +1,49 @@
+"""Errors of a command: one line on standard error, exit code 2, no traceback."""
+
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from orderdp_theory.common.errors import InputError
+
+REPORT = "the command line that led to them, as an issue of the orderdp project"
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+
+def run(app: Callable[..., Any], arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command line and exit with its status.
+
+    Bad input reaches this point as a usage error of the parser, as ``InputError`` (the library
+    refused a value) or as ``OSError`` (a file cannot be read or written); each becomes one line
+    ``error: …`` and status 2. Anything else is a defect of ours: it keeps its traceback, says how
+    to report it, and is status 1.
+    """
+    try:
+        status = app(args=arguments, standalone_mode=False)
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    except (InputError, OSError) as error:
+        status = _report(_one_line(error))
+    except Exception as error:
+        # The parser's own exceptions carry their message and status; typer has moved the class
+        # that they derive from more than once, so they are known by what they offer.
+        if hasattr(error, "format_message"):
+            status = _report(error.format_message())  # pyright: ignore[reportAttributeAccessIssue]
+        else:
+            traceback.print_exc()
+            print(f"internal error: please report the lines above and {REPORT}", file=sys.stderr)
+            status = 1
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _one_line(error: InputError | OSError) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror.lower()}; check the path and its permissions"
+    return str(error)
+
+
+def _report(message: str) -> int:
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+    return 2

@@ -1,0 +1,19 @@
+"""Audits of the gradient that a data-pruning rule really follows."""
+
+from orderdp_train.auditing.agreement import Agreement
+from orderdp_train.auditing.one_model import audit
+from orderdp_train.auditing.population import Population
+from orderdp_train.auditing.result import Audit, Layer, RuleAudit, Surrogate
+from orderdp_train.auditing.walk import expected_gradients, stream_expected_gradients
+
+__all__ = [
+    "Agreement",
+    "Audit",
+    "Layer",
+    "Population",
+    "RuleAudit",
+    "Surrogate",
+    "audit",
+    "expected_gradients",
+    "stream_expected_gradients",
+]

@@ -1,0 +1,159 @@
+"""What an audit found, as plain frozen values that go to JSON unchanged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
+
+from torch import Tensor
+
+from orderdp_train.auditing.agreement import Agreement
+
+# Marks fields with an entry a sample, which are stored apart from the numbers.
+SAMPLES = {"samples": True}
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses as dictionaries, ready for JSON, without fields that are marked `SAMPLES`."""
+    if is_dataclass(value):
+        names = [f.name for f in fields(value) if not f.metadata]
+        return {name: plain(getattr(value, name)) for name in names}
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One parameter tensor: relative to its own full-data gradient, as in :class:`RuleAudit`."""
+
+    name: str
+    cosine: float
+    scale: float
+    bias: float
+    variance: float | None
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """The loss that a rule's expected gradient belongs to, ``sum_i w_i L_i / sum_i w_i``.
+
+    ``gap`` is its excess over the mean loss; ``gap <= chi * std(L_i)`` and ``gap <= tv *
+    range(L_i)``, with the chi-square and total-variation distances of the weights to uniform
+    weights.
+    """
+
+    loss: float
+    gap: float
+    chi: float
+    chi_bound: float
+    tv: float
+    tv_bound: float
+    effective_sample_size: float
+
+
+@dataclass(frozen=True)
+class TheoremFour:
+    """The terms of the paper's Theorem 4 at one model, as printed and as they have to be.
+
+    Printed: ``spectrum_deviation`` C_s, ``finite_population_factor`` sqrt((n-s)/(s(n-1))),
+    ``largest_loss`` max_i |L_i|, their product ``wasserstein_term`` with sqrt(2), and ``gap`` Q_n,
+    here at this model alone. Corrected: the transfer from L_q to L costs ``gap`` exactly, at most
+    ``tv_range`` whatever the losses; from L to the population risk it costs a Rademacher term, for
+    which networks have no useful value, and ``fluctuation``, b sqrt(ln(2/failure)/(2n)) at failure
+    0.05 with the observed range b of the losses. The optimization error is the bound of Theorem 3,
+    for convex losses only.
+    """
+
+    spectrum_deviation: float
+    finite_population_factor: float
+    largest_loss: float
+    wasserstein_term: float
+    gap: float
+    tv_range: float
+    fluctuation: float
+
+
+@dataclass(frozen=True)
+class FollowedParts:
+    """The mean gradient followed over a real epoch, against ``grad L`` where the epoch began.
+
+    Norms relative to ``|grad L|``. ``parts`` are the norms of vectors that add up to ``bias``,
+    those of :class:`RuleAudit` and draw, reuse and minibatches; their sum differs from it by
+    ``residual``.
+    """
+
+    bias: float
+    cosine: float
+    scale: float
+    parts: dict[str, float]
+    residual: float
+
+
+@dataclass(frozen=True)
+class RuleAudit:
+    """One selection rule at one model.
+
+    All of ``bias``, ``parts``, ``monte_carlo`` and ``monte_carlo_expected`` are norms relative to
+    ``|grad L|``; ``scale`` is ``|E[g~]| / |grad L|`` and ``scale_predicted`` is ``n max_i w_i``,
+    the scale if the samples that are not sure to get the largest weight had no gradient (s/q for
+    OrderDP). ``parts`` are the norms of vectors whose sum differs from the bias vector by
+    ``parts_residual``. ``variance`` is ``tr Cov(g~) / |grad L|²`` for one selection, None where the
+    rule's second-order inclusion probabilities are not known in closed form. ``monte_carlo`` is the
+    distance of the gradient estimated from ``agreement.draws`` selections to the exact one, and
+    ``monte_carlo_expected`` its root mean square, ``sqrt(tr Cov / draws)``. ``unreachable`` counts
+    the samples with weight 0, which no selection at the present scores can hold, and
+    ``unreachable_samples`` are their indices, int64 and ascending; not part of the JSON.
+    """
+
+    method: str
+    kept: float
+    kept_fraction: float
+    cosine: float
+    scale: float
+    scale_predicted: float
+    bias: float
+    parts: dict[str, float]
+    parts_residual: float
+    variance: float | None
+    bias_to_variance: float | None
+    agreement: Agreement | None
+    monte_carlo: float | None
+    monte_carlo_expected: float | None
+    surrogate: Surrogate
+    unreachable: int
+    unreachable_by_class: list[int] | None
+    layers: list[Layer]
+    theorem_four: TheoremFour | None
+    epoch: FollowedParts | None
+    unreachable_samples: Tensor | None = field(
+        default=None, repr=False, compare=False, metadata=SAMPLES
+    )
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Rules audited at one model: ``n`` samples with ``mean_loss`` L, ``gradient_norm`` of ``grad
+    L``.
+    """
+
+    n: int
+    parameters: int
+    mean_loss: float
+    loss_std: float
+    loss_range: float
+    gradient_norm: float
+    rules: list[RuleAudit]
+
+    def __getitem__(self, method: str) -> RuleAudit:
+        for rule in self.rules:
+            if rule.method == method:
+                return rule
+        known = ", ".join(rule.method for rule in self.rules)
+        raise KeyError(f"no method {method!r} in this audit, only {known}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain lists, dictionaries and numbers, ready for JSON."""
+        return plain(self)

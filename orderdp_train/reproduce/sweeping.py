@@ -1,0 +1,132 @@
+"""Many trainings, each in a run folder of its own, started once and finished whenever."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing import get_all_start_methods, get_context
+from multiprocessing.context import BaseContext
+from pathlib import Path
+
+import torch
+
+from orderdp_train.data import ImageData, load_data
+from orderdp_train.reproduce.gradients import looked_at, measure_cosines
+from orderdp_train.runs import History, RunConfig, RunFolder, run
+from orderdp_train.runs.driver import pick_device
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training of a sweep, with or without gradient cosines on the way."""
+
+    config: RunConfig
+    cosines: bool = False
+
+    def folder(self, root: Path) -> RunFolder:
+        """Its run folder: readable, and different for whatever may change the result."""
+        c = self.config
+        digest = hashlib.sha256(c.to_json().encode()).hexdigest()[:8]
+        kind = "-cosines" if self.cosines else ""
+        name = f"{c.data}-{c.model}-{c.rule.name}-{c.rule.keep:g}-{c.seed}-{digest}{kind}"
+        return RunFolder(root / name)
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where and how to train, which has no part in the result; see `run`."""
+
+    device: str = "auto"
+    root: Path = Path("data")
+    num_workers: int = 2
+
+
+def with_seeds(cells: Sequence[Cell], seeds: int) -> list[Cell]:
+    """Each distinct cell once for every seed 0 … seeds − 1, one seed after the other."""
+    distinct = list(dict.fromkeys(cells))
+    return [
+        replace(cell, config=replace(cell.config, seed=seed))
+        for seed in range(seeds)
+        for cell in distinct
+    ]
+
+
+def sweep(cells: Sequence[Cell], root: Path, environment: Environment, jobs: int) -> Iterator[Cell]:
+    """Train every cell that is not finished below `root`, `jobs` at a time; yield each when it is.
+
+    A cell is a run folder, so an interrupted one continues from its last epoch.
+    """
+    waiting = []
+    for cell in cells:
+        if _finished(cell, root):
+            yield cell
+        else:
+            waiting.append(cell)
+    train = partial(_train, root=root, environment=environment)
+    if jobs == 1:
+        for cell in waiting:
+            train(cell)
+            yield cell
+        return
+    # Models this small gain nothing from a second thread, so processes share the cores.
+    with ProcessPoolExecutor(
+        min(jobs, max(len(waiting), 1)),
+        mp_context=_workers(),
+        initializer=torch.set_num_threads,
+        initargs=(1,),
+    ) as pool:
+        running = {pool.submit(train, cell): cell for cell in waiting}
+        try:
+            for future in as_completed(running):
+                future.result()
+                yield running[future]
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _workers() -> BaseContext:
+    """Fresh processes; where the system can, they share the seconds that the imports take."""
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
+
+
+def read_history(cell: Cell, root: Path) -> History:
+    """The results of a finished cell."""
+    return cell.folder(root).history()
+
+
+def _finished(cell: Cell, root: Path) -> bool:
+    folder, epochs = cell.folder(root), cell.config.recipe.epochs
+    try:
+        history = folder.history()
+    except ValueError:  # not begun, or killed between two files of an epoch
+        return False
+    wanted = looked_at(epochs) if cell.cosines else set()
+    return len(history.rows) == epochs and wanted <= {c.epoch for c in history.cosines}
+
+
+def _train(cell: Cell, root: Path, environment: Environment) -> None:
+    folder = cell.folder(root)
+    data = _load(cell.config, environment) if cell.cosines else None
+    if data and folder.exists:
+        # A kill may have come between an epoch and its cosines.
+        measure_cosines(folder, data)
+    options = vars(environment)
+    for _ in run(cell.config, folder.path, resume=folder.exists, checkpoints=1, **options):
+        if data:
+            measure_cosines(folder, data)
+    folder.drop_latest()  # hundreds of them would fill a disk
+
+
+def _load(config: RunConfig, environment: Environment) -> ImageData:
+    return load_data(
+        config.data,
+        device=pick_device(environment.device),
+        root=environment.root,
+        num_workers=environment.num_workers,
+    )

@@ -1,0 +1,83 @@
+"""The upper-confidence-bound rule of Raju et al. (2021)."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.palette import PINK
+from orderdp_train.rules.base import Selection, random_subset, rounded, top
+from orderdp_train.rules.moving_average import MovingAverage
+from orderdp_train.rules.option import Option
+from orderdp_train.rules.pairs import SecondOrder
+from orderdp_train.rules.registry import Setting, register
+
+
+@register
+class UCB(MovingAverage):
+    """Keep the k samples with the largest average loss + c * its moving standard deviation.
+
+    The variance follows v <- (1-decay)(v + decay (loss - m)^2), the exponentially weighted
+    counterpart of the average m. Apart from ties the selection is deterministic: a sample outside
+    the top k stays out until others fall below it.
+
+    Cost of a selection: a random permutation (for ties), a gather and a partial selection over n;
+    memory 8n bytes.
+    """
+
+    name, label, colour, marker = "ucb", "UCB", PINK, "*"
+    order = 7
+    options = {
+        **MovingAverage.options,
+        "c": Option(1.0, "Standard deviations added to the average.", low=0),
+    }
+
+    @classmethod
+    def build(cls, setting: Setting, options: Mapping[str, Any]) -> Self:
+        k, decay = rounded(options["keep"], setting.n), options["decay"]
+        return cls(setting.n, k, c=options["c"], decay=decay, device=setting.device)
+
+    def __init__(
+        self,
+        n: int,
+        k: int,
+        *,
+        c: float = 1.0,
+        decay: float = 0.8,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        super().__init__(n, k, decay=decay, device=device)
+        if not (math.isfinite(c) and c >= 0):
+            raise InputError(f"c must be a non-negative number, got {c}")
+        self.c = c
+        self.variances = torch.zeros_like(self.scores)
+
+    def update(self, indices: Tensor, losses: Tensor) -> None:
+        indices, losses = self._checked(indices, losses)
+        old = self.scores[indices]
+        spread = self.variances[indices] + self.decay * (losses - old).square()
+        self.variances[indices] = torch.where(old.isinf(), 0, (1 - self.decay) * spread)
+        super().update(indices, losses)
+
+    def bounds(self) -> Tensor:
+        """The upper confidence bounds that rank the samples, float32 `(n,)`."""
+        return self.scores + self.c * self.variances.sqrt()
+
+    def select(self, generator: torch.Generator) -> Selection:
+        order = random_subset(self.n, self.n, generator, self.scores.device)
+        kept = order[top(self.bounds()[order], self.k)]
+        return kept, torch.ones(len(kept), device=kept.device)
+
+    def expected_weights(self, scores: Tensor | None = None) -> Tensor:
+        chance = torch.zeros(self.n, dtype=torch.float64)
+        chance[: self.k] = 1 / self.k
+        return self._by_rank(self.bounds() if scores is None else scores, chance)
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"variances": self.variances}
+
+    def second_order(self) -> SecondOrder | None:
+        return self._by_threshold(self.k)

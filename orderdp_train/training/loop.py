@@ -1,0 +1,256 @@
+"""The training loop, top to bottom."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from orderdp_theory.common.errors import InputError
+from orderdp_train.data import ImageData
+from orderdp_train.rules import Scorer, SelectionRule
+from orderdp_train.training.mixing import mix, sample_losses
+from orderdp_train.training.processes import (
+    all_reduce_sum,
+    gather_vectors,
+    replicated,
+    shard,
+    world_size,
+)
+from orderdp_train.training.recipe import Recipe
+from orderdp_train.training.sampler import draw_epoch
+from orderdp_train.training.state import TrainState
+
+AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class NonFiniteLossError(InputError):
+    """A training loss is NaN or infinite."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch did. Gradient norms are those of the minibatch gradients, over the steps."""
+
+    number: int  # epochs trained so far, from 1
+    loss: float  # mean training loss of the kept samples as they were used
+    test_accuracy: float
+    grad_norm_mean: float
+    grad_norm_std: float
+    kept: int  # samples trained on, repetitions included
+    jaccard: float | None  # similarity of the set of kept samples to the previous epoch's
+    seconds_selection: float
+    seconds_training: float
+    seconds_evaluation: float
+    state: TrainState = field(repr=False)
+
+
+def train(
+    model: nn.Module,
+    data: ImageData,
+    rule: SelectionRule,
+    recipe: Recipe,
+    *,
+    seed: int = 0,
+    steps_per_epoch: int | None = None,
+    resume: dict[str, Any] | None = None,
+    evaluated: bool = True,
+    on_step: Callable[[Tensor], Any] = lambda _: None,
+) -> Iterator[Epoch]:
+    """Train `model` in place on its own device, and stop the clock after every epoch.
+
+    The caller has the floor between epochs: it may look at the model and the rule, run audits,
+    save `epoch.state.state_dict()`, or stop asking. `resume` continues from such a state.
+    On the CPU the result is a function of the arguments, bit for bit.
+
+    `steps_per_epoch`: None selects once an epoch and shuffles the selection into minibatches, as
+    the released code does. A number is Algorithm 1: each of that many steps an epoch makes a
+    selection of its own and trains on all of it, so the rule's budget is the batch size and the
+    recipe's `batch_size` has no part in it.
+
+    Unless `evaluated`, test accuracies are NaN. `on_step` is told the indices of each batch at the
+    moment at which the model is about to see it.
+
+    Raises `NonFiniteLossError` naming epoch, step and samples before a bad gradient is applied.
+    """
+    state = TrainState(model, rule, recipe, seed)
+    if resume is not None:
+        state.load_state_dict(resume)
+    device, draws, pixels = state.device, state.draws, state.pixels
+    if recipe.channels_last:
+        model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    weight_of = torch.zeros(rule.n, device=device)
+    selections = steps_per_epoch or 1
+    batch_size = rule.n if steps_per_epoch else recipe.batch_size
+
+    with replicated(model) as forward:
+        if recipe.compile:
+            forward = torch.compile(forward)
+        while state.epoch < recipe.epochs:
+            clock = _Clock(device)
+            norms: list[Tensor] = []
+            seen: list[tuple[Tensor, Tensor]] = []
+            model.train()
+            rule.set_epoch(state.epoch)
+
+            for selection in range(selections):
+                with clock("selection"):
+                    indices, weights = draw_epoch(rule, draws)
+                    weight_of[indices] = weights.to(device)
+                    batches = _batches(indices, batch_size)
+                with clock("training"):
+                    used = []
+                    loaded = data.batches(map(shard, batches), "train", pixels)
+                    for step, (indices, images, labels) in enumerate(loaded):
+                        done = (selection + step / len(batches)) / selections
+                        rate = recipe.learning_rate((state.epoch + done) / recipe.epochs)
+                        for group in state.optimizer.param_groups:
+                            group["lr"] = rate
+                        on_step(indices)
+                        images, shares = mix(images, recipe, pixels)
+                        if recipe.channels_last:
+                            images = images.contiguous(memory_format=torch.channels_last)
+                        with _autocast(device, recipe):
+                            logits = forward(images)
+                        losses = sample_losses(logits, labels, shares, recipe.label_smoothing)
+                        if not losses.isfinite().all():
+                            bad = indices[~losses.isfinite()].tolist()
+                            raise NonFiniteLossError(
+                                f"the loss is not finite at epoch {state.epoch + 1}, step "
+                                f"{len(norms) + 1}, for samples {bad}: lower the learning rate"
+                            )
+                        # Gradients are averaged over processes: this is the mean over the batch.
+                        total = (weight_of[indices] * losses).sum()
+                        state.optimizer.zero_grad()
+                        state.scaler.scale(total * world_size() / len(batches[step])).backward()
+                        state.scaler.unscale_(state.optimizer)
+                        norms.append(_norm(parameters))
+                        state.scaler.step(state.optimizer)
+                        state.scaler.update()
+                        used.append((indices, losses.detach()))
+                with clock("selection"):  # scores are exchanged once a selection
+                    indices, losses = (
+                        gather_vectors(torch.cat(v)) for v in zip(*used, strict=True)
+                    )
+                    rule.update(indices, losses)
+                    seen.append((indices, losses))
+
+            indices, losses = (torch.cat(v) for v in zip(*seen, strict=True))
+            with clock("evaluation"):
+                accuracy = evaluate(model, data, recipe) if evaluated else math.nan
+            grad_norms = torch.stack(norms)
+            grad_norms = grad_norms[grad_norms.isfinite()]  # fp16 skips steps that overflow
+            counts = torch.bincount(indices, minlength=rule.n)
+            jaccard = _jaccard(counts > 0, state.previous) if state.epoch else None
+            state.usage += counts
+            state.previous = counts > 0
+            state.epoch += 1
+            yield Epoch(
+                number=state.epoch,
+                loss=float(losses.double().mean()),
+                test_accuracy=accuracy,
+                grad_norm_mean=float(grad_norms.mean()),
+                grad_norm_std=float(grad_norms.std(correction=0)),
+                kept=len(indices),
+                jaccard=jaccard,
+                seconds_selection=clock.seconds["selection"],
+                seconds_training=clock.seconds["training"],
+                seconds_evaluation=clock.seconds["evaluation"],
+                state=state,
+            )
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, data: ImageData, recipe: Recipe) -> float:
+    """Accuracy on the test split, with the model in eval mode; every process does its part."""
+    device = next(model.parameters()).device
+    correct = torch.zeros(1, device=device)
+    with _eval_mode(model):
+        rows = shard(torch.arange(data.num_test)).split(EVAL_BATCH)
+        for _, images, labels in data.batches(rows, "test"):
+            with _autocast(device, recipe):
+                correct += (model(images).argmax(1) == labels).sum()
+    return float(all_reduce_sum(correct)) / data.num_test
+
+
+EVAL_BATCH = 512
+
+
+@torch.no_grad()
+def losses_of(model: nn.Module, data: ImageData, indices: Tensor, recipe: Recipe) -> Tensor:
+    """Present losses, float32 `(b,)`, of training samples: plain images, model in eval mode.
+
+    Normalisation layers then use their running statistics, so a loss depends on its sample alone.
+    """
+    device = next(model.parameters()).device
+    losses = [torch.zeros(0, device=device)]
+    with _eval_mode(model):
+        for _, images, labels in data.batches(indices.split(EVAL_BATCH), "train"):
+            with _autocast(device, recipe):
+                logits = model(images)
+            losses.append(sample_losses(logits, labels, None, recipe.label_smoothing))
+    return torch.cat(losses)
+
+
+def fresh_scorer(model: nn.Module, data: ImageData, recipe: Recipe) -> Scorer:
+    """Scores for `OrderDP(scorer=...)`: present losses, to which every process adds its part."""
+    return lambda indices: gather_vectors(losses_of(model, data, shard(indices), recipe))
+
+
+@contextmanager
+def _eval_mode(model: nn.Module) -> Iterator[None]:
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
+
+
+def _autocast(device: torch.device, recipe: Recipe) -> torch.autocast:
+    dtype = AUTOCAST[recipe.precision]
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)
+
+
+def _batches(indices: Tensor, batch_size: int) -> tuple[Tensor, ...]:
+    """Batches of nearly equal size, at most `batch_size`: none is so small that BatchNorm fails."""
+    batches = indices.tensor_split(-(-len(indices) // batch_size))
+    if len(batches[-1]) < world_size():
+        raise InputError(
+            f"{len(batches[-1])} samples a batch cannot be shared by {world_size()} processes: "
+            "raise the batch size"
+        )
+    return batches
+
+
+def _norm(parameters: list[nn.Parameter]) -> Tensor:
+    grads = [p.grad for p in parameters if p.grad is not None]
+    return torch.stack([grad.norm() for grad in grads]).norm()
+
+
+def _jaccard(a: Tensor, b: Tensor) -> float:
+    return int((a & b).sum()) / int((a | b).sum())
+
+
+class _Clock:
+    """Seconds spent in named parts of an epoch; waits for the GPU where there is one."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.seconds = {"selection": 0.0, "training": 0.0, "evaluation": 0.0}
+
+    @contextmanager
+    def __call__(self, part: str) -> Iterator[None]:
+        start = self._now()
+        yield
+        self.seconds[part] += self._now() - start
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()

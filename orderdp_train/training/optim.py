@@ -1,0 +1,25 @@
+"""Optimizers by name."""
+
+import torch
+from torch import nn
+
+from orderdp_train.training.recipe import Recipe
+
+
+def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimizer over all parameters; the loop sets the rate at every step."""
+    rate, decay, momentum = recipe.learning_rate(0.0), recipe.weight_decay, recipe.momentum
+    parameters = list(model.parameters())
+    betas = (momentum, 0.999)
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(parameters, rate, momentum=momentum, weight_decay=decay)
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(parameters, rate, betas=betas, weight_decay=decay)
+    # Imported here, because it takes a second that most trainings can save.
+    from timm.optim import create_optimizer_v2  # pyright: ignore[reportPrivateImportUsage]
+
+    if recipe.optimizer == "lars":
+        return create_optimizer_v2(
+            parameters, "lars", lr=rate, weight_decay=decay, momentum=momentum
+        )
+    return create_optimizer_v2(parameters, "lamb", lr=rate, weight_decay=decay, betas=betas)

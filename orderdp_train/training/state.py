@@ -1,0 +1,97 @@
+"""Everything that changes while training, in one place that can be saved and restored."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from orderdp_theory.common.errors import InputError
+from orderdp_train.rules import SelectionRule
+from orderdp_train.training.optim import build_optimizer
+from orderdp_train.training.processes import gather_objects, rank, world_size
+from orderdp_train.training.recipe import Recipe
+
+
+class TrainState:
+    """Model, rule, optimizer, every generator and the counters of one training.
+
+    Three streams of random numbers, all from one seed: `draws` (selection and order, the same in
+    every process), `pixels` (augmentation and mixing, one a process) and torch's global generator
+    (dropout, one a process), which is seeded here. The learning rate is a function of `epoch`.
+    """
+
+    def __init__(self, model: nn.Module, rule: SelectionRule, recipe: Recipe, seed: int) -> None:
+        self.model = model
+        self.rule = rule
+        self.device = next(model.parameters()).device
+        if recipe.precision == "fp16" and self.device.type != "cuda":
+            raise InputError("fp16 needs a CUDA device for its loss scaling: use bf16 here")
+        self.optimizer = build_optimizer(model, recipe)
+        self.scaler = torch.amp.GradScaler("cuda", enabled=recipe.precision == "fp16")
+        streams = torch.Generator().manual_seed(seed)
+        seeds = torch.randint(2**62, (1 + 2 * world_size(),), generator=streams).tolist()
+        self.draws = torch.Generator().manual_seed(seeds[0])
+        self.pixels = torch.Generator().manual_seed(seeds[1 + 2 * rank()])
+        torch.manual_seed(seeds[2 + 2 * rank()])
+        self.epoch = 0
+        self.usage = torch.zeros(rule.n, dtype=torch.int32, device=self.device)
+        self.previous = torch.zeros(rule.n, dtype=torch.bool, device=self.device)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain values, not copied; of several processes all must call it."""
+        return {
+            "epoch": self.epoch,
+            "model": self.model.state_dict(),
+            "rule": self.rule.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "usage": self.usage,
+            "previous": self.previous,
+            "random": gather_objects(self._random_state()),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken, with as many processes as there were then."""
+        if len(state["random"]) != world_size():
+            raise InputError(
+                f"the state is of {len(state['random'])} processes and there are {world_size()} "
+                "now: continue with the number it was started with"
+            )
+        if state["usage"].shape != self.usage.shape:
+            raise InputError(
+                f"the state is of {len(state['usage'])} samples and there are {len(self.usage)} now"
+            )
+        try:
+            self.model.load_state_dict(state["model"])
+        except RuntimeError:
+            raise InputError("the state is of another model: its parameters do not fit") from None
+        self.epoch = state["epoch"]
+        self.rule.load_state_dict(state["rule"])
+        self.rule.set_epoch(self.epoch)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.usage.copy_(state["usage"])
+        self.previous.copy_(state["previous"])
+        mine = state["random"][rank()]
+        self.draws.set_state(mine["draws"])
+        self.pixels.set_state(mine["pixels"])
+        torch.set_rng_state(mine["global"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(mine["cuda"], self.device)
+
+    def _random_state(self) -> dict[str, Tensor]:
+        states = {
+            "draws": self.draws.get_state(),
+            "pixels": self.pixels.get_state(),
+            "global": torch.get_rng_state(),
+        }
+        if self.device.type == "cuda":
+            states["cuda"] = torch.cuda.get_rng_state(self.device)
+        return states
+
+
+def next_draws(state: dict[str, Any]) -> torch.Generator:
+    """The generator of the selection that comes after a stored state; the state keeps its own."""
+    draws = torch.Generator()
+    draws.set_state(state["random"][0]["draws"])
+    return draws

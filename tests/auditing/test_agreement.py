@@ -1,0 +1,114 @@
+"""The test of a rule's stated expectation: its false-alarm rate, and the wrong rules it catches."""
+
+import pytest
+import torch
+from scipy import stats
+from torch import Tensor
+
+from orderdp_theory import Design
+from orderdp_train.auditing.agreement import agreement, contrasts, draw
+from orderdp_train.rules import FullData, InfoBatch, OrderDP, RandomSubset, SelectionRule
+
+N = 60
+LEVEL = 0.01
+
+
+def losses() -> Tensor:
+    return torch.rand(N, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+def p_value(rule: SelectionRule, draws: int = 400, seed: int = 0) -> float:
+    generator = torch.Generator().manual_seed(seed)
+    features = contrasts(losses().argsort(), generator)
+    return agreement(
+        draw(rule, features, draws, generator), features, rule.expected_weights(), LEVEL
+    ).p_value
+
+
+def orderdp(cls: type[OrderDP] = OrderDP) -> OrderDP:
+    rule = cls(Design(N, 30, 12))
+    rule.update(torch.arange(N), losses().float())
+    return rule
+
+
+class OneTooMany(OrderDP):
+    """An off-by-one: it keeps the candidates after the largest."""
+
+    def select(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        candidates = torch.randperm(self.n, generator=generator)[: self.design.s]
+        order = self.scores[candidates].argsort(descending=True)
+        kept = candidates[order[1 : self.design.q + 1]]
+        return kept, torch.ones(len(kept))
+
+
+class FirstHalf(RandomSubset):
+    """Its random numbers never reach the last tenth of the data."""
+
+    def select(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        kept = torch.randperm(self.n - self.n // 10, generator=generator)[: self.m]
+        return kept, torch.ones(self.m)
+
+
+class Unweighted(InfoBatch):
+    """InfoBatch that forgets to weight what it keeps of the easy samples."""
+
+    def select(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        kept, weights = super().select(generator)
+        return kept, torch.ones_like(weights)
+
+
+class Forgetful(FullData):
+    """Deterministic, and one sample short: there is no variance to hide behind."""
+
+    def select(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        return torch.arange(self.n - 1), torch.ones(self.n - 1)
+
+
+def wrong_rules() -> list[SelectionRule]:
+    unweighted = Unweighted(N)
+    unweighted.update(torch.arange(N), losses().float())
+    return [orderdp(OneTooMany), FirstHalf(N, 20), unweighted, Forgetful(N)]
+
+
+@pytest.mark.parametrize("rule", wrong_rules(), ids=lambda rule: type(rule).__name__)
+def test_wrong_rules_are_caught(rule: SelectionRule) -> None:
+    assert p_value(rule) < 1e-6
+
+
+def test_p_values_of_right_rules_are_uniform() -> None:
+    """Kolmogorov-Smirnov over 90 audits; false-alarm rate 1e-3 at a seed fixed beforehand."""
+    info = InfoBatch(N)
+    info.update(torch.arange(N), losses().float())
+    rules = [orderdp(), RandomSubset(N, 20), info]
+    values = [p_value(rule, 100, seed) for rule in rules for seed in range(30)]
+    assert stats.kstest(values, "uniform").pvalue > 1e-3
+
+
+def test_a_rule_without_randomness_matches_exactly() -> None:
+    features = contrasts(losses().argsort(), torch.Generator())
+    rule = FullData(N)
+    found = agreement(
+        draw(rule, features, 10, torch.Generator()), features, rule.expected_weights(), LEVEL
+    )
+    assert (found.p_value, found.dimensions, found.alarm) == (1.0, 0, False)
+
+
+def test_bad_selections_and_too_few_draws() -> None:
+    class Empty(RandomSubset):
+        def select(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+            return torch.zeros(0, dtype=torch.int64), torch.zeros(0)
+
+    class Outside(RandomSubset):
+        def select(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+            return torch.tensor([self.n]), torch.ones(1)
+
+    features = contrasts(losses().argsort(), torch.Generator())
+    with pytest.raises(ValueError, match="m at least 1"):
+        draw(Empty(N, 2), features, 10, torch.Generator())
+    with pytest.raises(ValueError, match=r"outside 0\.\.59"):
+        draw(Outside(N, 2), features, 10, torch.Generator())
+    with pytest.raises(ValueError, match="at least two draws"):
+        draw(RandomSubset(N, 2), features, 1, torch.Generator())
+    few = draw(RandomSubset(N, 2), features, 4, torch.Generator())
+    with pytest.raises(ValueError, match="take more than"):
+        agreement(few, features, RandomSubset(N, 2).expected_weights(), LEVEL)

@@ -1,0 +1,433 @@
+"""The paper's results by command: the right trainings, the right readings, sweeps that survive."""
+
+import csv
+import io
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import typer
+from torch.nn import functional as F
+
+from orderdp_theory import Design
+from orderdp_theory.claims.tables import read_table
+from orderdp_theory.common.command import run as run_command
+from orderdp_train.cli.reproduce import reproduce
+from orderdp_train.data import load_data
+from orderdp_train.models import model_for
+from orderdp_train.reproduce import RESULTS, SCALES, Cell, Environment, sweep, with_seeds
+from orderdp_train.reproduce.cost import estimate
+from orderdp_train.reproduce.figures import draw
+from orderdp_train.reproduce.gradients import looked_at, measure_cosines
+from orderdp_train.reproduce.outcome import Measured, infobatch_savings, markdown, measure, to_csv
+from orderdp_train.reproduce.results import Number, Result
+from orderdp_train.reproduce.sweeping import read_history
+from orderdp_train.rules import RuleConfig, build_rule
+from orderdp_train.runs import History, RunConfig, RunFolder, measures, run
+from orderdp_train.runs.checkpoint import load_checkpoint
+from orderdp_train.runs.history import Cosines
+from orderdp_train.training.recipe import Recipe
+
+PAPER, SMOKE = SCALES["paper"], SCALES["smoke"]
+TINY = RunConfig(recipe=Recipe(epochs=2, batch_size=512, max_lr=0.05))
+CPU = Environment(device="cpu")
+
+
+# The grid
+
+
+@pytest.mark.parametrize("table", [2, 3, 4, 6, 7, 8, 9, 11])
+def test_every_printed_number_of_a_table_is_reproduced_once(table):
+    numbers = RESULTS[f"table{table}"].numbers(PAPER)
+    places = [(n.row, n.column) for n in numbers]
+    assert len(set(places)) == len(places)
+    values = ("accuracy", "hours", "node_hours", "saved_percent", "jaccard", "mean", "cosine")
+    values += ("gap",)
+    rows = read_table(table)
+    printed = [float(row[v]) for row in rows for v in values if row.get(v)]
+    assert sorted(printed) == sorted(n.printed for n in numbers if n.printed is not None)
+    spreads = [float(row[v]) for row in rows for v in ("accuracy_std", "std") if row.get(v)]
+    assert sorted(spreads) == sorted(n.printed_std for n in numbers if n.printed_std is not None)
+
+
+def test_table_2_trains_what_the_paper_says_it_trained():
+    numbers = {(n.row, n.column): n for n in RESULTS["table2"].numbers(PAPER)}
+    number = numbers["OrderDP", "CIFAR-100 ResNet-50 70 %"]
+    config = number.cell.config
+    assert number.printed == 77.9
+    assert (config.data, config.model, config.rule.name) == ("cifar100", "resnet50", "orderdp")
+    assert config.rule.options == {"keep": 0.3, "explore": 0.5, "initial_score": 3.0}
+    recipe = config.recipe
+    assert (recipe.epochs, recipe.batch_size, recipe.max_lr) == (200, 128, 0.03)
+    assert (recipe.momentum, recipe.weight_decay, recipe.label_smoothing) == (0.9, 5e-4, 0.1)
+    assert numbers["UCB", "CIFAR-10 ResNet-18 30 %"].cell.config.recipe.max_lr == 0.2
+    assert numbers["InfoBatch", "CIFAR-10 ResNet-18 50 %"].cell.config.rule.keep == 0.5
+
+
+def test_settings_of_the_text_that_depart_from_the_recipe():
+    for name in ("table8", "table9", "table11"):
+        assert {c.config.recipe.max_lr for c in RESULTS[name].cells(PAPER)} == {0.03}
+    nine = {c.config.rule.name: c.config.rule.keep for c in RESULTS["table9"].cells(PAPER)}
+    assert (nine["infobatch"], nine["full"], nine["ucb"]) == (0.01, 1, 0.39)
+    three = RESULTS["table3"].cells(PAPER)
+    assert {(c.config.data, c.config.recipe.optimizer) for c in three} == {("imagenet", "lars")}
+    seven = {c.config.recipe.optimizer for c in RESULTS["table7"].cells(PAPER)}
+    assert seven == {"sgd", "adamw", "lars", "lamb"}
+
+
+@pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES)
+@pytest.mark.parametrize("result", RESULTS.values(), ids=RESULTS)
+def test_every_training_is_possible_and_costed(result, scale):
+    sizes = {"digits": 1500, "mnist5k": 4000, "imagenet": 1_281_167}
+    for cell in result.cells(scale):
+        config = cell.config
+        n = sizes.get(config.data, 50_000)
+        rule = config.rule.build(n)
+        if config.rule.name == "orderdp":
+            # Raises unless q <= s <= n, and building the rule would silently make it s = q.
+            keep, explore = config.rule.keep, float(config.rule["explore"])
+            Design(n, round(explore * n), round(keep * n))
+            assert rule.budget == round(keep * n)
+    cost = estimate(result, scale, 2)
+    assert cost.trainings == 2 * len(result.cells(scale))
+    assert 0 < cost.hours < 10_000
+
+
+def test_same_trainings_are_shared_and_different_ones_are_not(tmp_path):
+    shared = set(RESULTS["table2"].cells(SMOKE)) & set(RESULTS["figure1"].cells(SMOKE))
+    assert len(shared) == 3
+    cells = with_seeds([c for r in RESULTS.values() for c in r.cells(SMOKE)], 2)
+    assert len({c.folder(tmp_path).path for c in cells}) == len(set(cells)) == len(cells)
+
+
+# Readings
+
+
+def history(epochs: int = 10, **columns: list) -> History:
+    rows = [{"epoch": e + 1, **{k: v[e] for k, v in columns.items()}} for e in range(epochs)]
+    return History(rows, np.array([0, 3, 3, 10], dtype=np.int32), [])
+
+
+def test_phases_are_half_open_and_cover_the_training():
+    h = history(jaccard=[None, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+    by_phase = {p: measures.over_phase("jaccard", p)(h) for p in ("0-20", "20-40", "80-100", "100")}
+    assert by_phase == {"0-20": 1, "20-40": 2.5, "80-100": 8.5, "100": 9}
+    assert measures.over_phase("jaccard", "final", 100)(h) == 900
+    whole = [measures.over_phase("jaccard", f"{a}-{a + 10}")(h) for a in range(10, 100, 10)]
+    assert whole == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+
+
+def test_readings_by_hand():
+    h = history(
+        4,
+        test_accuracy=[0.1, 0.2, 0.3, 0.4],
+        grad_norm_mean=[4.0, 3.0, 2.0, 1.0],
+        kept=[4, 2, 2, 4],
+        seconds_selection=[1.0] * 4,
+        seconds_training=[9.0] * 4,
+    )
+    assert measures.final_accuracy(h) == pytest.approx(40)
+    assert measures.saved(h) == pytest.approx(25)
+    assert measures.hours(h) == pytest.approx(40 / 3600)
+    assert measures.hours_until(1)(h) == pytest.approx(10 / 3600)
+    assert measures.at_epoch("test_accuracy", 2, 100)(h) == pytest.approx(20)
+    assert measures.accuracy_gradient_correlation(h) == pytest.approx(-1)
+    assert measures.rolling_deviation(2)(h) == pytest.approx(0.5)
+    assert [measures.used_times(c)(h) for c in (0, 1, 3)] == [1, 0, 2]
+    cosines = [Cosines(e, drawn=e / 10, expected=1.0) for e in (1, 2, 3, 4)]
+    assert measures.cosine_over_phase("drawn", "50-100")(replace(h, cosines=cosines)) == 0.35
+
+
+def test_the_ceiling_of_the_similarity_is_reached_by_fixed_scores_and_never_passed():
+    """The tolerance is 3.7 standard errors of the mean over 400 pairs of draws."""
+    h = history(1)
+    h = replace(h, usage=np.zeros(200, dtype=np.int32))
+    ceiling = measures.jaccard_ceiling(0.6)(h)
+    assert ceiling == pytest.approx(0.6 / 1.4)
+    rule = build_rule("orderdp", 200, 0.3, explore=0.6)
+    generator = torch.Generator().manual_seed(0)
+    # Whatever was kept gets the highest scores, the best case for keeping it again.
+    similarities = []
+    for _ in range(400):
+        first, _ = rule.select(generator)
+        scores = torch.zeros(200)
+        scores[first] = 1
+        rule.update(torch.arange(200), scores)
+        second, _ = rule.select(generator)
+        shared = len(set(first.tolist()) & set(second.tolist()))
+        similarities.append(shared / (120 - shared))
+    assert float(np.mean(similarities)) == pytest.approx(ceiling, abs=0.01)
+
+
+# Cosines against plain autograd
+
+
+@pytest.mark.parametrize("rule", ["infobatch", "orderdp"])
+def test_cosines_are_those_of_plain_backward_passes(tmp_path, rule):
+    config = replace(TINY, rule=RuleConfig(rule, {"keep": 0.3}))
+    data, folder = load_data("digits"), RunFolder(tmp_path)
+    for _ in run(config, tmp_path, device="cpu"):
+        measure_cosines(folder, data)
+    measure_cosines(folder, data)  # a second look changes nothing
+    found = folder.cosines()
+    assert [c.epoch for c in found] == [1, 2]
+
+    state = load_checkpoint(tmp_path / "checkpoint.pt")["state"]
+    model = model_for("cnn", data)
+    model.load_state_dict(state["model"])
+    ((_, images, labels),) = data.batches([torch.arange(1500)])
+
+    def gradient(weights: torch.Tensor) -> torch.Tensor:
+        losses = F.cross_entropy(model(images), labels, label_smoothing=0.1, reduction="none")
+        grads = torch.autograd.grad((weights * losses).sum(), list(model.parameters()))
+        return torch.cat([g.flatten() for g in grads]).double()
+
+    full = gradient(torch.full((1500,), 1 / 1500))
+    again = build_rule(rule, 1500, 0.3)
+    again.load_state_dict(state["rule"])
+    expected = gradient(again.expected_weights().float())
+    assert found[-1].expected == pytest.approx(float(F.cosine_similarity(expected, full, dim=0)))
+    # A draw scatters about its expectation; many of them average to it.
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.zeros(1500)
+    for _ in range(300):
+        indices, weights = again.select(generator)
+        drawn[indices] += weights / len(indices) / 300
+    mean = gradient(drawn)
+    assert float(F.cosine_similarity(mean, expected, dim=0)) > 0.99
+    assert 0 < found[-1].drawn <= 1
+
+
+def test_moments_are_spread_over_the_training():
+    assert looked_at(10) == set(range(1, 11))
+    assert sorted(looked_at(200)) == list(range(10, 201, 10))
+    assert max(looked_at(90)) == 90
+
+
+# Sweeps
+
+
+def numbers_of(cells: list[Cell], root: Path) -> list[list[tuple]]:
+    """All metrics but the clock's."""
+    timed = ("seconds", "time")
+    return [
+        [tuple(v for k, v in row.items() if not k.startswith(timed)) for row in history.rows]
+        for history in (read_history(c, root) for c in cells)
+    ]
+
+
+def test_an_interrupted_sweep_continues_and_ends_the_same(tmp_path):
+    cells = with_seeds(
+        [Cell(TINY), Cell(replace(TINY, rule=RuleConfig("random", {"keep": 0.3})), cosines=True)], 2
+    )
+    for _ in sweep(cells, tmp_path / "whole", CPU, jobs=1):
+        pass
+
+    root = tmp_path / "interrupted"
+    started = sweep(cells, root, CPU, jobs=1)
+    done = next(started)
+    started.close()
+    assert done == cells[0]
+    kept = (done.folder(root).path / "metrics.jsonl").stat().st_mtime_ns
+    # The second cell stops after its first epoch, before its cosines are written.
+    epochs = run(cells[1].config, cells[1].folder(root).path, device="cpu")
+    next(epochs)
+    epochs.close()
+    assert not cells[1].folder(root).cosines()
+
+    assert set(sweep(cells, root, CPU, jobs=1)) == set(cells)
+    assert (done.folder(root).path / "metrics.jsonl").stat().st_mtime_ns == kept
+    assert numbers_of(cells, root) == numbers_of(cells, tmp_path / "whole")
+    for cell in cells:
+        cosines = [read_history(cell, r).cosines for r in (root, tmp_path / "whole")]
+        assert cosines[0] == cosines[1]
+        assert len(cosines[0]) == (2 if cell.cosines else 0)
+        assert not (cell.folder(root).path / "checkpoint.pt").exists()
+
+
+@pytest.fixture
+def one_thread():
+    """Workers have one thread each, and sums over several round differently."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_processes_give_the_same_as_one(tmp_path):
+    cells = with_seeds([Cell(TINY)], 2)
+    for folder, jobs in (("alone", 1), ("shared", 2)):
+        assert set(sweep(cells, tmp_path / folder, CPU, jobs)) == set(cells)
+    assert numbers_of(cells, tmp_path / "alone") == numbers_of(cells, tmp_path / "shared")
+
+
+def test_a_failing_training_is_one_line_and_keeps_the_others(tmp_path):
+    diverges = replace(TINY, recipe=replace(TINY.recipe, max_lr=1e20))
+    cells = [Cell(TINY), Cell(diverges)]
+    started = sweep(cells, tmp_path, CPU, jobs=1)
+    assert next(started) == cells[0]
+    with pytest.raises(ValueError, match="not finite"):
+        next(started)
+    assert next(sweep(cells, tmp_path, CPU, jobs=1)) == cells[0]
+
+
+def a_result(tmp_path: Path) -> tuple[Result, list[Measured], int]:
+    """A table of two trainings and two seeds, measured."""
+    infobatch = Cell(replace(TINY, rule=RuleConfig("infobatch", {"keep": 0.3})))
+    numbers = [
+        Number("OrderDP", "a", "test accuracy (%)", Cell(TINY), measures.final_accuracy, 95.0, 0.1),
+        Number("InfoBatch", "a", "test accuracy (%)", infobatch, measures.final_accuracy),
+        Number("InfoBatch", "b", "saved (%)", infobatch, measures.saved, 30.0),
+        Number("drop", "b", "saved (%)", infobatch, measures.saved, baseline=Cell(TINY)),
+    ]
+    result = Result("mini", "Mini", lambda scale: numbers)
+    for _ in sweep(with_seeds(result.cells(SMOKE), 2), tmp_path, CPU, jobs=1):
+        pass
+    return result, measure(result, SMOKE, 2, tmp_path), 2
+
+
+def test_tables_csv_and_figure_hold_the_measured_and_the_printed_numbers(tmp_path):
+    result, measured, seeds = a_result(tmp_path)
+    accuracies = []
+    for seed in range(seeds):
+        folder = Cell(replace(TINY, seed=seed)).folder(tmp_path).path
+        last = (folder / "metrics.jsonl").read_text().splitlines()[-1]
+        accuracies.append(100 * json.loads(last)["test_accuracy"])
+    mean, std = np.mean(accuracies), np.std(accuracies, ddof=1)
+
+    lines = markdown(measured).splitlines()
+    assert lines[0] == "|  | a | b |"
+    assert lines[2] == f"| OrderDP | {mean:.2f} ± {std:.2f} (95 ± 0.1) |  |"
+    assert lines[3].startswith("| InfoBatch | ")
+    assert lines[3].endswith(" (30) |")
+
+    rows = list(csv.DictReader(io.StringIO(to_csv(measured))))
+    assert [row["rule"] for row in rows] == ["orderdp", "infobatch", "infobatch", "infobatch"]
+    assert float(rows[0]["mean"]) == pytest.approx(mean)
+    assert float(rows[0]["std"]) == pytest.approx(std)
+    assert (rows[0]["paper"], rows[0]["paper_std"], rows[1]["paper"]) == ("95.0", "0.1", "")
+    assert [float(v) for v in rows[0]["values"].split()] == pytest.approx(accuracies)
+
+    # OrderDP saves exactly 70 %.
+    drops = [float(v) for v in rows[3]["values"].split()]
+    assert drops == pytest.approx([70 - float(v) for v in rows[2]["values"].split()])
+
+    sentence = infobatch_savings(result, SMOKE, seeds, tmp_path)
+    assert sentence == (
+        f"On digits InfoBatch really pruned {measured[2].mean:.0f} % at a probability of 0.7."
+    )
+    labels = [ax.get_ylabel() for ax in draw(result, measured).axes]
+    assert labels == ["test accuracy (%)", "saved (%)"]
+
+
+def test_one_seed_has_no_deviation():
+    number = Number("r", "c", "q", Cell(TINY), measures.saved, 50.0)
+    alone = Measured(number, (0.5,))
+    assert math.isnan(alone.std)
+    assert markdown([alone]).splitlines()[2] == "| r | 0.500 (50) |"
+    (row,) = csv.DictReader(io.StringIO(to_csv([alone])))
+    assert row["std"] == ""
+
+
+@pytest.mark.parametrize("name", ["figure1", "figure3", "figure4", "figure12", "table9"])
+def test_every_kind_of_figure_draws_all_its_series(name):
+    result = RESULTS[name]
+    rng = np.random.default_rng(0)
+    measured = [Measured(n, tuple(rng.uniform(1, 2, 3))) for n in result.numbers(SMOKE)]
+    axes = draw(result, measured).axes
+    expected = {"figure1": 5, "figure3": 3, "figure4": 2, "figure12": 1, "table9": 2}
+    assert len(axes) == expected[name]
+    names = {text.get_text() for ax in axes for text in ax.get_legend().get_texts()}
+    assert {m.number.row for m in measured} <= names
+
+
+# The command
+
+APP = typer.Typer()
+APP.command("reproduce")(reproduce)
+APP.callback()(lambda: None)
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as exit_:
+        run_command(APP, ["reproduce", *map(str, arguments)])
+    captured = capsys.readouterr()
+    return int(exit_.value.code or 0), captured.out, captured.err
+
+
+def test_the_command_writes_table_csv_and_figure(capsys, tmp_path):
+    status, out, _ = call(capsys, "figure11", "--seeds", 1, "--jobs", 1, "--out", tmp_path)
+    assert status == 0
+    assert "never used" in out
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "figure11-smoke.csv").read_text())))
+    curve = {int(row["column"]): float(row["mean"]) for row in rows[1:]}
+    assert sum(curve.values()) == 1500
+    assert sum(times * samples for times, samples in curve.items()) == 20 * 15
+    assert float(rows[0]["mean"]) == curve[0]
+    page = (tmp_path / "figure11-smoke.md").read_text()
+    assert "`orderdp-train reproduce figure11 --scale smoke --seeds 1`" in page
+    assert "digits for CIFAR-10" in page
+    assert (tmp_path / "figure11-smoke.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_list_shows_everything_with_its_cost(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    status, out, _ = call(capsys, "--list")
+    assert status == 0
+    for text in (*RESULTS, "trainings", "one CPU core", "one L40 GPU", "min"):
+        assert text in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "no result was named: choose one of table2, table3"),
+        (["table1"], "unknown result 'table1'"),
+        (["table2", "--scale", "huge"], "unknown scale 'huge': choose smoke or paper"),
+        (["table2", "--seeds", "0"], "--seeds must be at least 1, got 0"),
+        (["table2", "--jobs", "-1"], "--jobs must be at least 1, got -1"),
+        (["table2", "--device", "tpu"], "unknown device 'tpu'"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(
+    capsys, tmp_path, monkeypatch, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    status, _, err = call(capsys, *arguments)
+    assert status == 2
+    assert message in err
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    status, _, err = call(capsys, "figure11", "--out", tmp_path / "file" / "below")
+    assert status == 2
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+
+
+def test_missing_data_at_the_paper_scale_is_one_line(capsys, tmp_path):
+    options = ("--scale", "paper", "--seeds", 1, "--root", tmp_path / "data", "--jobs", 1)
+    status, _, err = call(capsys, "figure9", *options, "--out", tmp_path / "out")
+    last = err.strip().splitlines()[-1]
+    assert status == 2
+    assert last.startswith("error: no cifar10 in")
+    assert "--download" in last
+
+
+@pytest.mark.parametrize("name", ["table2", "table8", "table11"])
+def test_the_kept_results_are_those_of_the_present_grid(name):
+    file = Path(__file__).parents[2] / "docs" / "results" / f"{name}-smoke.csv"
+    kept = list(csv.DictReader(io.StringIO(file.read_text(encoding="utf-8"))))
+    numbers = RESULTS[name].numbers(SMOKE)
+    assert [(r["row"], r["column"], r["paper"]) for r in kept] == [
+        (n.row, n.column, "" if n.printed is None else str(n.printed)) for n in numbers
+    ]
+    assert {len(r["values"].split()) for r in kept} == {5}
