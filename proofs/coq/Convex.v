@@ -9,17 +9,20 @@ Unset Printing Implicit Defensive.
 Import Order.POrderTheory Order.TotalTheory GRing.Theory Num.Theory.
 Local Open Scope ring_scope.
 
-Definition dot {R : realFieldType} {d : nat} (v u : 'rV[R]_d) : R := \sum_(k < d) v 0 k * u 0 k.
+Definition dot {R : realFieldType} {d : nat} (v u : 'rV[R]_d) : R :=
+  \sum_(k < d) v 0 k * u 0 k.
 
 (* v is a subgradient of f at t.                                              *)
-Definition subgradient {R : realFieldType} {d : nat} (f : 'rV[R]_d -> R) (t v : 'rV[R]_d) : Prop :=
+Definition subgradient {R : realFieldType} {d : nat} (f : 'rV[R]_d -> R)
+    (t v : 'rV[R]_d) : Prop :=
   forall u, f t + dot v (u - t) <= f u.
 
 Definition convex {R : realFieldType} {d : nat} (f : 'rV[R]_d -> R) : Prop :=
   forall (t u : 'rV[R]_d) (a : R), 0 <= a <= 1 ->
     f (a *: t + (1 - a) *: u) <= a * f t + (1 - a) * f u.
 
-Lemma dotDr {R : realFieldType} d (v u w : 'rV[R]_d) : dot v (u + w) = dot v u + dot v w.
+Lemma dotDr {R : realFieldType} d (v u w : 'rV[R]_d) :
+  dot v (u + w) = dot v u + dot v w.
 Proof. by rewrite /dot -big_split; apply: eq_bigr => k _; rewrite mxE mulrDr. Qed.
 
 Lemma dotZr {R : realFieldType} d a (v u : 'rV[R]_d) : dot v (a *: u) = a * dot v u.
@@ -37,7 +40,8 @@ by apply: eq_bigr => i _; rewrite dotZr dotC.
 Qed.
 
 (* Affine losses: they are convex, and the slope is the subgradient.          *)
-Lemma affine_convex {R : realFieldType} d (v : 'rV[R]_d) b : convex (fun t => dot v t + b).
+Lemma affine_convex {R : realFieldType} d (v : 'rV[R]_d) b :
+  convex (fun t => dot v t + b).
 Proof.
 move=> t u a _; rewrite dotDr !dotZr !mulrDr addrACA -mulrDl.
 by rewrite [a + _]addrC subrK mul1r.

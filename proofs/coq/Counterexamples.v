@@ -1,7 +1,9 @@
-(* Two printed claims that are false: Theorem 1 for stored scores, and "never a subgradient of the mean loss". *)
+(* Two printed claims that are false: Theorem 1 for stored scores, and        *)
+(* "never a subgradient of the mean loss".                                    *)
 
 From mathcomp Require Import all_ssreflect all_fingroup all_algebra.
-From OrderDP Require Import Counting Expectation Ranking Inclusion Unbiased Convex Surrogate.
+From OrderDP Require Import Counting Expectation Ranking Inclusion Unbiased.
+From OrderDP Require Import Convex Surrogate.
 
 Set Implicit Arguments.
 Unset Strict Implicit.
@@ -48,7 +50,8 @@ rewrite !mxE oppr_ge0 ler01 ler10 lexx.
 rewrite (_ : lift ord0 ord0 = 1); last exact: val_inj.
 rewrite !perm1 /swap tpermL tpermR /= weight1 weight2 !LE !mxE.
 rewrite scale0r invr1 !scale1r !(add0r, addr0) dotg !mxE /=.
-by rewrite !(mulr0, mul0r, mul1r, mulr1, addr0) /slope /= mulrNN mulr1 leNgt ltr_paddr ?ler01 ?ltr01.
+rewrite !(mulr0, mul0r, mul1r, mulr1, addr0) /slope /= mulrNN mulr1.
+by rewrite leNgt ltr_paddr ?ler01 ?ltr01.
 Qed.
 
 Lemma weights_3_2_1 {R : realFieldType} :

@@ -14,7 +14,8 @@ Local Open Scope ring_scope.
 Definition Pr {R : realFieldType} {T : finType} (X : {set T}) (P : pred T) : R :=
   #|[set x in X | P x]|%:R / #|X|%:R.
 
-Definition mean {R : realFieldType} {T : finType} {V : lmodType R} (X : {set T}) (f : T -> V) : V :=
+Definition mean {R : realFieldType} {T : finType} {V : lmodType R} (X : {set T})
+    (f : T -> V) : V :=
   #|X|%:R^-1 *: \sum_(x in X) f x.
 
 Lemma eq_Pr {R : realFieldType} (T : finType) (X : {set T}) (P P' : pred T) :
@@ -24,11 +25,13 @@ move=> eqP; rewrite /Pr; congr (_%:R / _); apply: eq_card => x.
 by rewrite !inE; case xX: (x \in X); rewrite //= eqP.
 Qed.
 
-Lemma eq_mean {R : realFieldType} (T : finType) (V : lmodType R) (X : {set T}) (f f' : T -> V) :
+Lemma eq_mean {R : realFieldType} (T : finType) (V : lmodType R) (X : {set T})
+    (f f' : T -> V) :
   {in X, f =1 f'} -> mean X f = mean X f'.
 Proof. by move=> eqf; rewrite /mean (eq_bigr f'). Qed.
 
-Lemma mean_const {R : realFieldType} (T : finType) (V : lmodType R) (X : {set T}) (v : V) :
+Lemma mean_const {R : realFieldType} (T : finType) (V : lmodType R) (X : {set T})
+    (v : V) :
   (0 < #|X|)%N -> mean X (fun=> v) = v.
 Proof.
 move=> X_gt0; rewrite /mean sumr_const -scaler_nat scalerA mulVf ?scale1r //.
@@ -39,19 +42,23 @@ Lemma mean_le {R : realFieldType} (T : finType) (X : {set T}) (f f' : T -> R^o) 
   (forall x, x \in X -> (f x : R) <= f' x) -> (mean X f : R) <= mean X f'.
 Proof. by move=> ff'; rewrite ler_wpmul2l ?invr_ge0 ?ler0n //; apply: ler_sum. Qed.
 
-Lemma mean_add {R : realFieldType} (T : finType) (V : lmodType R) (X : {set T}) (f f' : T -> V) :
+Lemma mean_add {R : realFieldType} (T : finType) (V : lmodType R) (X : {set T})
+    (f f' : T -> V) :
   mean X (fun x => f x + f' x) = mean X f + mean X f'.
 Proof. by rewrite /mean big_split scalerDr. Qed.
 
-Lemma mean_sum {R : realFieldType} (T I : finType) (V : lmodType R) (X : {set T}) (f : T -> I -> V) :
+Lemma mean_sum {R : realFieldType} (T I : finType) (V : lmodType R) (X : {set T})
+    (f : T -> I -> V) :
   mean X (fun x => \sum_i f x i) = \sum_i mean X (f ^~ i).
 Proof. by rewrite /mean exchange_big scaler_sumr. Qed.
 
-Lemma mean_scale {R : realFieldType} (T : finType) (V : lmodType R) (X : {set T}) (a : R) (f : T -> V) :
+Lemma mean_scale {R : realFieldType} (T : finType) (V : lmodType R) (X : {set T})
+    (a : R) (f : T -> V) :
   mean X (fun x => a *: f x) = a *: mean X f.
 Proof. by rewrite /mean -scaler_sumr !scalerA mulrC. Qed.
 
-Lemma mean_scaler {R : realFieldType} (T : finType) (V : lmodType R) (X : {set T}) (f : T -> R^o) v :
+Lemma mean_scaler {R : realFieldType} (T : finType) (V : lmodType R) (X : {set T})
+    (f : T -> R^o) v :
   mean X (fun x => f x *: v : V) = mean X f *: v.
 Proof. by rewrite /mean -scaler_suml scalerA. Qed.
 
@@ -74,7 +81,8 @@ rewrite -mean_sum; apply: eq_mean => x _; rewrite big_mkcond /=.
 by apply: eq_bigr => i _; case: (_ \in _); rewrite ?scale1r ?scale0r.
 Qed.
 
-Lemma mean_mixture {R : realFieldType} (T : finType) (X : {set T}) (P : pred T) (c : R) : (0 < #|X|)%N ->
+Lemma mean_mixture {R : realFieldType} (T : finType) (X : {set T}) (P : pred T)
+    (c : R) : (0 < #|X|)%N ->
   mean X (fun x => (P x)%:R + (1 - (P x)%:R) * c : R^o) = Pr X P + (1 - Pr X P) * c.
 Proof.
 move=> X_gt0; have mix (b : R) : b + (1 - b) * c = (1 - c) * b + c.
@@ -86,7 +94,8 @@ by rewrite mean_add mean_const // mean_scale -Pr_mean mix.
 Qed.
 
 (* Drawing k elements of B uniformly takes each of them with chance k / #|B|. *)
-Lemma Pr_draws {R : realFieldType} (T : finType) (B : {set T}) k x : x \in B -> (k <= #|B|)%N ->
+Lemma Pr_draws {R : realFieldType} (T : finType) (B : {set T}) k x : x \in B ->
+  (k <= #|B|)%N ->
   Pr (draws B k) (fun U => x \in U) = k%:R / #|B|%:R :> R.
 Proof.
 move=> xB kB; have B_gt0 : (0 < #|B|)%N by apply/card_gt0P; exists x.

@@ -12,14 +12,16 @@ Local Open Scope ring_scope.
 
 (* Stage 1 keeps Q1 = top_by rho q1 S; stage 2 draws U, a set of q2 of the    *)
 (* samples outside Q1. Sample i is in Q1 or in U with this probability.       *)
-Definition keep_probability {R : realFieldType} {n : nat} (s q1 q2 : nat) (rho : {perm 'I_n}) (i : 'I_n) :
+Definition keep_probability {R : realFieldType} {n : nat} (s q1 q2 : nat)
+    (rho : {perm 'I_n}) (i : 'I_n) :
     R :=
   gamma n s q1 (rho i).+1
   + (1 - gamma n s q1 (rho i).+1) * (q2%:R / (n - q1)%:R).
 
 (* Given Q1, sample i is kept surely if it is in Q1, else with chance         *)
 (* q2 / (n - q1).                                                             *)
-Lemma Pr_second_stage {R : realFieldType} n (Q : {set 'I_n}) q2 i : (q2 <= n - #|Q|)%N ->
+Lemma Pr_second_stage {R : realFieldType} n (Q : {set 'I_n}) q2 i :
+  (q2 <= n - #|Q|)%N ->
   Pr (draws (~: Q) q2) (fun U => i \in Q :|: U)
   = (i \in Q)%:R + (1 - (i \in Q)%:R) * (q2%:R / (n - #|Q|)%:R) :> R.
 Proof.
@@ -32,7 +34,8 @@ by apply: eq_Pr => U _; rewrite inE iQ.
 Qed.
 
 (* keep_probability is the probability of being kept in the two stages.       *)
-Theorem keep_probability_correct {R : realFieldType} : forall (n s q1 q2 : nat) (rho : {perm 'I_n})
+Theorem keep_probability_correct {R : realFieldType} :
+  forall (n s q1 q2 : nat) (rho : {perm 'I_n})
     (i : 'I_n),
   (q1 <= s)%N -> (s <= n)%N -> (q2 <= n - q1)%N ->
   mean (candidates n s) (fun S =>
@@ -48,7 +51,8 @@ Qed.
 
 (* Both stages together: a sum over the kept samples has every sample in it   *)
 (* as often as it is kept.                                                    *)
-Lemma mean_two_stages {R : realFieldType} n s q1 q2 (rho : {perm 'I_n}) (V : lmodType R) (h : 'I_n -> V) :
+Lemma mean_two_stages {R : realFieldType} n s q1 q2 (rho : {perm 'I_n})
+    (V : lmodType R) (h : 'I_n -> V) :
   (q1 <= s)%N -> (s <= n)%N -> (q2 <= n - q1)%N ->
   mean (candidates n s) (fun S => mean (draws (~: top_by rho q1 S) q2) (fun U =>
     \sum_(i in top_by rho q1 S :|: U) h i))
@@ -61,7 +65,8 @@ by rewrite (@mean_scaler _ _ _ _ (fun S => Pr _ _)) keep_probability_correct.
 Qed.
 
 (* A second stage, however small, gives every sample a chance.                *)
-Theorem keep_probability_gt0 {R : realFieldType} (n s q1 q2 : nat) (rho : {perm 'I_n}) (i : 'I_n) :
+Theorem keep_probability_gt0 {R : realFieldType} (n s q1 q2 : nat) (rho : {perm 'I_n})
+    (i : 'I_n) :
   (q1 <= s)%N -> (s <= n)%N -> (0 < q2 <= n - q1)%N ->
   0 < keep_probability s q1 q2 rho i :> R.
 Proof.
@@ -76,7 +81,8 @@ Qed.
 
 (* Weighting each kept sample by one over n times its probability undoes the  *)
 (* selection, whatever the ranking.                                           *)
-Theorem horvitz_thompson_unbiased {R : realFieldType} : forall (n s q1 q2 : nat) (rho : {perm 'I_n})
+Theorem horvitz_thompson_unbiased {R : realFieldType} :
+  forall (n s q1 q2 : nat) (rho : {perm 'I_n})
     (V : lmodType R) (g : 'I_n -> V),
   (q1 <= s)%N -> (s <= n)%N -> (0 < q2 <= n - q1)%N ->
   mean (candidates n s) (fun S => mean (draws (~: top_by rho q1 S) q2) (fun U =>

@@ -42,7 +42,8 @@ rewrite andbC; case: eqP => //= ->; rewrite -[RHS](eqn_add2l m) subnKC //.
 Qed.
 
 (* The paper's summation limits only leave out terms that are zero.           *)
-Theorem gamma_all_terms {R : realFieldType} (n s q r : nat) : (1 <= r <= n)%N -> (q <= s)%N ->
+Theorem gamma_all_terms {R : realFieldType} (n s q r : nat) : (1 <= r <= n)%N ->
+  (q <= s)%N ->
   gamma n s q r =
   \sum_(1 <= l < q.+1) ('C(r - 1, l - 1) * 'C(n - r, s - l))%:R / 'C(n, s)%:R :> R.
 Proof.
@@ -94,7 +95,8 @@ by move=> n s q j qs sn; rewrite /Pr card_keeping // gammaE // card_candidates.
 Qed.
 
 (* The same by place for an arbitrary ranking: rename the samples.            *)
-Lemma Pr_top_by {R : realFieldType} n s q (rho : {perm 'I_n}) i : (q <= s)%N -> (s <= n)%N ->
+Lemma Pr_top_by {R : realFieldType} n s q (rho : {perm 'I_n}) i : (q <= s)%N ->
+  (s <= n)%N ->
   Pr (candidates n s) (fun S => i \in top_by rho q S) = gamma n s q (rho i).+1 :> R.
 Proof.
 move=> qs sn; rewrite -inclusion_probability // /Pr; congr (_%:R / _).
@@ -109,7 +111,8 @@ Lemma sum_ranks n (V : zmodType) (F : nat -> V) :
 Proof. by rewrite big_add1 big_mkord. Qed.
 
 (* Exactly q samples are kept, so the probabilities of being kept add up to q.*)
-Theorem inclusion_sum {R : realFieldType} : forall n s q : nat, (q <= s)%N -> (s <= n)%N ->
+Theorem inclusion_sum {R : realFieldType} :
+  forall n s q : nat, (q <= s)%N -> (s <= n)%N ->
   \sum_(1 <= r < n.+1) gamma n s q r = q%:R :> R.
 Proof.
 move=> n s q qs sn; rewrite sum_ranks.
@@ -123,7 +126,8 @@ Qed.
 Lemma gamma_ge0 {R : realFieldType} n s q r : 0 <= gamma n s q r :> R.
 Proof. by apply: sumr_ge0 => l _; rewrite divr_ge0 ?ler0n. Qed.
 
-Lemma gamma_le1 {R : realFieldType} n s q (j : 'I_n) : (q <= s)%N -> (s <= n)%N -> gamma n s q j.+1 <= 1 :> R.
+Lemma gamma_le1 {R : realFieldType} n s q (j : 'I_n) : (q <= s)%N -> (s <= n)%N ->
+  gamma n s q j.+1 <= 1 :> R.
 Proof.
 move=> qs sn; rewrite -inclusion_probability // /Pr.
 have X_gt0 : 0 < #|candidates n s|%:R :> R by rewrite ltr0n card_candidates bin_gt0.
@@ -152,7 +156,8 @@ by rewrite mulrA divff ?mul1r // pnatr_eq0.
 Qed.
 
 (* Each of the first q ranks is kept whenever it is a candidate.              *)
-Theorem inclusion_plateau {R : realFieldType} : forall n s q r : nat, (q <= s)%N -> (s <= n)%N ->
+Theorem inclusion_plateau {R : realFieldType} :
+  forall n s q r : nat, (q <= s)%N -> (s <= n)%N ->
   (1 <= r <= q)%N -> gamma n s q r = s%:R / n%:R :> R.
 Proof.
 move=> n s q [//|j] qs sn /= jq.
@@ -164,7 +169,8 @@ by apply: subset_leq_card; apply/subsetP => k; rewrite !inE => /andP[].
 Qed.
 
 (* q = s keeps every candidate.                                               *)
-Theorem sgd_case {R : realFieldType} : forall n s r : nat, (s <= n)%N -> (1 <= r <= n)%N ->
+Theorem sgd_case {R : realFieldType} :
+  forall n s r : nat, (s <= n)%N -> (1 <= r <= n)%N ->
   gamma n s s r = s%:R / n%:R :> R.
 Proof.
 move=> n s [//|j] sn /= jn.
@@ -194,7 +200,8 @@ Qed.
 Theorem inclusion_step {R : realFieldType} (n s q r : nat) :
   (0 < q < s)%N -> (s <= n)%N -> (1 <= r < n)%N ->
   gamma n s q r
-  = gamma n s q r.+1 + ('C(r - 1, q - 1) * 'C(n - r - 1, s - q - 1))%:R / 'C(n, s)%:R :> R.
+  = gamma n s q r.+1
+    + ('C(r - 1, q - 1) * 'C(n - r - 1, s - q - 1))%:R / 'C(n, s)%:R :> R.
 Proof.
 case: q r => [//|q] [//|j] /= qs sn jn.
 rewrite (gammaE (Ordinal (ltnW jn))) 1?ltnW // (gammaE (Ordinal jn)) 1?ltnW //=.
@@ -203,7 +210,8 @@ congr (_%:R / _); rewrite !subn1 /= -!subnS.
 by rewrite -(subnSK jn) (keeping_step _ _ qs).
 Qed.
 
-Theorem inclusion_antitone {R : realFieldType} : forall n s q r : nat, (q <= s)%N -> (s <= n)%N ->
+Theorem inclusion_antitone {R : realFieldType} :
+  forall n s q r : nat, (q <= s)%N -> (s <= n)%N ->
   (1 <= r < n)%N -> gamma n s q r.+1 <= gamma n s q r :> R.
 Proof.
 move=> n s q r qs sn /andP[r_gt0 rn].
@@ -224,7 +232,8 @@ by rewrite (leq_trans r_gt0).
 Qed.
 
 Lemma gamma_eq0 {R : realFieldType} n s q (j : 'I_n) : (q <= s)%N -> (s <= n)%N ->
-  (gamma n s q j.+1 == 0 :> R) = [forall l : 'I_q, 'C(j, l) * 'C(n - j.+1, s - l.+1) == 0]%N.
+  (gamma n s q j.+1 == 0 :> R)
+  = [forall l : 'I_q, 'C(j, l) * 'C(n - j.+1, s - l.+1) == 0]%N.
 Proof.
 move=> qs sn; rewrite gammaE // mulf_eq0 invr_eq0 !pnatr_eq0.
 by rewrite [X in _ || X]eqn0Ngt bin_gt0 sn orbF sum_nat_eq0.

@@ -24,7 +24,8 @@ Definition top_by {n : nat} (rho : {perm 'I_n}) (q : nat) (S : {set 'I_n}) :
   [set i in S | (#|[set k in S | (rho k < rho i)%N]| < q)%N].
 
 (* Such a rho puts the samples in descending order of their scores x.         *)
-Definition ranks {R : realFieldType} {n : nat} (rho : {perm 'I_n}) (x : 'I_n -> R) : Prop :=
+Definition ranks {R : realFieldType} {n : nat} (rho : {perm 'I_n}) (x : 'I_n -> R) :
+    Prop :=
   forall i k, (rho i < rho k)%N -> x k <= x i.
 
 Lemma card_candidates n s : #|candidates n s| = 'C(n, s).
@@ -127,7 +128,8 @@ Qed.
 
 (* Among the sets of as many candidates, the top ones have the largest sum:   *)
 (* each element of A outside B is at least as large as each of B outside A.   *)
-Lemma top_by_max {R : realFieldType} n (rho : {perm 'I_n}) q (S B : {set 'I_n}) (x : 'I_n -> R) :
+Lemma top_by_max {R : realFieldType} n (rho : {perm 'I_n}) q (S B : {set 'I_n})
+    (x : 'I_n -> R) :
   ranks rho x -> B \subset S -> #|B| = #|top_by rho q S| ->
   \sum_(i in B) x i <= \sum_(i in top_by rho q S) x i.
 Proof.

@@ -11,12 +11,14 @@ Import Order.POrderTheory Order.TotalTheory GRing.Theory Num.Theory.
 Local Open Scope ring_scope.
 
 (* The surrogate loss at t, where rho is the ranking of the losses at t.      *)
-Definition surrogate {R : realFieldType} {n d : nat} (s q : nat) (rho : 'rV[R]_d -> {perm 'I_n})
+Definition surrogate {R : realFieldType} {n d : nat} (s q : nat)
+    (rho : 'rV[R]_d -> {perm 'I_n})
     (L : 'I_n -> 'rV[R]_d -> R) (t : 'rV[R]_d) : R :=
   q%:R^-1 * \sum_(i < n) gamma n s q (rho t i).+1 * L i t.
 
 (* So ranking the losses by themselves makes the weighted sum largest.        *)
-Lemma ranked_sum_max {R : realFieldType} n s q (rho rho' : {perm 'I_n}) (x : 'I_n -> R) :
+Lemma ranked_sum_max {R : realFieldType} n s q (rho rho' : {perm 'I_n})
+    (x : 'I_n -> R) :
   (q <= s)%N -> (s <= n)%N -> ranks rho x ->
   q%:R^-1 * (\sum_(i < n) gamma n s q (rho' i).+1 * x i)
   <= q%:R^-1 * (\sum_(i < n) gamma n s q (rho i).+1 * x i).

@@ -11,7 +11,8 @@ Import Order.POrderTheory Order.TotalTheory GRing.Theory Num.Theory.
 Local Open Scope ring_scope.
 
 (* Linearity of the expectation, and inclusion_probability.                   *)
-Theorem unbiased {R : realFieldType} : forall (n s q : nat) (V : lmodType R) (g : 'I_n -> V),
+Theorem unbiased {R : realFieldType} :
+  forall (n s q : nat) (V : lmodType R) (g : 'I_n -> V),
   (q <= s)%N -> (s <= n)%N ->
   mean (candidates n s) (fun S => q%:R^-1 *: \sum_(i in top q S) g i)
   = q%:R^-1 *: \sum_(j < n) gamma n s q j.+1 *: g j.
@@ -30,7 +31,8 @@ move=> n s q rho V g qs sn; rewrite mean_scale mean_random_sum; congr (_ *: _).
 by apply: eq_bigr => i _; rewrite Pr_top_by.
 Qed.
 
-Lemma surrogate_weights_sum {R : realFieldType} n s q : (0 < q)%N -> (q <= s)%N -> (s <= n)%N ->
+Lemma surrogate_weights_sum {R : realFieldType} n s q : (0 < q)%N -> (q <= s)%N ->
+  (s <= n)%N ->
   \sum_(j < n) (gamma n s q j.+1 / q%:R - n%:R^-1) = 0 :> R.
 Proof.
 move=> q_gt0 qs sn; have n_gt0 := leq_trans q_gt0 (leq_trans qs sn).
@@ -39,7 +41,8 @@ by rewrite sumr_const card_ord -mulr_natr mulVf ?subrr // pnatr_eq0 -lt0n.
 Qed.
 
 (* The condition: the gap's weights, applied to the gradients, give zero.     *)
-Theorem unbiased_for_mean_iff {R : realFieldType} : forall (n s q : nat) (V : lmodType R) (g : 'I_n -> V),
+Theorem unbiased_for_mean_iff {R : realFieldType} :
+  forall (n s q : nat) (V : lmodType R) (g : 'I_n -> V),
   (q <= s)%N -> (s <= n)%N ->
   (mean (candidates n s) (fun S => q%:R^-1 *: \sum_(i in top q S) g i)
    = n%:R^-1 *: (\sum_(i < n) g i))
