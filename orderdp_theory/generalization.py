@@ -10,7 +10,7 @@ from math import log, sqrt
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from orderdp_theory.arguments import double_array
+from orderdp_theory.arguments import double_array, require_design
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 from orderdp_theory.deviation import relative_excess, spectrum_deviation, total_variation
@@ -153,6 +153,7 @@ def corrected_bound(
         losses: per-sample losses at the iterates, `(n,)` or `(T, n)`, if known.
         reference_losses: per-sample losses at the reference, `(n,)`, if known.
     """
+    require_design(design)
     if reference_losses is None:
         reference_gap = total_variation(design) * predictors.loss_range
     else:
