@@ -194,6 +194,9 @@ class RuleSampler(Sampler[int]):
         averaged. `accumulate`: over that many batches of one size, whose gradients are summed; the
         last group of a pass may be shorter. The rule is told the losses at the end of the pass.
 
+        Weights of your own go into the losses: with `u[indices] * losses` a rule that is unbiased
+        for the mean loss is unbiased for (1/n) sum_i u_i loss_i, and scores are the products.
+
         `on_nonfinite`: "raise" a `NonFiniteLossError`, on the CPU at once and on an accelerator,
         which would have to be waited for, at the end of the pass; "skip" leaves the step to a
         `GradScaler`, which skips it, and tells the rule nothing of it.
