@@ -37,7 +37,7 @@ Definition fresh {R : realFieldType} {n d : nat} (L : 'I_n -> 'rV[R]_d -> R)
 
 (* The iterates' average, weighted by the step sizes: theta (take t c) is the *)
 (* vector after the first t candidate sets of c, at which step t is made.     *)
-Definition average {R : realFieldType} {n d : nat} (eta : nat -> R) (T : nat)
+Definition average_iterate {R : realFieldType} {n d : nat} (eta : nat -> R) (T : nat)
     (theta : seq {set 'I_n} -> 'rV[R]_d) (c : seq {set 'I_n}) : 'rV[R]_d :=
   (\sum_(t < T) eta t)^-1 *: \sum_(t < T) eta t *: theta (take t c).
 
@@ -48,9 +48,10 @@ Definition expected_average {R : realFieldType} {n : nat} (s : nat) (eta : nat -
   (\sum_(t < T) eta t)^-1 * \sum_(t < T) eta t
     * mean (sequences (candidates n s) T) (fun c => F (take t c) : R^o).
 
-(* The right-hand side of Theorem 3 without the factor of the step sizes.     *)
-Definition convergence_bound {R : realFieldType} (D G : R) (eta : nat -> R) (T : nat) : R :=
-  (D ^+ 2 + G ^+ 2 * \sum_(t < T) eta t ^+ 2) / (2%:R * \sum_(t < T) eta t).
+(* The right-hand side of Theorem 3 without its factor eta_max / eta_min; D2   *)
+(* bounds the squared distance from the first iterate to star.                *)
+Definition convergence_bound {R : realFieldType} (D2 G : R) (eta : nat -> R) (T : nat) : R :=
+  (D2 + G ^+ 2 * \sum_(t < T) eta t ^+ 2) / (2%:R * \sum_(t < T) eta t).
 
 (* ************************************************************************** *)
 (* One step                                                                   *)
@@ -132,14 +133,14 @@ Qed.
 
 (* If every step brings theta closer to star by 2 eta times F in expectation, *)
 (* up to (eta G)^2, then F is small on average.                               *)
-Lemma expected_average_le {R : realFieldType} n s d (eta : nat -> R) T (D G : R)
+Lemma expected_average_le {R : realFieldType} n s d (eta : nat -> R) T (D2 G : R)
     (theta : seq {set 'I_n} -> 'rV[R]_d) (star : 'rV[R]_d) (F : seq {set 'I_n} -> R) :
   (s <= n)%N -> (0 < T)%N -> (forall t, 0 < eta t) ->
-  sqnorm (theta [::] - star) <= D ^+ 2 ->
+  sqnorm (theta [::] - star) <= D2 ->
   (forall past, (mean (candidates n s) (fun S => sqnorm (theta (rcons past S) - star) : R^o) : R)
      <= sqnorm (theta past - star) - 2%:R * eta (size past) * F past
         + eta (size past) ^+ 2 * G ^+ 2) ->
-  expected_average s eta T F <= convergence_bound D G eta T.
+  expected_average s eta T F <= convergence_bound D2 G eta T.
 Proof.
 move=> sn T_gt0 eta_gt0 startD step.
 have X_gt0 : (0 < #|candidates n s|)%N by rewrite card_candidates bin_gt0.
@@ -164,15 +165,15 @@ Qed.
 
 (* Whatever the ranking is by: the losses weighted by it are small on average *)
 (* compared with the same weighting at star.                                  *)
-Lemma any_ranking_average {R : realFieldType} n s q d T (eta : nat -> R) (D G : R)
+Lemma any_ranking_average {R : realFieldType} n s q d T (eta : nat -> R) (D2 G : R)
     (L : 'I_n -> 'rV[R]_d -> R) rho g theta (star : 'rV[R]_d) :
   (q <= s)%N -> (s <= n)%N -> (0 < T)%N -> (forall t, 0 < eta t) ->
   0 <= G -> (forall i, lipschitz G (L i)) ->
   orderdp_run q eta rho g theta -> subgradients L g theta ->
-  sqnorm (theta [::] - star) <= D ^+ 2 ->
+  sqnorm (theta [::] - star) <= D2 ->
   expected_average s eta T (fun past =>
     surrogate s q (fun=> rho past) L (theta past) - surrogate s q (fun=> rho past) L star)
-  <= convergence_bound D G eta T.
+  <= convergence_bound D2 G eta T.
 Proof.
 move=> qs sn T_gt0 eta_gt0 G0 LG run gL startD.
 apply: (expected_average_le sn T_gt0 eta_gt0 startD) => past.
@@ -205,7 +206,7 @@ Proof. by move=> qs sn rho_L; apply: ranked_sum_max rho_L. Qed.
 (* Theorem 3                                                                  *)
 (* ************************************************************************** *)
 
-Theorem theorem3 {R : realFieldType} (n s q d T : nat) (eta : nat -> R) (D G : R)
+Theorem theorem3 {R : realFieldType} (n s q d T : nat) (eta : nat -> R) (D2 G : R)
     (L : 'I_n -> 'rV[R]_d -> R) (order : 'rV[R]_d -> {perm 'I_n})
     (rho : seq {set 'I_n} -> {perm 'I_n}) (g : seq {set 'I_n} -> 'I_n -> 'rV[R]_d)
     (theta : seq {set 'I_n} -> 'rV[R]_d) (star : 'rV[R]_d) :
@@ -213,10 +214,10 @@ Theorem theorem3 {R : realFieldType} (n s q d T : nat) (eta : nat -> R) (D G : R
   0 <= G -> (forall i, lipschitz G (L i)) ->
   (forall u, ranks (order u) (fun i => L i u)) ->
   orderdp_run q eta rho g theta -> subgradients L g theta -> fresh L rho theta ->
-  sqnorm (theta [::] - star) <= D ^+ 2 ->
+  sqnorm (theta [::] - star) <= D2 ->
   expected_average s eta T (fun past =>
     surrogate s q order L (theta past) - surrogate s q order L star)
-  <= convergence_bound D G eta T.
+  <= convergence_bound D2 G eta T.
 Proof.
 move=> qs sn T_gt0 eta_gt0 G0 LG order_L run gL rho_L startD.
 apply: le_trans (any_ranking_average qs sn T_gt0 eta_gt0 G0 LG run gL startD).
@@ -248,12 +249,12 @@ rewrite -mulr_sumr mulrCA; apply: (ler_wpmul2l (gamma_ge0 _ _ _ _)).
 exact: (jensen x (cL i) T_gt0 a_gt0).
 Qed.
 
-Lemma average_error {R : realFieldType} n s q d T (eta : nat -> R)
+Lemma average_iterate_error {R : realFieldType} n s q d T (eta : nat -> R)
     (L : 'I_n -> 'rV[R]_d -> R) order (theta : seq {set 'I_n} -> 'rV[R]_d) (star : 'rV[R]_d) :
   (q <= s)%N -> (s <= n)%N -> (0 < T)%N -> (forall t, 0 < eta t) ->
   (forall i, convex (L i)) -> (forall u, ranks (order u) (fun i => L i u)) ->
   (mean (sequences (candidates n s) T) (fun c =>
-     surrogate s q order L (average eta T theta c) - surrogate s q order L star : R^o) : R)
+     surrogate s q order L (average_iterate eta T theta c) - surrogate s q order L star : R^o) : R)
   <= expected_average s eta T (fun past =>
        surrogate s q order L (theta past) - surrogate s q order L star).
 Proof.
@@ -267,7 +268,7 @@ rewrite sumrB -mulr_suml mulrBr mulrA mulVf ?gt_eqF // mul1r ler_add2r.
 exact: (surrogate_jensen (fun t => theta (take t c)) qs sn order_L).
 Qed.
 
-Theorem theorem3_average {R : realFieldType} (n s q d T : nat) (eta : nat -> R) (D G : R)
+Theorem theorem3_average {R : realFieldType} (n s q d T : nat) (eta : nat -> R) (D2 G : R)
     (L : 'I_n -> 'rV[R]_d -> R) (order : 'rV[R]_d -> {perm 'I_n})
     (rho : seq {set 'I_n} -> {perm 'I_n}) (g : seq {set 'I_n} -> 'I_n -> 'rV[R]_d)
     (theta : seq {set 'I_n} -> 'rV[R]_d) (star : 'rV[R]_d) :
@@ -275,19 +276,19 @@ Theorem theorem3_average {R : realFieldType} (n s q d T : nat) (eta : nat -> R) 
   0 <= G -> (forall i, lipschitz G (L i)) -> (forall i, convex (L i)) ->
   (forall u, ranks (order u) (fun i => L i u)) ->
   orderdp_run q eta rho g theta -> subgradients L g theta -> fresh L rho theta ->
-  sqnorm (theta [::] - star) <= D ^+ 2 ->
+  sqnorm (theta [::] - star) <= D2 ->
   (mean (sequences (candidates n s) T) (fun c =>
-     surrogate s q order L (average eta T theta c) - surrogate s q order L star : R^o) : R)
-  <= convergence_bound D G eta T.
+     surrogate s q order L (average_iterate eta T theta c) - surrogate s q order L star : R^o) : R)
+  <= convergence_bound D2 G eta T.
 Proof.
 move=> qs sn T_gt0 eta_gt0 G0 LG cL order_L run gL rho_L startD.
-apply: le_trans (average_error theta star qs sn T_gt0 eta_gt0 cL order_L) _.
+apply: le_trans (average_iterate_error theta star qs sn T_gt0 eta_gt0 cL order_L) _.
 exact: theorem3 run gL rho_L startD.
 Qed.
 
 (* The best iterate is at most the average, so Eq. 6 holds without the factor *)
 (* eta_max / eta_min.                                                         *)
-Theorem theorem3_best_iterate {R : realFieldType} (n s q d T : nat) (eta : nat -> R) (D G : R)
+Theorem theorem3_best_iterate {R : realFieldType} (n s q d T : nat) (eta : nat -> R) (D2 G : R)
     (L : 'I_n -> 'rV[R]_d -> R) (order : 'rV[R]_d -> {perm 'I_n})
     (rho : seq {set 'I_n} -> {perm 'I_n}) (g : seq {set 'I_n} -> 'I_n -> 'rV[R]_d)
     (theta : seq {set 'I_n} -> 'rV[R]_d) (star : 'rV[R]_d) :
@@ -295,10 +296,10 @@ Theorem theorem3_best_iterate {R : realFieldType} (n s q d T : nat) (eta : nat -
   0 <= G -> (forall i, lipschitz G (L i)) ->
   (forall u, ranks (order u) (fun i => L i u)) ->
   orderdp_run q eta rho g theta -> subgradients L g theta -> fresh L rho theta ->
-  sqnorm (theta [::] - star) <= D ^+ 2 ->
+  sqnorm (theta [::] - star) <= D2 ->
   exists t : 'I_T, (mean (sequences (candidates n s) T) (fun c =>
      surrogate s q order L (theta (take t c)) - surrogate s q order L star : R^o) : R)
-  <= convergence_bound D G eta T.
+  <= convergence_bound D2 G eta T.
 Proof.
 move=> qs sn T_gt0 eta_gt0 G0 LG order_L run gL rho_L startD.
 have := theorem3 qs sn T_gt0 eta_gt0 G0 LG order_L run gL rho_L startD.
@@ -309,15 +310,15 @@ rewrite -[expected_average _ _ _ _]/((\sum_(t < T) eta t)^-1 * \sum_(t < T) eta 
 have sum_gt0 := sum_steps_gt0 T_gt0 eta_gt0.
 case: (boolP [exists t : 'I_T, e t <= B]) => [/existsP[t tB] _|]; first by exists t.
 rewrite negb_exists => /forallP aboveB; rewrite ler_pdivr_mull // mulr_suml leNgt.
-case/negP; rewrite !(bigD1 (Ordinal T_gt0)) //=; apply: ltr_le_add => [|].
-  by rewrite ltr_pmul2l // ltNge.
-by apply: ler_sum => t _; rewrite ler_pmul2l // ltW // ltNge.
+case/negP; rewrite (bigD1 (Ordinal T_gt0)) // [X in _ < X](bigD1 (Ordinal T_gt0)) //=.
+apply: ltr_le_add; first by rewrite ltr_pmul2l // ltNge (aboveB (Ordinal T_gt0)).
+by apply: ler_sum => t _; rewrite ler_pmul2l // ltW // ltNge aboveB.
 Qed.
 
 (* The best constant step size, D / (G sqrt T), where r is the root of T.     *)
 Lemma best_step {R : realFieldType} (D G r : R) (T : nat) :
   0 < D -> 0 < G -> 0 < r -> r ^+ 2 = T%:R ->
-  convergence_bound D G (fun=> D / (G * r)) T = D * G / r.
+  convergence_bound (D ^+ 2) G (fun=> D / (G * r)) T = D * G / r.
 Proof.
 move=> D_gt0 G_gt0 r_gt0 rT; rewrite /convergence_bound !sumr_const card_ord.
 rewrite -[_ ^+ 2 *+ T]mulr_natr -[_ / _ *+ T]mulr_natr -rT; set x := D / (G * r).
@@ -326,9 +327,11 @@ have xGr : G * x * r = D by rewrite mulrAC mulrC /x divfK ?gt_eqF.
 have -> : G ^+ 2 * (x ^+ 2 * r ^+ 2) = D ^+ 2 by rewrite -xGr !exprMn mulrA.
 have den : 2%:R * (x * r ^+ 2) != 0.
   by rewrite !mulf_neq0 ?pnatr_eq0 ?expf_neq0 ?invr_neq0 ?gt_eqF.
-apply/eqP; rewrite eqr_div ?gt_eqF // -mulr2n -mulr_natl; apply/eqP.
-rewrite mulrCA -[in RHS](mulrA D) -[in LHS](mulrA 2%:R); congr (_ * _).
-by rewrite expr2 -mulrA; congr (_ * _); rewrite -{1}xGr expr2 !mulrA.
+have r0 : r != 0 by rewrite gt_eqF.
+apply/eqP; rewrite eqr_div // -mulr2n -[D ^+ 2 *+ 2]mulr_natl; apply/eqP.
+rewrite [RHS]mulrCA -[LHS]mulrA; congr (2%:R * _).
+have -> : D * G * (x * r ^+ 2) = D * (G * x * r) * r by rewrite expr2 !mulrA.
+by rewrite xGr expr2.
 Qed.
 
 Theorem theorem3_best_step {R : realFieldType} (n s q d T : nat) (D G r : R)
@@ -341,7 +344,7 @@ Theorem theorem3_best_step {R : realFieldType} (n s q d T : nat) (D G r : R)
   orderdp_run q (fun=> D / (G * r)) rho g theta -> subgradients L g theta ->
   fresh L rho theta -> sqnorm (theta [::] - star) <= D ^+ 2 ->
   (mean (sequences (candidates n s) T) (fun c =>
-     surrogate s q order L (average (fun=> D / (G * r)) T theta c)
+     surrogate s q order L (average_iterate (fun=> D / (G * r)) T theta c)
      - surrogate s q order L star : R^o) : R)
   <= D * G / r.
 Proof.
