@@ -21,6 +21,11 @@ Definition convex {R : realFieldType} {d : nat} (f : 'rV[R]_d -> R) : Prop :=
   forall (t u : 'rV[R]_d) (a : R), 0 <= a <= 1 ->
     f (a *: t + (1 - a) *: u) <= a * f t + (1 - a) * f u.
 
+(* Adding (r / 2) |t|^2 makes f convex.                                       *)
+Definition weakly_convex {R : realFieldType} {d : nat} (r : R) (f : 'rV[R]_d -> R) :
+    Prop :=
+  convex (fun t => f t + r / 2%:R * dot t t).
+
 Lemma dotDr {R : realFieldType} d (v u w : 'rV[R]_d) :
   dot v (u + w) = dot v u + dot v w.
 Proof. by rewrite /dot -big_split; apply: eq_bigr => k _; rewrite mxE mulrDr. Qed.

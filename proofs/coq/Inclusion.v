@@ -110,6 +110,11 @@ Lemma sum_ranks n (V : zmodType) (F : nat -> V) :
   \sum_(1 <= r < n.+1) F r = \sum_(j < n) F j.+1.
 Proof. by rewrite big_add1 big_mkord. Qed.
 
+(* Nor does it matter in which order the ranks are taken.                     *)
+Lemma sum_by n (V : zmodType) (rho : {perm 'I_n}) (f : nat -> V) :
+  \sum_(i < n) f (rho i) = \sum_(i < n) f i.
+Proof. by rewrite [RHS](reindex_inj (@perm_inj _ rho)). Qed.
+
 (* Exactly q samples are kept, so the probabilities of being kept add up to q.*)
 Theorem inclusion_sum {R : realFieldType} :
   forall n s q : nat, (q <= s)%N -> (s <= n)%N ->
@@ -121,6 +126,12 @@ transitivity (\sum_j Pr (candidates n s) (fun S => j \in top q S) *: (1 : R^o)).
 rewrite -mean_random_sum (@eq_mean _ _ _ _ _ (fun=> q%:R)); last first.
   by move=> S; rewrite in_drawsT => /eqP Ss; rewrite sumr_const card_top ?Ss.
 by apply: (@mean_const _ _ [lmodType R of R^o]); rewrite card_candidates bin_gt0.
+Qed.
+
+Lemma inclusion_sum_by {R : realFieldType} n s q (rho : {perm 'I_n}) :
+  (q <= s)%N -> (s <= n)%N -> \sum_(i < n) gamma n s q (rho i).+1 = q%:R :> R.
+Proof.
+by move=> qs sn; rewrite (sum_by rho (fun j => gamma n s q j.+1)) -sum_ranks inclusion_sum.
 Qed.
 
 Lemma gamma_ge0 {R : realFieldType} n s q r : 0 <= gamma n s q r :> R.

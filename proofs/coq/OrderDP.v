@@ -1,5 +1,5 @@
 (* Every theorem: which samples random-then-top selection keeps, what its     *)
 (* gradient estimates, and where that leads, over any ordered field R.        *)
 
-From OrderDP Require Export Counting Expectation Ranking Inclusion Unbiased Gap.
+From OrderDP Require Export Counting Expectation Ranking Rearrangement Inclusion Unbiased Gap.
 From OrderDP Require Export HorvitzThompson Convex Surrogate Counterexamples.
