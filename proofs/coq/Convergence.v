@@ -226,7 +226,7 @@ apply: le_expected_average => // past; apply: ler_sub.
 exact: weighted_le_surrogate.
 Qed.
 
-(* L_q at an average is at most the average of L_q: rank by the losses there. *)
+(* L_q at an average is at most the average of L_q.                           *)
 Lemma surrogate_jensen {R : realFieldType} n s q d T (a : nat -> R)
     (L : 'I_n -> 'rV[R]_d -> R) order (x : nat -> 'rV[R]_d) :
   (q <= s)%N -> (s <= n)%N -> (forall u, ranks (order u) (fun i => L i u)) ->
@@ -234,19 +234,7 @@ Lemma surrogate_jensen {R : realFieldType} n s q d T (a : nat -> R)
   surrogate s q order L ((\sum_(t < T) a t)^-1 *: \sum_(t < T) a t *: x t)
   <= (\sum_(t < T) a t)^-1 * \sum_(t < T) a t * surrogate s q order L (x t).
 Proof.
-move=> qs sn order_L cL T_gt0 a_gt0; set m := _ *: _.
-have A0 : 0 <= (\sum_(t < T) a t)^-1.
-  by rewrite invr_ge0; apply: sumr_ge0 => t _; apply: ltW.
-apply: (@le_trans _ _ ((\sum_(t < T) a t)^-1
-                       * \sum_(t < T) a t * surrogate s q (fun=> order m) L (x t))); last first.
-  apply: (ler_wpmul2l A0); apply: ler_sum => t _; apply: (ler_wpmul2l (ltW (a_gt0 t))).
-  exact: weighted_le_surrogate.
-rewrite /surrogate; under [X in _ <= _ * X]eq_bigr do rewrite mulrCA mulr_sumr.
-rewrite -mulr_sumr exchange_big mulrCA /= ler_wpmul2l ?invr_ge0 ?ler0n //.
-rewrite mulr_sumr; apply: ler_sum => i _.
-under [X in _ <= _ * X]eq_bigr do rewrite mulrCA.
-rewrite -mulr_sumr mulrCA; apply: (ler_wpmul2l (gamma_ge0 _ _ _ _)).
-exact: (jensen x (cL i) T_gt0 a_gt0).
+by move=> qs sn order_L cL *; apply: jensen => //; apply: surrogate_convex.
 Qed.
 
 Lemma average_iterate_error {R : realFieldType} n s q d T (eta : nat -> R)
