@@ -58,7 +58,8 @@ have far0 : 0 <= far by rewrite mulr_ge0 ?ler0n.
 have down : b%:R^-1 * (\sum_(i in batch k) l i) - G * far <= dot (h k) (psi k - star).
   rewrite dotZl dot_sum.
   apply: (@le_trans _ _ (b%:R^-1 * (\sum_(i in batch k) (l i - G * far)))).
-    rewrite [X in _ <= _ * X]sumrB mulrBr ler_add2l ler_opp2 sumr_const -[_ *+ #|_|]mulr_natl [X in X <= _]mulrA.
+    rewrite [X in _ <= _ * X]sumrB mulrBr ler_add2l ler_opp2.
+    rewrite sumr_const -[_ *+ #|_|]mulr_natl [X in X <= _]mulrA.
     case: (posnP b) => [->|b_gt0]; first by rewrite invr0 !mul0r mulr_ge0.
     apply: ler_pimull; first exact: mulr_ge0.
     rewrite mulrC ler_pdivr_mulr ?ltr0n // mul1r ler_nat.

@@ -53,7 +53,9 @@ by rewrite (big_sequences_cons X k (fun=> 1)) /= IH sumr_const exprSr mulr_natr.
 Qed.
 
 Lemma sequences_gt0 (T : finType) (X : {set T}) k : (0 < #|X|)%N -> (0 < #|sequences X k|)%N.
-Proof. by move=> X_gt0; rewrite -(ltr0n [realFieldType of rat]) card_sequences exprn_gt0 ?ltr0n. Qed.
+Proof.
+by move=> X_gt0; rewrite -(ltr0n [realFieldType of rat]) card_sequences exprn_gt0 ?ltr0n.
+Qed.
 
 (* The tower rule: draw the last one after the others.                        *)
 Lemma mean_sequences {R : realFieldType} (V : lmodType R) (T : finType) (X : {set T}) k

@@ -29,7 +29,8 @@ have high : (n <= n./2.+1 + n./2)%N.
 have mid : (n./2 < n.+1)%N by rewrite ltnS (leq_trans (leq_addr _ _) low).
 pose c := a (Ordinal mid).
 apply: (@le_trans _ _ (\sum_j `|a j - c| + \sum_j `|a j - c|)).
-  rewrite [X in _ <= X + _](reindex_inj (@perm_inj _ rho)) [X in _ <= _ + X](reindex_inj (@perm_inj _ rho')).
+  rewrite [X in _ <= X + _](reindex_inj (@perm_inj _ rho)).
+  rewrite [X in _ <= _ + X](reindex_inj (@perm_inj _ rho')).
   rewrite -big_split /=; apply: ler_sum => i _.
   by rewrite [X in _ <= _ + X]distrC; apply: ler_dist_add.
 rewrite [X in _ + X](reindex_inj rev_ord_inj) -big_split /=; apply: ler_sum => j _.
