@@ -1,5 +1,6 @@
 (* Every theorem: which samples random-then-top selection keeps, what its     *)
 (* gradient estimates, and where that leads, over any ordered field R.        *)
 
-From OrderDP Require Export Counting Expectation Ranking Rearrangement Inclusion Unbiased Gap.
-From OrderDP Require Export HorvitzThompson Convex Surrogate Counterexamples.
+From OrderDP Require Export Counting Expectation Ranking Rearrangement Inclusion Unbiased.
+From OrderDP Require Export Convex Surrogate Counterexamples Gap HorvitzThompson Variance.
+From OrderDP Require Export Ties RankDesign Window.

@@ -9,7 +9,9 @@ set -u
 
 required="inclusion_probability inclusion_sum inclusion_antitone inclusion_plateau
   inclusion_support unbiased unbiased_stale joint_inclusion gap_nonneg
-  horvitz_thompson_unbiased sgd_case never_unbiased_is_false surrogate_subgradient"
+  horvitz_thompson_unbiased sgd_case never_unbiased_is_false surrogate_subgradient
+  surrogate_max surrogate_convex surrogate_weakly_convex gap_chi gap_tv chi_le tv_le
+  estimator_variance horvitz_thompson_variance rank_design_convex_iff random_ties window_tail"
 
 packages="coq libcoq-mathcomp-ssreflect libcoq-mathcomp-fingroup libcoq-mathcomp-algebra"
 
