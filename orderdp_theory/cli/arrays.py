@@ -1,4 +1,4 @@
-"""Numbers from files: ``.npy``, or text with one row a line and commas between."""
+"""Numbers from files: `.npy`, or text with one row a line and commas between."""
 
 import warnings
 from pathlib import Path
