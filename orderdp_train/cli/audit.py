@@ -38,10 +38,10 @@ def audit(
     ] = None,
     data: Annotated[
         str | None,
-        Option(help="digits (default), mnist5k, cifar10, cifar100, imagenet or synthetic."),
+        Option(help="digits (default), mnist5k, cifar10, cifar100, imagenet, synthetic or prose."),
     ] = None,
     model: Annotated[
-        str | None, Option(help="cnn (default), resnet18, resnet50 or any timm model.")
+        str | None, Option(help="cnn (default), resnet18, resnet50, any timm model; gpt-tiny.")
     ] = None,
     label_noise: Annotated[
         float | None, Option(help="Part of the training labels to flip (0.2).")
@@ -83,6 +83,8 @@ def audit(
 
         decided = {"data": data, "model": model, "label_noise": label_noise, "seed": seed}
         decided = {name: value for name, value in decided.items() if value is not None}
+        if data == "prose":  # which has no labels that could be flipped
+            decided.setdefault("label_noise", 0.0)
         check_draws(draws)
         if rules is not None and (grid is not None or run is not None):
             raise InputError("--rules trains methods; leave it out with --grid or --run")
