@@ -18,7 +18,7 @@ from orderdp_theory import (
     surrogate_weights,
 )
 from orderdp_theory.common.errors import InputError
-from orderdp_train.auditing.agreement import Agreement, Draws, agreement, contrasts, draw
+from orderdp_train.auditing.agreement import Agreement, Draws, agreement, contrasts, draw, ranks
 from orderdp_train.auditing.covariance import Products, covariance_trace, products
 from orderdp_train.auditing.followed import FollowedEpoch
 from orderdp_train.auditing.population import (
@@ -206,7 +206,7 @@ class _Pass:
             ones = torch.ones(population.n, dtype=torch.float64)
             base = products(model, population, first, ones, directions)
             self._by_ranking.append((first, base))
-            self.features = torch.cat([self.features, base.projections], 1)
+            self.features = torch.cat([self.features, ranks(base.projections)], 1)
 
     def ranking(self, scores: Tensor) -> tuple[Ranking, Tensor]:
         """The ranking of ``scores`` and its order, the same objects for the same scores."""
