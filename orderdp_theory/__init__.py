@@ -1,14 +1,12 @@
 """Exact theory of random-then-top data pruning: draw s samples, keep the q of largest loss."""
 
 from orderdp_theory.ball import inclusion_probabilities_ball
-from orderdp_theory.choose import Candidate, Choice, choose, error_bound_from_norms
+from orderdp_theory.choosing import Candidate, Choice, choose, error_bound_from_norms
 from orderdp_theory.convergence import (
     ConvergenceBound,
-    StoredScoreRun,
     best_step_size,
     convergence_bound,
     ranking_sensitivity,
-    stored_score_counterexample,
     stored_score_penalty,
 )
 from orderdp_theory.design import Design
@@ -18,9 +16,9 @@ from orderdp_theory.deviation import (
     spectrum_deviation,
     total_variation,
 )
+from orderdp_theory.epoch import epoch_bound
 from orderdp_theory.estimator import estimator_covariance_trace, estimator_mean
 from orderdp_theory.exact import inclusion_probabilities_exact
-from orderdp_theory.gap import Gap, gap
 from orderdp_theory.generalization import (
     CorrectedBound,
     LinearPredictors,
@@ -34,6 +32,7 @@ from orderdp_theory.horvitz_thompson import (
     horvitz_thompson_joint,
     horvitz_thompson_weights,
 )
+from orderdp_theory.impossibility import StoredScoreRun, stored_score_counterexample
 from orderdp_theory.inclusion import inclusion_probabilities, joint_inclusion_probabilities
 from orderdp_theory.limits import cvar, limit_gamma
 from orderdp_theory.rank_design import (
@@ -46,7 +45,17 @@ from orderdp_theory.rank_design import (
 )
 from orderdp_theory.ranking import Ranking
 from orderdp_theory.sampling import draw_ranks
+from orderdp_theory.sandwich import CvarSandwich, cvar_sandwich, sandwich_width
+from orderdp_theory.staleness import (
+    RoundRobin,
+    StaleRate,
+    round_robin,
+    score_error_bound,
+    stale_rate,
+    staleness_factor,
+)
 from orderdp_theory.surrogate import surrogate_loss, surrogate_weights
+from orderdp_theory.surrogate_gap import Gap, gap
 from orderdp_theory.transfer import Transfer, transfer_bound
 
 __all__ = [
@@ -54,12 +63,15 @@ __all__ = [
     "Choice",
     "ConvergenceBound",
     "CorrectedBound",
+    "CvarSandwich",
     "Design",
     "Gap",
     "LinearPredictors",
     "PrintedBound",
     "RankDesign",
     "Ranking",
+    "RoundRobin",
+    "StaleRate",
     "StoredScoreRun",
     "Transfer",
     "best_step_size",
@@ -68,8 +80,10 @@ __all__ = [
     "convergence_bound",
     "corrected_bound",
     "cvar",
+    "cvar_sandwich",
     "draw_ranks",
     "effective_sample_size",
+    "epoch_bound",
     "error_bound_from_norms",
     "estimator_covariance_trace",
     "estimator_mean",
@@ -90,7 +104,12 @@ __all__ = [
     "rank_design_probabilities",
     "rank_design_weights",
     "ranking_sensitivity",
+    "round_robin",
+    "sandwich_width",
+    "score_error_bound",
     "spectrum_deviation",
+    "stale_rate",
+    "staleness_factor",
     "stored_score_counterexample",
     "stored_score_penalty",
     "surrogate_loss",

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from orderdp_theory.arguments import real_array
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 from orderdp_theory.inclusion import inclusion_probabilities, joint_inclusion_probabilities
@@ -116,7 +117,7 @@ def _centred_blocks(
 
 
 def _matrix(gradients: ArrayLike, design: Design) -> NDArray[np.floating]:
-    matrix = np.asarray(gradients)
+    matrix = real_array(gradients, "gradients")
     if matrix.ndim != 2 or len(matrix) != design.n:
         raise InputError(f"gradients must have shape (n={design.n}, d), got {matrix.shape}")
     return matrix

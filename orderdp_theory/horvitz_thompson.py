@@ -11,6 +11,7 @@ import operator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from orderdp_theory.arguments import double_array, require_design
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 from orderdp_theory.inclusion import inclusion_probabilities, joint_inclusion_probabilities
@@ -72,7 +73,7 @@ def horvitz_thompson_covariance_trace(
     where m_k = u_k (A J_k + B gamma_k + C): every pair term is a product of a function of j and one
     of k, so prefix sums do. Within a group of ties the coefficients are replaced by their means.
     """
-    gradients = np.asarray(gradients, dtype=np.float64)
+    gradients = double_array(gradients, "gradients")
     if gradients.ndim != 2 or len(gradients) != design.n:
         raise InputError(f"gradients must have shape ({design.n}, d), got {gradients.shape}")
     ranking = Ranking.of(losses, design.n)
@@ -108,6 +109,7 @@ def _before(x: Array) -> Array:
 
 def _uniform_part(design: Design, q2: int) -> tuple[float, float]:
     """P(one, P(two given samples that random-then-top left are drawn by the uniform part)."""
+    require_design(design)
     try:
         q2 = operator.index(q2)
     except TypeError:

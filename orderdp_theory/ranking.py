@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from orderdp_theory.arguments import real_array
 from orderdp_theory.common.errors import InputError
 
 
@@ -24,25 +25,21 @@ class Ranking:
     def of(cls, losses: "ArrayLike | Ranking", n: int | None = None) -> "Ranking":
         """Rank n finite real losses; a ranking is returned as it is, so that designs can share it.
 
-        `TypeError` unless real; `ValueError` unless one-dimensional, not empty, finite and, if n
-        is given, of length n.
+        Refusals of `real_array`; `ValueError` also unless one-dimensional, not empty, finite and,
+        if n is given, of length n.
         """
         if not isinstance(losses, Ranking):
-            losses = cls._sort(np.asarray(losses))
+            losses = cls._sort(real_array(losses))
         if n is not None and n != len(losses):
             raise InputError(f"expected n={n} losses, one for each sample, got {len(losses)}")
         return losses
 
     @classmethod
-    def _sort(cls, losses: NDArray) -> "Ranking":
+    def _sort(cls, losses: NDArray[np.floating]) -> "Ranking":
         if losses.ndim != 1:
             raise InputError(f"losses must be one-dimensional, got shape {losses.shape}")
         if losses.size == 0:
             raise InputError("losses must not be empty")
-        if losses.dtype.kind not in "biuf":
-            raise TypeError(f"losses must be real numbers, got dtype {losses.dtype}")
-        if losses.dtype.kind != "f":
-            losses = losses.astype(np.float64)
         finite = np.isfinite(losses)
         if not finite.all():
             index = int(np.argmin(finite))

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from orderdp_theory.arguments import double_array
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
-from orderdp_theory.gap import Gap, gap
+from orderdp_theory.surrogate_gap import Gap, gap
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def transfer_bound(
     if not (np.isfinite(optimization_error) and optimization_error >= 0):
         raise InputError(f"optimization_error must be finite and >= 0, got {optimization_error!r}")
     return Transfer(
-        reference=float(np.mean(np.asarray(reference_losses, dtype=np.float64))),
+        reference=float(np.mean(double_array(reference_losses, "reference_losses"))),
         gap=gap(reference_losses, design),
         optimization_error=float(optimization_error),
     )

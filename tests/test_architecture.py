@@ -1,6 +1,8 @@
 """Dependencies run one way, and the promised names are there."""
 
 import ast
+import importlib
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -83,3 +85,19 @@ def test_public_names_are_flat_and_complete():
     assert sorted(orderdp_theory.__all__) == orderdp_theory.__all__
     for name in orderdp_theory.__all__:
         assert getattr(orderdp_theory, name).__doc__, f"{name} has no docstring"
+
+
+def test_no_function_hides_a_module():
+    """`import package.name` and `package.name` are the same thing for every module."""
+    modules = [
+        f"orderdp_theory.{m.name}"
+        for m in pkgutil.iter_modules(orderdp_theory.__path__)
+        if m.name != "__main__"
+    ]
+    hidden = [
+        name
+        for name in modules
+        if importlib.import_module(name) is not getattr(orderdp_theory, name.split(".")[1])
+    ]
+    assert "orderdp_theory.design" in modules
+    assert hidden == []

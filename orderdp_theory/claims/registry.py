@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from orderdp_theory.claims.finding import Finding, Number, Verdict
+from orderdp_theory.common.errors import InputError
 
 Check = Callable[..., Finding]
 
@@ -85,9 +86,9 @@ def claim(check: Check) -> Check:
     text = inspect.getdoc(check) or ""
     body, _, source = text.rpartition("Source:")
     if not body or not source.strip():
-        raise ValueError(f"claim {identifier} needs a docstring with a statement and `Source:`")
+        raise InputError(f"claim {identifier} needs a docstring with a statement and `Source:`")
     if identifier in _claims:
-        raise ValueError(f"claim {identifier} is entered twice")
+        raise InputError(f"claim {identifier} is entered twice")
     statement = " ".join(body.split("\n\n")[0].split())
     where = " ".join(source.split()).rstrip(".")
     _claims[identifier] = Claim(identifier, where, statement, check)

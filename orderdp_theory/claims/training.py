@@ -395,7 +395,7 @@ def stale_problem() -> tuple[list[Loss], Vector, list[Fraction], Design]:
     L_1 = 1 + 5 max(0, 1 − x), L_2 = max(0, 4x − 3y), start at 0, step 1/15, s = n = 2, q = 1, so
     L_q = max(L_1, L_2). The stored score of sample 2 stays at its initial loss 0, below L_1 ≥ 1
     for ever, so only sample 1 is trained: x runs to 1, y stays 0, L_2 grows to 4. The minimum of
-    L_q is 1, at (1, 1). (`orderdp_theory.convergence` follows the same problem for the figures.)
+    L_q is 1, at (1, 1). (`orderdp_theory.impossibility` has the same problem for every design.)
     """
     first = Loss(((vector(0, 0), Fraction(1)), (vector(-5, 0), Fraction(6))))
     second = Loss(((vector(0, 0), Fraction(0)), (vector(4, -3), Fraction(0))))

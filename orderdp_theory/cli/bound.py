@@ -11,7 +11,14 @@ from orderdp_theory.common.errors import InputError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from orderdp_theory import ConvergenceBound, CorrectedBound, Gap, PrintedBound
+    from orderdp_theory import (
+        ConvergenceBound,
+        CorrectedBound,
+        CvarSandwich,
+        Design,
+        Gap,
+        PrintedBound,
+    )
 
 
 def bound(
@@ -51,6 +58,18 @@ def bound(
         int | None,
         typer.Option(help="Ranking by stored scores that are at most this many steps old."),
     ] = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option(help="Stored scores of the samples, beside the last row of --losses."),
+    ] = None,
+    rescored: Annotated[
+        int | None,
+        typer.Option(help="Samples scored in turn before each selection; bounds the age of all."),
+    ] = None,
+    minibatches: Annotated[
+        int | None,
+        typer.Option(help="K: one selection an epoch of K minibatch steps; T counts epochs."),
+    ] = None,
 ) -> None:
     """Print the bounds of the design (N, S, Q) term by term, as published and as they hold."""
     import numpy as np
@@ -60,23 +79,37 @@ def bound(
         Design,
         LinearPredictors,
         best_step_size,
-        convergence_bound,
         corrected_bound,
+        cvar_sandwich,
+        epoch_bound,
         gap,
         printed_bound,
+        round_robin,
+        score_error_bound,
+        stale_rate,
+        stored_score_counterexample,
         stored_score_penalty,
     )
     from orderdp_theory.cli.arrays import read_array
+    from orderdp_theory.impossibility import SQUARED_DISTANCE, SQUARED_LIPSCHITZ
 
     design = Design(n, s, q)
     if steps < 1:
         raise InputError(f"--steps must be at least 1, got {steps}")
-    eta = best_step_size(distance, lipschitz, steps) if step_size is None else step_size
-    step_sizes = np.full(steps, eta)
-    convergence = convergence_bound(distance, lipschitz, step_sizes)
-    penalty = 0.0
+    if max_age is not None and rescored is not None:
+        raise InputError("--rescored bounds the age by itself: give it or --max-age, not both")
+    ages = None if rescored is None else round_robin(design, rescored)
+    max_age, mean_age = (max_age, None) if ages is None else (ages.max_age, ages.mean_age)
+    count = 1 if minibatches is None else minibatches
+    if step_size is None:
+        eta = best_step_size(distance, lipschitz, steps) / max(count, 1)
+    else:
+        eta = step_size
+    convergence = epoch_bound(distance, lipschitz, np.full(steps, eta), count)
+    penalty, rate = 0.0, None
     if max_age is not None:
-        penalty = stored_score_penalty(design, lipschitz, step_sizes, max_age)
+        penalty = stored_score_penalty(design, lipschitz, np.full(steps, count * eta), max_age)
+        rate = stale_rate(design, distance, lipschitz, steps, max_age, mean_age)
     error = convergence.value + penalty
 
     rows = None if losses is None else np.atleast_2d(read_array(losses, (1, 2)))
@@ -89,9 +122,31 @@ def bound(
         ball = LinearPredictors(lipschitz, distance if radius is None else radius, loss_range)
         corrected = corrected_bound(design, error, ball, failure, rows, at_reference)
 
+    sandwich = None if compared is None else cvar_sandwich(compared, design)
+    score_error = None
+    if scores is not None:
+        if rows is None:
+            raise InputError("--scores are compared with the last row of --losses: give that too")
+        score_error = score_error_bound(read_array(scores, (1,)), rows[-1], design)
+
     console = Console()
-    console.print(_convergence(convergence, penalty, eta, max_age))
+    table = _convergence(convergence, eta, count)
+    if rate is not None:
+        unit = "steps" if count == 1 else "epochs"
+        table.add_row(f"stored scores, at most {max_age} {unit} old", f"{penalty:.6g}")
+        best = f"{rate.factor:.4g} D G/√T = {rate.value:.6g}"
+        table.add_row("  all of it at its best step size", best)
+    if score_error is not None:
+        table.add_row("--scores, (s/q) · mean |score − loss|", f"{score_error:.6g}")
+    if q < s:
+        run = stored_score_counterexample(1, design)
+        least = float(run.least_error) / math.sqrt(SQUARED_DISTANCE * SQUARED_LIPSCHITZ)
+        can_stay = f"{least * lipschitz * distance:.6g}"
+        table.add_row("stored scores of any age: for all T it can stay at", can_stay)
+    table.add_row("optimization error", f"{error:.6g}", style="bold")
+    console.print(table)
     point = "last row of --losses" if reference is None else "reference"
+    console.print(_sandwich(sandwich, design, point))
     console.print(_transfer(transfer, error, point))
     console.print(_generalization(printed, corrected, failure))
 
@@ -106,16 +161,32 @@ def _table(title: str, *columns: str) -> "Table":
     return table
 
 
-def _convergence(
-    bound: "ConvergenceBound", penalty: float, eta: float, max_age: int | None
-) -> "Table":
+def _convergence(bound: "ConvergenceBound", eta: float, minibatches: int) -> "Table":
     table = _table("Theorem 3: E[L_q(average iterate)] − min L_q", "term", "value")
     table.add_row("step size η", f"{eta:.6g}")
-    table.add_row("distance  D²/(2Ση)", f"{bound.distance_term:.6g}")
-    table.add_row("gradient noise  G²Ση²/(2Ση)", f"{bound.noise_term:.6g}")
-    if max_age is not None:
-        table.add_row(f"stored scores, at most {max_age} steps old", f"{penalty:.6g}")
-    table.add_row("optimization error", f"{bound.value + penalty:.6g}", style="bold")
+    if minibatches > 1:
+        table.add_row("one selection an epoch, steps of it: K", f"{minibatches}")
+    k = "K" if minibatches > 1 else ""
+    table.add_row(f"distance  D²/(2Σ{k}η)", f"{bound.distance_term:.6g}")
+    noise = "G²Σ(Kη)²/(2ΣKη)" if k else "G²Ση²/(2Ση)"
+    table.add_row(f"gradient noise  {noise}", f"{bound.noise_term:.6g}")
+    return table
+
+
+def _sandwich(sandwich: "CvarSandwich | None", design: "Design", point: str) -> "Table":
+    from orderdp_theory import chi, sandwich_width, total_variation
+
+    table = _table("Sandwich: L ≤ L_q ≤ CVaR ≤ L_q + width", "term", "value")
+    step = design.s / design.q
+    table.add_row("χ ≤ √(s/q − 1)", f"{chi(design):.6g} ≤ {math.sqrt(step - 1):.6g}")
+    variation = f"{total_variation(design):.6g} ≤ {1 - 1 / step:.6g}"
+    table.add_row("total variation ≤ 1 − q/s", variation)
+    table.add_row("width for losses of range 1", f"{sandwich_width(design):.6g}")
+    if sandwich is not None:
+        table.add_row(f"mean loss L at the {point}", f"{sandwich.mean:.6g}")
+        table.add_row("surrogate L_q", f"{sandwich.surrogate:.6g}")
+        table.add_row("CVaR, mean of the worst q/s share", f"{sandwich.cvar:.6g}")
+        table.add_row("L_q + width", f"{sandwich.surrogate + sandwich.width:.6g}")
     return table
 
 

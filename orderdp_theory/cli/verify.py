@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orderdp_theory.common.errors import InputError
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -82,7 +84,7 @@ def _chosen(ids: Sequence[str]) -> "list[Claim]":
         if name not in known:
             near = get_close_matches(name, known, n=3, cutoff=0.5)
             hint = f"did you mean {', '.join(near)}?" if near else "run verify to see all ids"
-            raise ValueError(f"no claim is called {name}; {hint}")
+            raise InputError(f"no claim is called {name}; {hint}")
     return [claim for name, claim in known.items() if not ids or name in ids]
 
 

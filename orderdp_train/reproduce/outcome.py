@@ -63,7 +63,7 @@ def infobatch_savings(result: Result, scale: Scale, seeds: int, root: Path) -> s
     """A sentence for each data set on what InfoBatch saved, which no option sets; or nothing."""
     saved: dict[str, list[tuple[float, float]]] = {}
     for cell in result.cells(scale):
-        if cell.config.rule == "infobatch":
+        if cell.config.rule.name == "infobatch":
             histories = (read_history(c, root) for c in with_seeds([cell], seeds))
             pair = 1 - cell.config.rule.keep, fmean(map(measures.saved, histories))
             saved.setdefault(cell.config.data, []).append(pair)

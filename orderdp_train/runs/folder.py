@@ -71,7 +71,9 @@ class RunFolder:
         """
         latest = self.path / LATEST
         if not latest.is_file():
-            raise InputError(f"{self.path} has no checkpoint yet; let the run finish an epoch")
+            raise InputError(
+                f"{self.path} has no checkpoint yet; let the run finish its first epoch"
+            )
         done = len(self.history().rows)
         kept = sorted(self.path.glob("checkpoint-*.pt"))
         return [*(path for path in kept if path.name != _kept(done)), latest]

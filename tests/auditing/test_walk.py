@@ -18,12 +18,12 @@ from torch import Tensor, nn
 
 from orderdp_theory import Design, inclusion_probabilities
 from orderdp_train.auditing import Population, expected_gradients, stream_expected_gradients
-from orderdp_train.auditing.trainings import population_of_images
+from orderdp_train.auditing.population import population_of_images
 from orderdp_train.auditing.walk import TOLERANCE, TOLERANCE_FLOAT64, _Layers, audit_mode, plan
 from orderdp_train.data import DataSet, StreamedDataSet, imagenet, load_data
 from orderdp_train.models import build_model
 from orderdp_train.rules import build_rule
-from orderdp_train.runs.checkpoint import milestones
+from orderdp_train.runs.folder import milestones
 from orderdp_train.training.loop import train
 from orderdp_train.training.recipe import Recipe, default_recipe
 from tests.auditing.problem import CLASSES, INPUTS, N, build, small

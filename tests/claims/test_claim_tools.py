@@ -31,7 +31,7 @@ from orderdp_theory.claims.training import (
     random_vector,
     stale_problem,
 )
-from orderdp_theory.convergence import stored_score_counterexample
+from orderdp_theory.impossibility import stored_score_counterexample
 
 DESIGNS = list(all_designs(5))
 

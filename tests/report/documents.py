@@ -4,8 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 from orderdp_train.auditing import Agreement, Audit, Layer, RuleAudit, Surrogate
-from orderdp_train.auditing.trainings import METHODS, Checkpoint
+from orderdp_train.auditing.point import AuditedPoint
 from orderdp_train.report import Document
+from orderdp_train.rules import RULES
 
 PARTS = {"ranking": 0.3, "staleness": 0.1, "normalisation": 0.0}
 
@@ -36,26 +37,26 @@ def rule(method: str, bias: float) -> RuleAudit:
 
 
 def tiny_document(rules: int | None = None) -> Document:
-    """Every known method at two checkpoints, or ``rules`` unnamed ones at a single checkpoint."""
+    """Every known method at two points, or ``rules`` unnamed ones at a single point."""
     if rules is not None:
         audits = [rule(f"design {i}", 0.1 * (i + 1)) for i in range(rules)]
-        return Document("orderdp-train audit", {}, {}, [checkpoint("full data", 1.0, audits)])
-    checkpoints = [
-        checkpoint(name, progress, [rule(name, 0.1 * (i + 1))])
-        for i, name in enumerate(METHODS.values())
+        return Document("orderdp-train audit", {}, {}, [point("full data", 1.0, audits)])
+    points = [
+        point(name, progress, [rule(name, 0.1 * (i + 1))])
+        for i, name in enumerate(cls.label for cls in RULES.values())
         for progress in (0.5, 1.0)
     ]
-    return Document("orderdp-train audit --seed=0", {"seed": 0}, {"torch": "2"}, checkpoints)
+    return Document("orderdp-train audit --seed=0", {"seed": 0}, {"torch": "2"}, points)
 
 
-def checkpoint(method: str, progress: float, rules: list[RuleAudit]) -> Checkpoint:
+def point(method: str, progress: float, rules: list[RuleAudit]) -> AuditedPoint:
     audit = Audit(1000, 50, 1.0, 0.6, 2.0, 0.5, rules)
-    return Checkpoint(method, round(10 * progress), progress, 0.9, 12.5, 3, [1, 2], audit)
+    return AuditedPoint(method, round(10 * progress), progress, 0.9, 12.5, 3, [1, 2], audit)
 
 
 def replace_rule(document: Document, method: str, **changes: Any) -> Document:
-    """The document with fields of one method's results changed at every checkpoint."""
-    checkpoints = [
+    """The document with fields of one method's results changed at every point."""
+    points = [
         replace(
             point,
             audit=replace(
@@ -65,6 +66,6 @@ def replace_rule(document: Document, method: str, **changes: Any) -> Document:
                 ],
             ),
         )
-        for point in document.checkpoints
+        for point in document.points
     ]
-    return replace(document, checkpoints=checkpoints)
+    return replace(document, points=points)

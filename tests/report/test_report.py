@@ -48,15 +48,15 @@ def test_the_folder_holds_every_number(report: Path) -> None:
         "never_seen.npz",
     }  # fmt: skip
     found = json.loads((report / "audit.json").read_text(encoding="utf-8"))
-    assert [c["epoch"] for c in found["checkpoints"]] == [1, 2] * 2
+    assert [c["epoch"] for c in found["points"]] == [1, 2] * 2
     assert found["config"]["label_noise"] == 0.2
     assert found["versions"]["torch"]
     assert "--rules=full,orderdp" in found["command"]
-    for checkpoint in found["checkpoints"]:
-        (rule,) = checkpoint["audit"]["rules"]
+    for point in found["points"]:
+        (rule,) = point["audit"]["rules"]
         assert rule["parts_residual"] < 1e-9
         assert rule["agreement"]["draws"] == 50
-        assert (rule["epoch"] is None) == (checkpoint["epoch"] == 2)
+        assert (rule["epoch"] is None) == (point["epoch"] == 2)
         if rule["method"] == "full data":
             assert rule["bias"] == 0
     assert not list(report.parent.glob(".*"))
@@ -67,15 +67,15 @@ def test_never_seen_samples_are_listed_and_counted_by_class(report: Path) -> Non
     labels = load_data("digits", label_noise=0.2).train_labels
     with np.load(report / "never_seen.npz") as stored:
         listed = dict(stored)
-    assert len(listed) == 2 * len(found["checkpoints"])
+    assert len(listed) == 2 * len(found["points"])
     seen_some = False
-    for checkpoint in found["checkpoints"]:
-        (rule,) = checkpoint["audit"]["rules"]
+    for point in found["points"]:
+        (rule,) = point["audit"]["rules"]
         for name, count, by_class in (
             ("unreachable", rule["unreachable"], rule["unreachable_by_class"]),
-            ("never used", checkpoint["never_used"], checkpoint["never_used_by_class"]),
+            ("never used", point["never_used"], point["never_used_by_class"]),
         ):
-            samples = listed[f"{rule['method']}/epoch {checkpoint['epoch']}/{name}"]
+            samples = listed[f"{rule['method']}/epoch {point['epoch']}/{name}"]
             assert len(samples) == len(set(samples.tolist())) == count
             assert np.bincount(labels[samples], minlength=10).tolist() == by_class
             if rule["method"] == "full data":
@@ -116,7 +116,7 @@ def test_the_page_stands_alone(report: Path) -> None:
     assert all(len(image["alt"] or "") > 40 for image in page.images)
     # The verdict is the first heading, computed from the largest bias.
     found = json.loads((report / "audit.json").read_text(encoding="utf-8"))
-    last = [c["audit"]["rules"][0] for c in found["checkpoints"] if c["epoch"] == 2]
+    last = [c["audit"]["rules"][0] for c in found["points"] if c["epoch"] == 2]
     worst = max(last, key=lambda rule: rule["bias"])["method"]
     assert re.search(rf"<h1>{re.escape(worst)} at \d+ % kept follows a gradient", text)
 
@@ -168,7 +168,7 @@ def test_in_a_browser(report: Path, tmp_path: Path) -> None:
     addEventListener("error", (event) => errors.push(event.message));
     console.error = (...words) => errors.push(words.join(" "));
     addEventListener("load", () => {
-      const table = document.getElementById("checkpoints");
+      const table = document.getElementById("points");
       const heads = [...table.tHead.rows[0].cells];
       const column = (name) => heads.findIndex((head) => head.innerText.startsWith(name));
       const values = (i) => [...table.tBodies[0].rows].map((row) => row.cells[i].dataset.key);
@@ -270,12 +270,12 @@ def test_run_folder_and_grid(tmp_path: Path) -> None:
     out = tmp_path / "out"
     options = ("--run", str(tmp_path / "run"), "--grid", "explore=0.4:0.8:3,keep=0.2:0.4:3")
     assert command(*options, "--draws", "50", "--out", str(out)) == 0
-    checkpoints = json.loads((out / "audit.json").read_text(encoding="utf-8"))["checkpoints"]
-    assert [checkpoint["epoch"] for checkpoint in checkpoints] == [1, 2]
-    for checkpoint in checkpoints:
-        own, *designs = checkpoint["audit"]["rules"]
+    points = json.loads((out / "audit.json").read_text(encoding="utf-8"))["points"]
+    assert [point["epoch"] for point in points] == [1, 2]
+    for point in points:
+        own, *designs = point["audit"]["rules"]
         assert own["method"] == "OrderDP (stored scores)"
-        assert (own["epoch"] is None) == (checkpoint["epoch"] == 2)
+        assert (own["epoch"] is None) == (point["epoch"] == 2)
         assert len(designs) == 9
         # Stale scores: the grid's designs show staleness, and all causes add up.
         assert any(rule["parts"]["staleness"] > 0.01 for rule in designs)
@@ -290,8 +290,8 @@ def test_run_folder_and_grid(tmp_path: Path) -> None:
         (("--model", "nothing"), "unknown model 'nothing'"),
         (("--rules", "full,nothing"), "unknown rule 'nothing'"),
         (("--label-noise", "1.5"), "1.5"),
-        (("--explore", "0"), "explore must lie in (0, 1]"),
-        (("--exploit", "nan"), "exploit must lie in (0, 1]"),
+        (("--explore", "0"), "--explore must be a number in (0, 1]"),
+        (("--exploit", "nan"), "--exploit must be a number in (0, 1]"),
         (("--draws", "3"), "at least 50 draws"),
         (("--epochs", "0"), "epochs must be at least 1"),
         (("--grid", "explore=1:2:3,keep=0.5"), "must lie in (0, 1]"),

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 import typer
-from orderdp_train.runs.run import RunConfig, run
 from torch.nn import functional as F
 
 from orderdp_theory import Design
@@ -20,19 +19,21 @@ from orderdp_theory.common.command import run as run_command
 from orderdp_train.cli.reproduce import reproduce
 from orderdp_train.data import load_data
 from orderdp_train.models import model_for
-from orderdp_train.reproduce import RESULTS, SCALES, Cell, Environment, measures, sweep, with_seeds
+from orderdp_train.reproduce import RESULTS, SCALES, Cell, Environment, sweep, with_seeds
 from orderdp_train.reproduce.cost import estimate
 from orderdp_train.reproduce.figures import draw
-from orderdp_train.reproduce.gradients import Cosines, measure_cosines, moments, read_cosines
+from orderdp_train.reproduce.gradients import looked_at, measure_cosines
 from orderdp_train.reproduce.outcome import Measured, infobatch_savings, markdown, measure, to_csv
 from orderdp_train.reproduce.results import Number, Result
-from orderdp_train.reproduce.sweep import History, read_history
-from orderdp_train.rules import build_rule
+from orderdp_train.reproduce.sweep import read_history
+from orderdp_train.rules import RuleConfig, build_rule
+from orderdp_train.runs import History, RunConfig, RunFolder, measures, run
 from orderdp_train.runs.checkpoint import load_checkpoint
+from orderdp_train.runs.history import Cosines
 from orderdp_train.training.recipe import Recipe
 
 PAPER, SMOKE = SCALES["paper"], SCALES["smoke"]
-TINY = RunConfig(keep=0.3, recipe=Recipe(epochs=2, batch_size=512, max_lr=0.05))
+TINY = RunConfig(recipe=Recipe(epochs=2, batch_size=512, max_lr=0.05))
 CPU = Environment(device="cpu")
 
 
@@ -58,19 +59,19 @@ def test_table_2_trains_what_the_paper_says_it_trained():
     number = numbers["OrderDP", "CIFAR-100 ResNet-50 70 %"]
     config = number.cell.config
     assert number.printed == 77.9
-    assert (config.data, config.model, config.rule) == ("cifar100", "resnet50", "orderdp")
-    assert (config.keep, config.explore, config.initial_score) == (0.3, 0.5, "3")
+    assert (config.data, config.model, config.rule.name) == ("cifar100", "resnet50", "orderdp")
+    assert config.rule.options == {"keep": 0.3, "explore": 0.5, "initial_score": 3.0}
     recipe = config.recipe
     assert (recipe.epochs, recipe.batch_size, recipe.max_lr) == (200, 128, 0.03)
     assert (recipe.momentum, recipe.weight_decay, recipe.label_smoothing) == (0.9, 5e-4, 0.1)
     assert numbers["UCB", "CIFAR-10 ResNet-18 30 %"].cell.config.recipe.max_lr == 0.2
-    assert numbers["InfoBatch", "CIFAR-10 ResNet-18 50 %"].cell.config.keep == 0.5
+    assert numbers["InfoBatch", "CIFAR-10 ResNet-18 50 %"].cell.config.rule.keep == 0.5
 
 
 def test_settings_of_the_text_that_depart_from_the_recipe():
     for name in ("table8", "table9", "table11"):
         assert {c.config.recipe.max_lr for c in RESULTS[name].cells(PAPER)} == {0.03}
-    nine = {c.config.rule: c.config.keep for c in RESULTS["table9"].cells(PAPER)}
+    nine = {c.config.rule.name: c.config.rule.keep for c in RESULTS["table9"].cells(PAPER)}
     assert (nine["infobatch"], nine["full"], nine["ucb"]) == (0.01, 1, 0.39)
     three = RESULTS["table3"].cells(PAPER)
     assert {(c.config.data, c.config.recipe.optimizer) for c in three} == {("imagenet", "lars")}
@@ -85,11 +86,12 @@ def test_every_training_is_possible_and_costed(result, scale):
     for cell in result.cells(scale):
         config = cell.config
         n = sizes.get(config.data, 50_000)
-        rule = build_rule(config.rule, n, config.keep, explore=config.explore)
-        if config.rule == "orderdp":
-            # Raises unless q <= s <= n, and build_rule would silently make it s = q.
-            Design(n, round(config.explore * n), round(config.keep * n))
-            assert rule.budget == round(config.keep * n)
+        rule = config.rule.build(n)
+        if config.rule.name == "orderdp":
+            # Raises unless q <= s <= n, and building the rule would silently make it s = q.
+            keep, explore = config.rule.keep, float(config.rule["explore"])
+            Design(n, round(explore * n), round(keep * n))
+            assert rule.budget == round(keep * n)
     cost = estimate(result, scale, 2)
     assert cost.trainings == 2 * len(result.cells(scale))
     assert 0 < cost.hours < 10_000
@@ -99,7 +101,7 @@ def test_same_trainings_are_shared_and_different_ones_are_not(tmp_path):
     shared = set(RESULTS["table2"].cells(SMOKE)) & set(RESULTS["figure1"].cells(SMOKE))
     assert len(shared) == 3
     cells = with_seeds([c for r in RESULTS.values() for c in r.cells(SMOKE)], 2)
-    assert len({c.folder(tmp_path) for c in cells}) == len(set(cells)) == len(cells)
+    assert len({c.folder(tmp_path).path for c in cells}) == len(set(cells)) == len(cells)
 
 
 # Readings
@@ -166,12 +168,12 @@ def test_the_ceiling_of_the_similarity_is_reached_by_fixed_scores_and_never_pass
 
 @pytest.mark.parametrize("rule", ["infobatch", "orderdp"])
 def test_cosines_are_those_of_plain_backward_passes(tmp_path, rule):
-    config = replace(TINY, rule=rule)
-    data = load_data("digits")
+    config = replace(TINY, rule=RuleConfig(rule, {"keep": 0.3}))
+    data, folder = load_data("digits"), RunFolder(tmp_path)
     for _ in run(config, tmp_path, device="cpu"):
-        measure_cosines(config, tmp_path, data)
-    measure_cosines(config, tmp_path, data)  # a second look changes nothing
-    found = read_cosines(tmp_path)
+        measure_cosines(folder, data)
+    measure_cosines(folder, data)  # a second look changes nothing
+    found = folder.cosines()
     assert [c.epoch for c in found] == [1, 2]
 
     state = load_checkpoint(tmp_path / "checkpoint.pt")["state"]
@@ -201,9 +203,9 @@ def test_cosines_are_those_of_plain_backward_passes(tmp_path, rule):
 
 
 def test_moments_are_spread_over_the_training():
-    assert moments(10) == set(range(1, 11))
-    assert sorted(moments(200)) == list(range(10, 201, 10))
-    assert max(moments(90)) == 90
+    assert looked_at(10) == set(range(1, 11))
+    assert sorted(looked_at(200)) == list(range(10, 201, 10))
+    assert max(looked_at(90)) == 90
 
 
 # Sweeps
@@ -219,7 +221,9 @@ def numbers_of(cells: list[Cell], root: Path) -> list[list[tuple]]:
 
 
 def test_an_interrupted_sweep_continues_and_ends_the_same(tmp_path):
-    cells = with_seeds([Cell(TINY), Cell(replace(TINY, rule="random"), cosines=True)], 2)
+    cells = with_seeds(
+        [Cell(TINY), Cell(replace(TINY, rule=RuleConfig("random", {"keep": 0.3})), cosines=True)], 2
+    )
     for _ in sweep(cells, tmp_path / "whole", CPU, jobs=1):
         pass
 
@@ -228,21 +232,21 @@ def test_an_interrupted_sweep_continues_and_ends_the_same(tmp_path):
     done = next(started)
     started.close()
     assert done == cells[0]
-    kept = (done.folder(root) / "metrics.jsonl").stat().st_mtime_ns
+    kept = (done.folder(root).path / "metrics.jsonl").stat().st_mtime_ns
     # The second cell stops after its first epoch, before its cosines are written.
-    epochs = run(cells[1].config, cells[1].folder(root), device="cpu")
+    epochs = run(cells[1].config, cells[1].folder(root).path, device="cpu")
     next(epochs)
     epochs.close()
-    assert not read_cosines(cells[1].folder(root))
+    assert not cells[1].folder(root).cosines()
 
     assert set(sweep(cells, root, CPU, jobs=1)) == set(cells)
-    assert (done.folder(root) / "metrics.jsonl").stat().st_mtime_ns == kept
+    assert (done.folder(root).path / "metrics.jsonl").stat().st_mtime_ns == kept
     assert numbers_of(cells, root) == numbers_of(cells, tmp_path / "whole")
     for cell in cells:
         cosines = [read_history(cell, r).cosines for r in (root, tmp_path / "whole")]
         assert cosines[0] == cosines[1]
         assert len(cosines[0]) == (2 if cell.cosines else 0)
-        assert not (cell.folder(root) / "checkpoint.pt").exists()
+        assert not (cell.folder(root).path / "checkpoint.pt").exists()
 
 
 @pytest.fixture
@@ -274,7 +278,7 @@ def test_a_failing_training_is_one_line_and_keeps_the_others(tmp_path):
 
 def a_result(tmp_path: Path) -> tuple[Result, list[Measured], int]:
     """A table of two trainings and two seeds, measured."""
-    infobatch = Cell(replace(TINY, rule="infobatch"))
+    infobatch = Cell(replace(TINY, rule=RuleConfig("infobatch", {"keep": 0.3})))
     numbers = [
         Number("OrderDP", "a", "test accuracy (%)", Cell(TINY), measures.final_accuracy, 95.0, 0.1),
         Number("InfoBatch", "a", "test accuracy (%)", infobatch, measures.final_accuracy),
@@ -291,7 +295,7 @@ def test_tables_csv_and_figure_hold_the_measured_and_the_printed_numbers(tmp_pat
     result, measured, seeds = a_result(tmp_path)
     accuracies = []
     for seed in range(seeds):
-        folder = Cell(replace(TINY, seed=seed)).folder(tmp_path)
+        folder = Cell(replace(TINY, seed=seed)).folder(tmp_path).path
         last = (folder / "metrics.jsonl").read_text().splitlines()[-1]
         accuracies.append(100 * json.loads(last)["test_accuracy"])
     mean, std = np.mean(accuracies), np.std(accuracies, ddof=1)

@@ -143,7 +143,10 @@ def test_trace_equals_enumeration(name: str) -> None:
 
 def test_unknown_rules_have_no_closed_form() -> None:
     class Mine(OrderDP):
-        """Whatever a subclass changes, nothing is claimed about it."""
+        """Where a subclass selects in its own way, nothing is claimed about it."""
+
+        def select(self, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+            return super().select(generator)
 
     assert second_order(Mine(Design(6, 4, 2))) is None
     tied = EpsilonGreedy(6, 4, epsilon=0.5)

@@ -1,20 +1,21 @@
 """Figures of run folders: drawn numbers recomputed here, and every gap said in one line."""
 
 import json
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from orderdp_train.runs.run import RunConfig
 
 from orderdp_theory.common.command import run
-from orderdp_theory.common.style import COLUMN, METHOD_COLOURS, WIDE, render
+from orderdp_theory.common.palette import PALETTE
+from orderdp_theory.common.style import COLUMN, WIDE, render
 from orderdp_train.cli.app import app
-from orderdp_train.report.stored import read_audit
-from orderdp_train.runs.figures import METHOD_MARKERS, run_figures
+from orderdp_train.report import drawings_of, read_audit
+from orderdp_train.rules import RULES, RuleConfig, looks
+from orderdp_train.runs import RunConfig
+from orderdp_train.runs.figures import run_figures
 from orderdp_train.training.recipe import Recipe
 from tests.report.documents import tiny_document
 
@@ -23,9 +24,14 @@ EPOCHS, N = 7, 40
 
 def write_run(folder: Path, epochs: int = EPOCHS, **config) -> Path:
     """A folder as a run leaves it, with made-up numbers that depend on the configuration."""
-    made = RunConfig(**{"recipe": Recipe(epochs=EPOCHS), **config})
-    rng = np.random.default_rng(len(folder.name) + 100 * made.seed + int(1000 * made.explore))
-    kept = round(N * (made.keep if made.rule != "full" else 1))
+    name = config.pop("rule", "orderdp")
+    options = {o: config.pop(o) for o in list(config) if o in RULES[name].options}
+    made = RunConfig(
+        **{"recipe": Recipe(epochs=EPOCHS), "rule": RuleConfig(name, options), **config}
+    )
+    explore = float(made.rule.options.get("explore", 0.5))
+    rng = np.random.default_rng(len(folder.name) + 100 * made.seed + int(1000 * explore))
+    kept = round(N * made.rule.keep)
     rows = [
         {
             "epoch": e,
@@ -77,22 +83,19 @@ def legend(figure: Figure) -> list[str]:
 
 
 def test_all_figures_are_drawn_labelled_and_untitled(runs: list[Path]):
-    (runs[0] / "audit").mkdir()
-    (runs[0] / "audit" / "audit.json").write_text(tiny_document().to_json())
     figures, left_out = run_figures(runs)
     assert left_out == {}
     by_ratio = {
         f"{kind}-{p}" for kind in ("training", "time-to-accuracy", "usage") for p in (50, 90)
     }
-    audit = {f"audit-{kind}" for kind in ("gradient", "causes", "layers", "noise")}
-    assert set(figures) == by_ratio | audit | {"pruning", "split"}
-    for name in figures.keys() - audit:
-        figure = figures[name].draw()
+    assert set(figures) == by_ratio | {"pruning", "split"}
+    for drawing in figures.values():
+        figure = drawing.draw()
         assert figure.get_figwidth() in (COLUMN, WIDE)
         assert all(ax.get_ylabel() and ax.has_data() for ax in figure.axes)
         assert figure.axes[-1].get_xlabel()
         assert figure.get_suptitle() == ""
-        assert figures[name].caption.endswith(".")
+        assert drawing.caption.endswith(".")
 
 
 def test_methods_keep_their_name_colour_and_marker(runs: list[Path]):
@@ -103,10 +106,20 @@ def test_methods_keep_their_name_colour_and_marker(runs: list[Path]):
     lines = {str(line.get_label()): line for line in figure.axes[0].lines}
     for name in names:
         method = name.split(",")[0]
-        assert lines[name].get_color() == METHOD_COLOURS[method]
-        assert lines[name].get_marker() == METHOD_MARKERS[method]
+        rule = next(cls for cls in RULES.values() if cls.label == method)
+        assert lines[name].get_color() == rule.colour
+        assert lines[name].get_marker() == rule.marker
     assert len({lines[name].get_linestyle() for name in names[1:3]}) == 2
-    assert max(Counter(METHOD_MARKERS.values()).values()) == 1
+    for known in ([cls.colour for cls in RULES.values()], [cls.marker for cls in RULES.values()]):
+        assert len(set(known)) == len(known)
+
+
+def test_any_number_of_rules_of_a_user_can_be_told_apart():
+    names = [*(cls.label for cls in RULES.values()), *(f"rule {i}" for i in range(20))]
+    found = looks(names, PALETTE)
+    assert list(found) == names
+    assert all(colour and marker for colour, marker in found.values())
+    assert len(set(found.values())) > len(RULES) + 4
 
 
 def test_training_is_the_mean_over_seeds(runs: list[Path]):
@@ -171,7 +184,16 @@ def test_an_audit_is_read_back_whole(tmp_path: Path):
     grid = replace(tiny_document(rules=9), config={"grid": "explore=0.3:1.0:8"})
     path.write_text(grid.to_json())
     assert read_audit(path) == grid
-    assert set(run_figures([tmp_path])[0]) == {"audit-grid"}
+    assert set(drawings_of([grid])) == {"audit-grid"}
+    assert set(drawings_of([grid, grid])) == {"audit-1-grid", "audit-2-grid"}
+
+
+def test_an_audit_of_another_version_is_refused_in_one_line(tmp_path: Path):
+    path = tmp_path / "audit.json"
+    values = json.loads(tiny_document().to_json())
+    path.write_text(json.dumps({"checkpoints": values.pop("points"), **values, "format": 1}))
+    with pytest.raises(ValueError, match="of version 1 and this program reads version 2"):
+        read_audit(path)
 
 
 def test_settings_that_cannot_be_compared_get_figures_of_their_own(tmp_path: Path):
@@ -205,6 +227,16 @@ def test_the_command_draws_a_real_run_and_says_what_it_lacks(tmp_path: Path, cap
     assert "training-90.svg" in text
     lacking = [line.split(" left out: ")[0] for line in text.splitlines() if " left out: " in line]
     assert lacking == ["pruning", "split", "audit"]
+
+
+def test_the_audit_in_a_run_folder_is_drawn_with_it(runs: list[Path], tmp_path: Path, capsys):
+    (runs[0] / "audit").mkdir()
+    (runs[0] / "audit" / "audit.json").write_text(tiny_document().to_json())
+    status, text, _ = call(capsys, *runs, "--out", tmp_path / "figures")
+    assert status == 0
+    assert "left out" not in text
+    drawn = {path.stem for path in (tmp_path / "figures").iterdir()}
+    assert {f"audit-{kind}" for kind in ("gradient", "causes", "layers", "noise")} < drawn
 
 
 def test_a_running_training_is_drawn_as_far_as_it_is(tmp_path: Path):

@@ -14,27 +14,29 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import orderdp_train.runs.run
 import pytest
 import torch
-from orderdp_train.runs.run import RunConfig
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 import orderdp_train.runs.checkpoint
+import orderdp_train.runs.folder
 from orderdp_theory.common.command import run as command_line
 from orderdp_train.cli.app import app
-from orderdp_train.runs.checkpoint import (
-    kept_checkpoints,
-    load_checkpoint,
-    milestones,
-    save_checkpoint,
-)
+from orderdp_train.rules import RuleConfig
+from orderdp_train.runs import RunConfig, RunFolder
+from orderdp_train.runs import run as run_anywhere
+from orderdp_train.runs.checkpoint import load_checkpoint, save_checkpoint
+from orderdp_train.runs.folder import milestones
 from orderdp_train.training.recipe import Recipe
 
-run = partial(orderdp_train.runs.run.run, device="cpu")  # where repetition is bit for bit
+run = partial(run_anywhere, device="cpu")  # where repetition is bit for bit
 
 EPOCHS = 5
-CONFIG = RunConfig(keep=0.1, label_noise=0.1, recipe=Recipe(epochs=EPOCHS, batch_size=32))
+CONFIG = RunConfig(
+    rule=RuleConfig("orderdp", {"keep": 0.1}),
+    label_noise=0.1,
+    recipe=Recipe(epochs=EPOCHS, batch_size=32),
+)
 VOLATILE = {"seconds_selection", "seconds_training", "seconds_evaluation", "time"}
 
 
@@ -83,8 +85,8 @@ def assert_same(a, b) -> None:
 
 
 def assert_same_run(a: Path, b: Path) -> None:
-    kept = kept_checkpoints(a)
-    assert [path.name for path in kept] == [path.name for path in kept_checkpoints(b)]
+    kept = RunFolder(a).checkpoints()
+    assert [path.name for path in kept] == [path.name for path in RunFolder(b).checkpoints()]
     for path in kept:
         assert_same(load_checkpoint(path), load_checkpoint(b / path.name))
     assert metrics(a) == metrics(b)
@@ -92,7 +94,7 @@ def assert_same_run(a: Path, b: Path) -> None:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
 
 
 def test_the_folder_holds_what_it_promises(whole):
@@ -107,6 +109,7 @@ def test_the_folder_holds_what_it_promises(whole):
         assert VOLATILE - {"time"} < set(shown)
         assert shown["loss"] == pytest.approx(row["loss"])
     assert sorted(path.name for path in whole.iterdir()) == [
+        ".lock",
         *(f"checkpoint-000{epoch}.pt" for epoch in range(1, EPOCHS)),
         "checkpoint.pt",
         "config.json",
@@ -117,25 +120,26 @@ def test_the_folder_holds_what_it_promises(whole):
 
 
 def test_checkpoints_kept_for_audits(whole, tmp_path):
-    for path, epoch in zip(kept_checkpoints(whole), range(1, EPOCHS + 1), strict=True):
+    for path, epoch in zip(RunFolder(whole).checkpoints(), range(1, EPOCHS + 1), strict=True):
         stored = load_checkpoint(path)
         assert stored["state"]["epoch"] == len(stored["metrics"]) == epoch
     assert milestones(200) == [40, 80, 120, 160, 200]
     assert milestones(2) == [1, 2]
     list(run(CONFIG, tmp_path / "two", checkpoints=2))
-    names = [path.name for path in kept_checkpoints(tmp_path / "two")]
+    names = [path.name for path in RunFolder(tmp_path / "two").checkpoints()]
     assert names == ["checkpoint-0002.pt", "checkpoint.pt"]
     with pytest.raises(ValueError, match="at least its last checkpoint, got 0"):
         list(run(CONFIG, tmp_path / "none", checkpoints=0))
     assert not (tmp_path / "none").exists()
     with pytest.raises(ValueError, match="let the run finish its first epoch"):
-        kept_checkpoints(tmp_path)
+        RunFolder(tmp_path).checkpoints()
 
 
 def test_a_run_killed_by_the_system_ends_as_one_that_was_not(tmp_path):
     # Long enough that it cannot end between two looks at it.
     recipe = replace(CONFIG.recipe, epochs=10)
-    config = replace(CONFIG, keep=0.9, explore=0.95, recipe=recipe)
+    rule = RuleConfig("orderdp", {"keep": 0.9, "explore": 0.95})
+    config = replace(CONFIG, rule=rule, recipe=recipe)
     options = "--keep=0.9 --explore=0.95 --label-noise=0.1 --epochs=10 --batch-size=32 --max-lr=0.2"
     folder, whole = tmp_path / "killed", tmp_path / "whole"
     command = [sys.executable, "-m", "orderdp_train", "run", f"--out={folder}", "--device=cpu"]
@@ -160,7 +164,7 @@ def test_a_run_killed_between_any_two_writes_continues(whole, tmp_path, monkeypa
     folder = tmp_path / "killed"
     left = [write]
     with monkeypatch.context() as patch:
-        for module in (orderdp_train.runs.run, orderdp_train.runs.checkpoint):
+        for module in (orderdp_train.runs.folder, orderdp_train.runs.checkpoint):
             original = module.write_atomically
 
             def dying(path, content, original=original):
@@ -199,9 +203,7 @@ def test_a_full_disk_loses_nothing(half, whole):
 def test_a_nan_loss_leaves_the_last_good_checkpoint(half, monkeypatch):
     before = content(half)["checkpoint.pt"]
     rows = run(CONFIG, half, resume=True)
-    loop = importlib.import_module(
-        "orderdp_train.training.loop"
-    )  # the package's `train` is the function
+    loop = importlib.import_module("orderdp_train.training.loop")
     losses = loop.sample_losses
     monkeypatch.setattr(loop, "sample_losses", lambda *a: losses(*a) * torch.nan)
     with pytest.raises(ValueError, match=r"not finite at epoch 3, step 1, for samples \[\d+, "):
@@ -249,13 +251,13 @@ def test_a_run_is_continued_as_it_was_configured(half, capsys):
 @pytest.mark.parametrize(
     ("change", "kept"),
     [
-        ({"rule": "orderdp-fresh"}, 150),
-        ({"initial_score": "first-pass"}, 150),
-        ({"initial_score": "3"}, 150),
-        ({"rule": "infobatch", "anneal": 0.5}, 1500),
+        ({"rule": RuleConfig("orderdp-fresh", {"keep": 0.1})}, 150),
+        ({"rule": RuleConfig("orderdp", {"keep": 0.1, "initial_score": "first-pass"})}, 150),
+        ({"rule": RuleConfig("orderdp", {"keep": 0.1, "initial_score": 3.0})}, 150),
+        ({"rule": RuleConfig("infobatch", {"keep": 0.1, "anneal": 0.5})}, 1500),
         ({"selection": "iteration"}, 5 * 32),
     ],
-    ids=str,
+    ids=["fresh", "first-pass", "constant", "annealed", "iteration"],
 )
 def test_variants_run(tmp_path, change, kept):
     config = replace(CONFIG, **change, recipe=replace(CONFIG.recipe, epochs=2))
@@ -272,12 +274,15 @@ def test_variants_run(tmp_path, change, kept):
         (["--recipe=nothing"], "unknown recipe 'nothing'"),
         (["--device=tpu"], "unknown device 'tpu'"),
         (["--epochs=0"], "epochs must be at least 1"),
-        (["--keep=nan"], "kept fraction"),
+        (["--keep=nan"], "--keep must be a number in (0, 1]"),
         (["--keep=many"], "--keep"),
-        (["--initial-score=high"], "unknown initial score 'high'"),
+        (
+            ["--initial-score=high"],
+            "--initial-score must be unused-first or first-pass",
+        ),
         (["--selection=never"], "unknown selection 'never'"),
         (["--selection=iteration", "--rule=infobatch"], "no fixed budget"),
-        (["--anneal=0.1"], "only infobatch anneals"),
+        (["--anneal=0.1"], "orderdp take no --anneal"),
         (["--label-noise=2"], "label-noise"),
         (["--resume"], "holds no run to continue"),
         (["--out=FILE/run"], "FILE"),

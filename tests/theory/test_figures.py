@@ -14,10 +14,11 @@ from matplotlib import rcParams
 from orderdp_theory import Design, spectrum_deviation
 from orderdp_theory.cli.app import app
 from orderdp_theory.common.command import run
-from orderdp_theory.common.style import COLUMN, FORMATS, METHOD_COLOURS, WIDE, render
-from orderdp_theory.convergence import stored_score_counterexample
+from orderdp_theory.common.palette import PALETTE
+from orderdp_theory.common.style import COLUMN, FORMATS, WIDE, render
 from orderdp_theory.figures import CAPTIONS, FIGURES, limits, selection, toy
 from orderdp_theory.figures.weights import weights_figure
+from orderdp_theory.impossibility import stored_score_counterexample
 
 SIGNATURES = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
 
@@ -68,7 +69,7 @@ def test_unknown_format_is_refused():
 
 
 def test_method_colours_are_distinct():
-    assert max(Counter(METHOD_COLOURS.values()).values()) == 1
+    assert max(Counter(PALETTE).values()) == 1
 
 
 def status(*arguments: str) -> int:

@@ -23,19 +23,21 @@ atexit.register(check_threads)  # the first to be registered is the last to be c
 
 import torch  # noqa: E402
 import torch.distributed as dist  # noqa: E402
-from orderdp_train.runs.run import RunConfig, run  # noqa: E402
 from torch import nn  # noqa: E402
 
 from orderdp_theory import Design  # noqa: E402
 from orderdp_theory.common.command import run as command_line  # noqa: E402
 from orderdp_train.auditing import audit  # noqa: E402
 from orderdp_train.cli.app import app  # noqa: E402
-from orderdp_train.rules import OrderDP  # noqa: E402
+from orderdp_train.rules import OrderDP, RuleConfig  # noqa: E402
+from orderdp_train.runs import RunConfig, run  # noqa: E402
 from orderdp_train.training.processes import processes, rank  # noqa: E402
 from orderdp_train.training.recipe import Recipe  # noqa: E402
 from tests.auditing.problem import N, small  # noqa: E402
 
-CONFIG = RunConfig(keep=0.1, recipe=Recipe(epochs=3, batch_size=33))
+CONFIG = RunConfig(
+    rule=RuleConfig("orderdp", {"keep": 0.1}), recipe=Recipe(epochs=3, batch_size=33)
+)
 
 
 def interrupt() -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from orderdp_train.runs.run import run as run_anywhere
 
-from orderdp_train import distributed
+from orderdp_train.runs import run as run_anywhere
 from orderdp_train.runs.checkpoint import load_checkpoint
+from orderdp_train.training import processes
 
 run = partial(run_anywhere, device="cpu")
 
@@ -127,9 +127,9 @@ def test_the_group_is_gone_before_the_interpreter_is(tmp_path, way, codes, said)
 @pytest.mark.parametrize("length", [1, 5, 8])
 @pytest.mark.parametrize("world", [1, 2, 3])
 def test_shards_are_disjoint_and_cover(length, world, monkeypatch):
-    monkeypatch.setattr(distributed, "world_size", lambda: world)
+    monkeypatch.setattr(processes, "world_size", lambda: world)
     shards = []
     for rank in range(world):
-        monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
-        shards += distributed.shard(torch.arange(length)).tolist()
+        monkeypatch.setattr(processes, "rank", lambda rank=rank: rank)
+        shards += processes.shard(torch.arange(length)).tolist()
     assert shards == list(range(length))

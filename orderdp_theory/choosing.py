@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from orderdp_theory.arguments import double_array, require_design
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 from orderdp_theory.horvitz_thompson import (
@@ -120,7 +121,8 @@ def error_bound_from_norms(
 
     norms: |g_i|, `(n,)`, not negative. The rule is that of `Candidate(design, q2)`.
     """
-    norms = np.asarray(norms, dtype=np.float64)
+    require_design(design)
+    norms = double_array(norms, "norms")
     if norms.shape != (design.n,) or not np.all(np.isfinite(norms) & (norms >= 0)):
         raise InputError(f"norms must be {design.n} finite numbers >= 0, got shape {norms.shape}")
     aligned, _ = _over_ties(np.outer(norms, norms), Ranking.of(losses, design.n))
@@ -157,7 +159,7 @@ def _over_ties(gram: Array, ranking: Ranking) -> tuple[Array, Array]:
 
 
 def _checked_gram(gram: ArrayLike) -> Array:
-    gram = np.asarray(gram, dtype=np.float64)
+    gram = double_array(gram, "gram")
     if gram.ndim != 2 or gram.shape[0] != gram.shape[1] or gram.size == 0:
         raise InputError(f"gram must be a square matrix of inner products, got shape {gram.shape}")
     if not np.isfinite(gram).all():

@@ -1,0 +1,31 @@
+"""EL2N: the length of the error vector early in training."""
+
+import torch
+from torch import Tensor
+
+from orderdp_theory.common.errors import InputError
+from orderdp_train.scores._arrays import Array, class_targets, distributions
+
+
+def el2n(probabilities: Array, targets: Array) -> Tensor:
+    """Error L2-norm, float64 `(n,)`: the mean over networks of |p(x_i) - y_i|_2, in [0, sqrt(2)].
+
+    Args:
+        probabilities: softmax outputs `(n, c)`, or `(networks, n, c)`.
+        targets: class numbers `(n,)`; y_i is their one-hot vector.
+
+    Source: Paul, Ganguli, Dziugaite (2021), Definition 2.2; ten networks, a few epochs in. The
+    "2" of EL2N-2 is read as the epoch. Cost O(networks n c).
+    """
+    p = distributions(probabilities)
+    if p.ndim not in (2, 3):
+        raise InputError(f"probabilities must be (n, c) or (networks, n, c), got {tuple(p.shape)}")
+    y = class_targets(targets, p.shape[-2], p.shape[-1]).to(p.device)
+    lengths = torch.stack([_error(network, y) for network in p.reshape(-1, *p.shape[-2:])])
+    return lengths.mean(0)
+
+
+def _error(p: Tensor, y: Tensor) -> Tensor:
+    error = p.clone()
+    error[torch.arange(len(y), device=y.device), y] -= 1
+    return error.norm(dim=1)

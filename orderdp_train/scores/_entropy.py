@@ -1,0 +1,17 @@
+"""Predictive entropy."""
+
+import torch
+from torch import Tensor
+
+from orderdp_train.scores._arrays import Array, distributions
+
+
+def entropy(probabilities: Array) -> Tensor:
+    """Entropy -sum_c p_c log p_c in nats, float64 `(n,)`, with 0 log 0 = 0; in [0, log c].
+
+    Args:
+        probabilities: softmax outputs `(n, c)` of a trained proxy; logits are a `ValueError`.
+
+    Source: Coleman et al. (2020). Cost O(n c).
+    """
+    return torch.special.entr(distributions(probabilities)).sum(-1)

@@ -1,0 +1,29 @@
+"""Forgetting events."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from orderdp_theory.common.errors import InputError
+from orderdp_train.scores._arrays import Array
+
+
+def forgetting(correct: Array) -> Tensor:
+    """Number of forgetting events, float64 `(n,)`; infinity for a sample that was never learned.
+
+    A sample is forgotten when it is classified correctly at one presentation and wrongly at the
+    next. A sample that was never right is counted as forgotten infinitely often, above all others.
+
+    Args:
+        correct: bool `(epochs, n)`, presentations in order of time.
+
+    Source: Toneva et al. (2019), Sections 3 and 4. Cost O(epochs n) time and memory.
+    """
+    seen = torch.as_tensor(correct).detach()
+    if seen.ndim != 2 or seen.dtype != torch.bool or len(seen) == 0:
+        raise InputError(
+            f"correct must be bool of shape (epochs, n), got {seen.dtype} {tuple(seen.shape)}"
+        )
+    events = (seen[:-1] & ~seen[1:]).sum(0).to(torch.float64)
+    return events.masked_fill(~seen.any(0), math.inf)

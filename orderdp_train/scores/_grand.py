@@ -1,0 +1,23 @@
+"""GraNd: the expected gradient norm early in training."""
+
+import torch
+from torch import Tensor
+
+from orderdp_theory.common.errors import InputError
+from orderdp_train.scores._arrays import Array, finite_matrix
+
+
+def grand(gradient_norms: Array) -> Tensor:
+    """Gradient normed, float64 `(n,)`: the mean over networks of |grad L_i|_2.
+
+    Args:
+        gradient_norms: `(networks, n)` norms of *per-sample* gradients, as
+            `per_sample_gradient_norms` gives them; `(n,)` for one network.
+
+    Source: Paul, Ganguli, Dziugaite (2021), Definition 2.1: the expectation of the norm, not its
+    square and not the norm of the expectation. Cost O(networks n).
+    """
+    norms = finite_matrix(torch.atleast_2d(torch.as_tensor(gradient_norms)), "gradient_norms")
+    if (norms < 0).any():
+        raise InputError("gradient_norms must not be negative")
+    return norms.mean(0)

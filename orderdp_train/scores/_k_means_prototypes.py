@@ -1,0 +1,35 @@
+"""Distance to prototypes."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.cluster import KMeans
+from torch import Tensor
+
+from orderdp_theory.common.errors import InputError
+from orderdp_train.scores._arrays import Array, finite_matrix
+
+
+def k_means_prototypes(features: Array, clusters: int, generator: torch.Generator) -> Tensor:
+    """Cosine distance of each sample to its prototype, float64 `(n,)`, in [0, 2]: hard ones first.
+
+    k-means on the features scaled to unit length gives `clusters` prototypes; samples far from
+    theirs are the hard ones, which are kept when data abound. A feature of length 0 has distance 1.
+
+    Args:
+        features: `(n, d)` embeddings, of a self-supervised model in the source.
+        clusters: 1..n; the source takes the number of classes.
+        generator: seeds k-means++.
+
+    Source: Sorscher et al. (2022), the self-supervised prototypes metric.
+    Cost O(n d clusters) an iteration, O(n d) memory.
+    """
+    x = finite_matrix(features, "features")
+    if not 1 <= clusters <= len(x):
+        raise InputError(f"cannot make {clusters} clusters of {len(x)} samples")
+    unit = F.normalize(x, dim=1)
+    seed = int(torch.randint(2**31, (1,), generator=generator, device=generator.device))
+    means = KMeans(clusters, random_state=seed).fit(unit.cpu().numpy())
+    prototypes = torch.from_numpy(np.asarray(means.cluster_centers_)).to(unit)
+    own = torch.from_numpy(np.asarray(means.labels_, dtype=np.int64)).to(unit.device)
+    return 1 - (unit * F.normalize(prototypes, dim=1)[own]).sum(1)

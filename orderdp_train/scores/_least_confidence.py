@@ -1,0 +1,16 @@
+"""Least confidence."""
+
+from torch import Tensor
+
+from orderdp_train.scores._arrays import Array, distributions
+
+
+def least_confidence(probabilities: Array) -> Tensor:
+    """One minus the largest class probability, float64 `(n,)`, in [0, 1 - 1/c].
+
+    Args:
+        probabilities: softmax outputs `(n, c)` of a trained proxy; logits are a `ValueError`.
+
+    Source: Coleman et al. (2020). Cost O(n c).
+    """
+    return 1 - distributions(probabilities).amax(-1)

@@ -1,0 +1,23 @@
+"""Margin between the two likeliest classes."""
+
+import torch
+from torch import Tensor
+
+from orderdp_theory.common.errors import InputError
+from orderdp_train.scores._arrays import Array, distributions
+
+
+def margin(probabilities: Array) -> Tensor:
+    """One minus the lead of the likeliest class over the second, float64 `(n,)`, in [0, 1].
+
+    Args:
+        probabilities: softmax outputs `(n, c)`, c >= 2, of a trained proxy; logits are a
+            `ValueError`.
+
+    Source: Coleman et al. (2020) (Scheffer et al., 2001). Cost O(n c).
+    """
+    p = distributions(probabilities)
+    if p.shape[-1] < 2:
+        raise InputError("a margin needs at least two classes")
+    first, second = torch.topk(p, 2).values.unbind(-1)
+    return 1 - (first - second)

@@ -1,0 +1,46 @@
+"""Per-sample gradient norms: the same whatever batch a sample comes in."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+
+
+def per_sample_gradient_norms(
+    model: nn.Module, inputs: Tensor, targets: Tensor, *, chunk_size: int = 16
+) -> Tensor:
+    """|grad L_i|_2 in all trainable parameters, for each sample's own cross entropy, `(b,)`.
+
+    The model is evaluated in eval mode, one sample a call: no mean over the batch and no batch
+    statistics. Memory is `chunk_size` gradients.
+    """
+    trained = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+    fixed = {name: p.detach() for name, p in model.named_parameters() if not p.requires_grad}
+    fixed |= {name: b.detach() for name, b in model.named_buffers()}
+
+    def loss(parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+        logits = functional_call(model, {**fixed, **parameters}, (x[None],))
+        return F.cross_entropy(logits, y[None], reduction="sum")
+
+    def norm(x: Tensor, y: Tensor) -> Tensor:
+        gradient: Any = grad(loss)(trained, x, y)
+        return torch.stack([g.square().sum() for g in gradient.values()]).sum().sqrt()
+
+    with eval_mode(model):
+        return vmap(norm, chunk_size=chunk_size)(inputs, targets).detach()
+
+
+@contextmanager
+def eval_mode(model: nn.Module) -> Iterator[None]:
+    """All modules in eval mode; each gets its own mode back."""
+    training = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, was in training.items():
+            module.training = was

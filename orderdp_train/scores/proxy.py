@@ -1,0 +1,90 @@
+"""What the recorder asks of a model in training, and the answer for any classifier in torch."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from orderdp_theory.common.errors import InputError
+from orderdp_train.scores._arrays import Array
+from orderdp_train.scores._last_layer import LastLayer
+from orderdp_train.scores._per_sample import eval_mode, per_sample_gradient_norms
+
+Batches = Callable[[], Iterable[tuple[Tensor, Tensor]]]
+
+
+class Proxy(Protocol):
+    """A model as it is after an epoch, over the n training samples in the data set's order.
+
+    Each method is called at most once an epoch, and only where its answer is wanted.
+    """
+
+    def correct(self) -> Array:
+        """Which samples it classifies correctly, bool `(n,)`.
+
+        Forgetting is defined at presentation, so a training loop that knows which samples were
+        right when they were trained on answers with those.
+        """
+        ...
+
+    def last_layer(self) -> LastLayer:
+        """The last layer over all training samples, without augmentation."""
+        ...
+
+    def gradient_norms(self) -> Array:
+        """Norms of per-sample gradients in all parameters, `(n,)`."""
+        ...
+
+    def validation(self) -> LastLayer | None:
+        """The last layer over validation samples, if there are any."""
+        ...
+
+
+@dataclass(frozen=True)
+class ModelProxy:
+    """`Proxy` of a model that ends in a linear layer, by passes over its data in eval mode.
+
+    Args:
+        model: maps inputs to logits.
+        head: its last layer, with bias.
+        batches: gives, each time it is called, batches `(inputs, targets)` of all training samples
+            in order. Answers do not depend on how they are cut.
+        validation_batches: the same for validation samples.
+    """
+
+    model: nn.Module
+    head: nn.Linear
+    batches: Batches
+    validation_batches: Batches | None = None
+
+    def __post_init__(self) -> None:
+        if self.head.bias is None:
+            raise InputError("the last layer needs a bias: its gradient is part of the scores")
+
+    def correct(self) -> Tensor:
+        """At the end of the epoch, not at presentation."""
+        return self.last_layer().correct
+
+    def last_layer(self) -> LastLayer:
+        return self._read(self.batches)
+
+    def gradient_norms(self) -> Tensor:
+        norms = [per_sample_gradient_norms(self.model, *batch) for batch in self.batches()]
+        return torch.cat(norms).cpu()
+
+    def validation(self) -> LastLayer | None:
+        return None if self.validation_batches is None else self._read(self.validation_batches)
+
+    @torch.no_grad()
+    def _read(self, batches: Batches) -> LastLayer:
+        embedded: list[Tensor] = []
+        hook = self.head.register_forward_pre_hook(lambda _, given: embedded.append(given[0].cpu()))
+        try:
+            with eval_mode(self.model):
+                outputs = [(self.model(x).cpu(), y.cpu()) for x, y in batches()]
+        finally:
+            hook.remove()
+        logits, targets = (torch.cat(parts) for parts in zip(*outputs, strict=True))
+        return LastLayer(logits, torch.cat(embedded), targets)

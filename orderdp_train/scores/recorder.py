@@ -1,0 +1,186 @@
+"""Proxies are trained once, and what all methods need of them is kept in a folder."""
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from torch import Tensor
+
+from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.files import write_atomically
+from orderdp_train.scores._el2n import el2n
+from orderdp_train.scores._grand import grand
+from orderdp_train.scores._last_layer import LastLayer
+from orderdp_train.scores.proxy import Proxy
+
+TrainProxy = Callable[[int], Iterator[Proxy]]
+"""Trains a model from a seed and yields it after every epoch; asked no further than needed."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What is recorded when: epochs count from 1, after training.
+
+    The first proxy trains `epochs` epochs, is asked after each what it gets right, and gives the
+    last layer at the end. All `proxies` give EL2N and GraNd after the epochs listed, the others
+    train no longer than that. The defaults are EL2N-2, EL2N-20 and GraNd-4 over ten networks.
+    """
+
+    epochs: int
+    proxies: int = 10
+    el2n: tuple[int, ...] = (2, 20)
+    grand: tuple[int, ...] = (4,)
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.proxies < 1:
+            raise InputError("a recording needs at least one epoch of at least one proxy")
+        if wrong := [e for e in (*self.el2n, *self.grand) if not 1 <= e <= self.epochs]:
+            raise InputError(f"no scores can be taken after epochs {wrong} of {self.epochs}")
+
+    def epochs_of(self, seed: int) -> int:
+        """How long proxy `seed` is trained."""
+        return self.epochs if seed == 0 else max((*self.el2n, *self.grand), default=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """What the methods take, over n training samples.
+
+    `el2n` and `grand` map an epoch to the score `(n,)`, float64, a mean over the proxies.
+    `correct` is bool `(epochs, n)`, `last_layer` (probabilities, embeddings, gradients) and
+    `validation` are those of the first proxy after its last epoch.
+    """
+
+    el2n: dict[int, Tensor]
+    grand: dict[int, Tensor]
+    correct: Tensor
+    last_layer: LastLayer
+    validation: LastLayer | None
+
+
+def record(
+    train: TrainProxy,
+    configuration: Mapping[str, Any],
+    schedule: Schedule,
+    folder: str | Path,
+    *,
+    show_progress: bool = True,
+) -> Recording:
+    """Train the proxies of `schedule`, or read what an earlier call has kept, and sum it up.
+
+    Args:
+        train: called with seeds 0, 1, ... for the proxies that are not in the folder yet.
+        configuration: all that decides what `train` does, as JSON values.
+        folder: holds a folder for each configuration and schedule, named by their hash, with one
+            file a proxy; a file appears whole or not at all, so an interrupted call goes on with
+            the proxy it was at.
+        show_progress: draw a bar over epochs on standard error.
+
+    Raises:
+        TypeError: `configuration` is not JSON.
+        ValueError: a proxy stops before its last epoch, or proxies differ in their samples.
+        OSError: the folder cannot be written.
+    """
+    about = {"configuration": dict(configuration), "schedule": asdict(schedule)}
+    text = json.dumps(about, sort_keys=True, indent=2) + "\n"
+    home = Path(folder) / hashlib.sha256(text.encode()).hexdigest()[:16]
+    home.mkdir(parents=True, exist_ok=True)
+    write_atomically(home / "configuration.json", text)
+    lengths = [schedule.epochs_of(seed) for seed in range(schedule.proxies)]
+    columns = (TextColumn("proxies"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not show_progress) as progress:
+        bar = progress.add_task("", total=sum(lengths))
+        for seed in range(schedule.proxies):
+            file = home / f"proxy-{seed}.npz"
+            if not file.exists():
+                arrays = _follow(train(seed), seed, schedule, partial(progress.advance, bar))
+                write_atomically(file, _packed(arrays))
+            progress.update(bar, completed=sum(lengths[: seed + 1]))
+    return _summed_up(home, schedule)
+
+
+def _follow(
+    epochs: Iterator[Proxy], seed: int, schedule: Schedule, advance: Callable[[], object]
+) -> dict[str, NDArray[Any]]:
+    """What is kept of one proxy, by name."""
+    kept: dict[str, NDArray[Any]] = {}
+    correct = []
+    last, epoch = schedule.epochs_of(seed), 0
+    for epoch, proxy in zip(range(1, last + 1), epochs, strict=False):
+        ends = seed == 0 and epoch == last
+        if seed == 0:
+            correct.append(_array(proxy.correct()))
+        if epoch in schedule.el2n or ends:
+            layer = proxy.last_layer()
+            if epoch in schedule.el2n:
+                kept[f"el2n-{epoch}"] = _array(el2n(layer.probabilities, layer.targets))
+            if ends:
+                kept["correct"] = np.stack(correct)
+                kept |= _named("train", layer)
+                if (validation := proxy.validation()) is not None:
+                    kept |= _named("validation", validation)
+        if epoch in schedule.grand:
+            kept[f"grand-{epoch}"] = _array(proxy.gradient_norms())
+        advance()
+    if epoch < last:
+        raise InputError(f"proxy {seed} stopped after {epoch} of {last} epochs")
+    return kept
+
+
+def _summed_up(home: Path, schedule: Schedule) -> Recording:
+    names = [f"el2n-{e}" for e in schedule.el2n] + [f"grand-{e}" for e in schedule.grand]
+    scores: dict[str, list[NDArray[Any]]] = {name: [] for name in names}
+    first: dict[str, NDArray[Any]] = {}
+    for seed in range(schedule.proxies):
+        file = home / f"proxy-{seed}.npz"
+        try:
+            with np.load(file, allow_pickle=False) as kept:
+                if seed == 0:
+                    first = dict(kept)
+                for name in names:
+                    scores[name].append(kept[name])
+        except (zipfile.BadZipFile, KeyError, EOFError, ValueError):
+            raise InputError(f"{file} is not a recorded proxy: remove it to train anew") from None
+    n = len(first["train-targets"])
+    if any(len(values) != n for rows in scores.values() for values in rows):
+        raise InputError(f"the proxies in {home} differ in the number of their samples")
+    return Recording(
+        el2n={e: torch.from_numpy(np.mean(scores[f"el2n-{e}"], axis=0)) for e in schedule.el2n},
+        grand={e: grand(np.stack(scores[f"grand-{e}"])) for e in schedule.grand},
+        correct=torch.from_numpy(first["correct"]),
+        last_layer=_layer("train", first),
+        validation=_layer("validation", first) if "validation-targets" in first else None,
+    )
+
+
+def _named(split: str, layer: LastLayer) -> dict[str, NDArray[Any]]:
+    return {f"{split}-{part}": _array(getattr(layer, part)) for part in LAYER_PARTS}
+
+
+def _layer(split: str, arrays: Mapping[str, NDArray[Any]]) -> LastLayer:
+    return LastLayer(**{part: arrays[f"{split}-{part}"] for part in LAYER_PARTS})
+
+
+LAYER_PARTS = ("logits", "features", "targets")
+
+
+def _array(values: Any) -> NDArray[Any]:
+    return torch.as_tensor(values).detach().cpu().numpy()
+
+
+def _packed(arrays: dict[str, NDArray[Any]]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
