@@ -34,9 +34,9 @@ def stored_scores() -> Figure:
     left.clabel(levels, levels=levels.levels[::2], fontsize=6, colors=GREY)
     left.plot(1, 1, "*", color=BLACK, markersize=9, label="minimiser of $L_q$", zorder=4)
     left.plot(0, 0, "o", color=BLACK, label="start", clip_on=False)
-    for run, name, width in (
-        (stored_score_counterexample(STEPS), "OrderDP (stored scores)", 3),
-        (stored_score_counterexample(STEPS, scores="current"), "OrderDP (fresh scores)", 1),
+    for run, name, colour, width in (
+        (stored_score_counterexample(STEPS), "OrderDP (stored scores)", SKY, 3),
+        (stored_score_counterexample(STEPS, scores="current"), "OrderDP (fresh scores)", BLUE, 1),
     ):
         path = np.array(run.trajectory, dtype=float)
         left.plot(*path.T, color=colour, linewidth=width, label=name)
