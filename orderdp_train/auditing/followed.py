@@ -23,6 +23,8 @@ from orderdp_train.training.processes import all_reduce_sum, shard, world_size
 from orderdp_train.training.recipe import Recipe
 from orderdp_train.training.state import next_draws, shared_by
 
+EPOCH_CAUSES = ("draw", "reuse", "minibatches")
+
 
 @dataclass(frozen=True)
 class FollowedEpoch:
@@ -36,6 +38,10 @@ class FollowedEpoch:
     followed: Tensor
     sized: Tensor
     start: Tensor
+
+    def at(self, part: slice) -> FollowedEpoch:
+        """The same on some of the parameters."""
+        return FollowedEpoch(self.followed[part], self.sized[part], self.start[part])
 
     def split(self, full: Tensor, expected: Tensor) -> dict[str, Tensor]:
         """What the epoch adds to the causes of :func:`~orderdp_train.auditing.split.split_bias`.
