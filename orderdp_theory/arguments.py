@@ -39,6 +39,23 @@ def double_array(values: ArrayLike, name: str = "losses") -> NDArray[np.float64]
     return real_array(values, name).astype(np.float64, copy=False)
 
 
+def step_array(step_sizes: ArrayLike) -> NDArray[np.float64]:
+    """Positive finite step sizes `(T,)`, T >= 1, in float64; else `ValueError`."""
+    eta = double_array(step_sizes, "step_sizes")
+    if eta.ndim != 1 or eta.size == 0:
+        raise InputError(f"step_sizes must be a vector, one per step, got shape {eta.shape}")
+    if not np.all(np.isfinite(eta) & (eta > 0)):
+        raise InputError("step_sizes must be positive and finite")
+    return eta
+
+
+def require_not_negative(**numbers: float) -> None:
+    """`ValueError` that names the first of these that is negative or not finite."""
+    for name, value in numbers.items():
+        if not (np.isfinite(value) and value >= 0):
+            raise InputError(f"{name} must be finite and >= 0, got {value!r}")
+
+
 def _refuse_what_would_change(values: Any, name: str) -> None:
     if isinstance(values, list | tuple):
         for value in values:

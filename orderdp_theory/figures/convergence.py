@@ -5,7 +5,7 @@ import math
 import numpy as np
 from matplotlib.figure import Figure
 
-from orderdp_theory.common.palette import BLACK, BLUE, GREEN, GREY, ORANGE
+from orderdp_theory.common.palette import BLACK, BLUE, GREEN, GREY, ORANGE, SKY
 from orderdp_theory.common.style import WIDE, new_figure, panel_letters, styled
 from orderdp_theory.convergence import convergence_bound
 from orderdp_theory.design import Design

@@ -169,5 +169,5 @@ def audit(
     console.print(terminal_table(document))
     console.print(LEGEND, style="dim", markup=False, highlight=False)
     for sentence in verdicts(document):
-        console.print(sentence, highlight=False)
-    console.print(f"Report: {out / 'report.html'}", highlight=False)
+        console.print(sentence, highlight=False, markup=False)
+    console.print(f"Report: {out / 'report.html'}", highlight=False, markup=False)
