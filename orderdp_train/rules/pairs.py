@@ -85,7 +85,7 @@ def certain_and_random(
 ) -> SecondOrder:
     """All of ``certain`` ``(n,)`` with one weight, ``kept`` of the rest at random with another."""
     inclusion = certain.double()
-    coefficient = torch.where(certain, certain_weight, random_weight).double()
+    coefficient = torch.full_like(inclusion, random_weight).masked_fill_(certain, certain_weight)
     size = int((~certain).sum())
     if size in (0, kept):
         return SecondOrder(torch.ones_like(inclusion), coefficient, product=1.0)
