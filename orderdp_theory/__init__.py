@@ -36,6 +36,9 @@ from orderdp_theory.horvitz_thompson import (
 )
 from orderdp_theory.inclusion import inclusion_probabilities, joint_inclusion_probabilities
 from orderdp_theory.limits import cvar, limit_gamma
+from orderdp_theory.pivotal import pivotal_covariance_trace, pivotal_joint, pivotal_sample
+from orderdp_theory.poisson import poisson_mean_weights
+from orderdp_theory.proportional import proportional_inclusion
 from orderdp_theory.rank_design import (
     RankDesign,
     is_convex,
@@ -85,7 +88,12 @@ __all__ = [
     "joint_inclusion_probabilities",
     "limit_gamma",
     "nonconvex_losses",
+    "pivotal_covariance_trace",
+    "pivotal_joint",
+    "pivotal_sample",
+    "poisson_mean_weights",
     "printed_bound",
+    "proportional_inclusion",
     "rank_design_loss",
     "rank_design_probabilities",
     "rank_design_weights",
