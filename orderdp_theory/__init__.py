@@ -36,7 +36,12 @@ from orderdp_theory.horvitz_thompson import (
 )
 from orderdp_theory.inclusion import inclusion_probabilities, joint_inclusion_probabilities
 from orderdp_theory.limits import cvar, limit_gamma
-from orderdp_theory.pivotal import pivotal_covariance_trace, pivotal_joint, pivotal_sample
+from orderdp_theory.pivotal import (
+    pivotal_covariance_trace,
+    pivotal_joint,
+    pivotal_pairs,
+    pivotal_sample,
+)
 from orderdp_theory.poisson import poisson_mean_weights
 from orderdp_theory.proportional import proportional_inclusion
 from orderdp_theory.rank_design import (
@@ -90,6 +95,7 @@ __all__ = [
     "nonconvex_losses",
     "pivotal_covariance_trace",
     "pivotal_joint",
+    "pivotal_pairs",
     "pivotal_sample",
     "poisson_mean_weights",
     "printed_bound",

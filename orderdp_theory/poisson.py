@@ -11,9 +11,9 @@ from orderdp_theory.common.errors import InputError
 
 Array = NDArray[np.float64]
 
-# In units of 1/mu. The integrand is at most exp(-mu u), and its k-th derivative at most mu^k, so what
-# is cut off is at most exp(-44) / mu, and a panel's error 4^25 (12!)^4 / (25 (24!)^3 mu) < 1e-23 / mu,
-# where the integral is at least 1 / (1 + mu).
+# In units of 1/mu. The integrand is at most exp(-mu u), its k-th derivative at most mu^k. So what
+# is cut off is at most exp(-44) / mu and a panel's error 4^25 (12!)^4 / (25 (24!)^3 mu), below
+# 1e-23 / mu, where the integral is at least 1 / (1 + mu).
 REACH, PANEL, NODES = 44.0, 4.0, 12
 
 

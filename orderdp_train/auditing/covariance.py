@@ -12,7 +12,7 @@ from torch.func import functional_call, grad, vmap
 from orderdp_theory import Ranking
 from orderdp_train.auditing.population import Population
 from orderdp_train.auditing.walk import audit_mode, trainable
-from orderdp_train.rules.pairs import SecondOrder
+from orderdp_train.rules.pairs import SecondOrder, Sequence
 
 CHUNK_BYTES = 2**28
 
@@ -117,6 +117,39 @@ def products(
     return Products(squares.cpu(), between.cpu(), within.cpu(), projections.cpu())
 
 
+@torch.no_grad()
+def sequence_trace(
+    model: nn.Module, population: Population, sequence: Sequence, coefficient: Tensor
+) -> Tensor:
+    """What the pairs of a sampling in ``sequence`` add to the trace, float64 ``(layers,)``.
+
+    One pass over the samples in its order, with one running sum of weighted gradients;
+    ``coefficient`` float64 ``(n,)`` as for :func:`products`.
+    """
+    sizes = [p.numel() for _, p in trainable(model)]
+    running = [torch.zeros(size, dtype=torch.float64) for size in sizes]
+    total = torch.zeros(len(sizes), dtype=torch.float64)
+    with audit_mode(model):
+        for start, grads in per_sample_gradients(model, population, sequence.order):
+            here = slice(start, start + len(grads[0]))
+            loss, gain, decay = (x[here] for x in (sequence.loss, sequence.gain, sequence.decay))
+            # The running sum before sample l, and after all: old[l] * running + new[l] @ h.
+            old, new = (
+                torch.ones(len(loss) + 1).double(),
+                torch.zeros(len(loss) + 1, len(loss)).double(),
+            )
+            for k in range(len(loss)):
+                old[k + 1], new[k + 1] = decay[k] * old[k], decay[k] * new[k]
+                new[k + 1, k] = gain[k]
+            a = coefficient[sequence.order[here]]
+            for layer, gradient in enumerate(grads):
+                h = a[:, None] * gradient.flatten(1).double().cpu()
+                before = old[:-1] * (h @ running[layer]) + (new[:-1] * (h @ h.T)).sum(1)
+                total[layer] -= 2 * float(loss @ before)
+                running[layer] = old[-1] * running[layer] + new[-1] @ h
+    return total
+
+
 def covariance_trace(
     design: SecondOrder, products: Products, mean: Tensor, sum_all: Tensor, sizes: list[int]
 ) -> Tensor:
@@ -124,7 +157,7 @@ def covariance_trace(
 
     ``products`` belong to the design's coefficients and, if it has rank pairs, its ranking;
     ``mean`` ``(P,)`` is ``E[g~] = sum_i p_i a_i g_i`` and ``sum_all`` ``(P,)`` is ``sum_i a_i
-    g_i``.
+    g_i``. Without the pairs of a sequence, which are those of :func:`sequence_trace`.
     """
     p = design.inclusion[:, None]
     squares = products.squares

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from fractions import Fraction
-from itertools import combinations, product
+from itertools import combinations, pairwise, product
 
 import numpy as np
 import pytest
@@ -84,9 +84,9 @@ def drawn(pi: list[Fraction]) -> Law:
         cuts = sorted(
             {Fraction(0), Fraction(1)} | {(x - j) / inside for x in line if j < x < j + inside}
         )
-        first = [((lo + hi) / 2, hi - lo) for lo, hi in zip(cuts, cuts[1:], strict=False)]
+        first = [((lo + hi) / 2, hi - lo) for lo, hi in pairwise(cuts)]
         ends = sorted({Fraction(0), Fraction(1)} | ({border} if border is not None else set()))
-        second = [((lo + hi) / 2, hi - lo) for lo, hi in zip(ends, ends[1:], strict=False)]
+        second = [((lo + hi) / 2, hi - lo) for lo, hi in pairwise(ends)]
         pieces.append([(u, v, p * q) for (u, p), (v, q) in product(first, second)])
     for chosen in product(*pieces):
         uniforms = np.zeros((2, clusters + certain))

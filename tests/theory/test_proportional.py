@@ -19,7 +19,7 @@ sizes = st.lists(
 def exact(x: list[Fraction], m: int, floor: Fraction) -> list[Fraction]:
     """The minimiser by trying every set of capped and of floored samples: the conditions of
     Karush, Kuhn and Tucker hold for one solution only."""
-    for kinds in product("cap floor free".split(), repeat=len(x)):
+    for kinds in product(["cap", "floor", "free"], repeat=len(x)):
         free = sum((v for v, kind in zip(x, kinds, strict=True) if kind == "free"), Fraction(0))
         fixed = kinds.count("cap") + kinds.count("floor") * floor
         if free == 0:
