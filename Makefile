@@ -17,7 +17,7 @@ audit: .venv/train  ## audit the gradient bias of six methods on the digits, rep
 test: .venv/dev  ## run the test suite
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist worksteal
 
-verify: .venv/dev  ## decide every claim of the paper by computation
+verify: .venv/dev  ## decide what the paper says by computation
 	$(BIN)/orderdp-theory verify
 
 proofs: .venv/dev  ## check the symbolic certificates and compile the formal proofs

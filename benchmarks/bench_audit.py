@@ -9,7 +9,6 @@ from unittest import mock
 
 import numpy as np
 import torch
-from orderdp_train.runs.run import limit_threads
 from torch import Tensor, nn
 
 from benchmarks.common import Ratio, duration, report, seconds
@@ -20,6 +19,7 @@ from orderdp_train.auditing.walk import audit_mode, plan
 from orderdp_train.data import load_data
 from orderdp_train.models import build_model
 from orderdp_train.rules import OrderDP
+from orderdp_train.runs.driver import limit_threads
 from orderdp_train.training.recipe import Recipe
 
 P = ParamSpec("P")

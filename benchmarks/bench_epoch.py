@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 import torch
-from orderdp_train.runs.run import limit_threads
 
 from benchmarks.common import Ratio, duration, report
 from orderdp_train import Recipe, build_rule, train
 from orderdp_train.data import DataSet, load_data, synthetic
 from orderdp_train.models import build_model
+from orderdp_train.runs.driver import limit_threads
 
 ALLOWED = 0.03  # of an epoch on everything, beyond the kept fraction
 

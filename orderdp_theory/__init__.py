@@ -1,14 +1,12 @@
 """Exact theory of random-then-top data pruning: draw s samples, keep the q of largest loss."""
 
 from orderdp_theory.ball import inclusion_probabilities_ball
-from orderdp_theory.choose import Candidate, Choice, choose, error_bound_from_norms
+from orderdp_theory.choosing import Candidate, Choice, choose, error_bound_from_norms
 from orderdp_theory.convergence import (
     ConvergenceBound,
-    StoredScoreRun,
     best_step_size,
     convergence_bound,
     ranking_sensitivity,
-    stored_score_counterexample,
     stored_score_penalty,
 )
 from orderdp_theory.design import Design
@@ -18,9 +16,9 @@ from orderdp_theory.deviation import (
     spectrum_deviation,
     total_variation,
 )
+from orderdp_theory.epoch import epoch_bound
 from orderdp_theory.estimator import estimator_covariance_trace, estimator_mean
 from orderdp_theory.exact import inclusion_probabilities_exact
-from orderdp_theory.gap import Gap, gap
 from orderdp_theory.generalization import (
     CorrectedBound,
     LinearPredictors,
@@ -28,14 +26,17 @@ from orderdp_theory.generalization import (
     corrected_bound,
     printed_bound,
 )
+from orderdp_theory.high_probability import martingale_deviation
 from orderdp_theory.horvitz_thompson import (
     horvitz_thompson_covariance_trace,
     horvitz_thompson_inclusion,
     horvitz_thompson_joint,
     horvitz_thompson_weights,
 )
+from orderdp_theory.impossibility import StoredScoreRun, stored_score_counterexample
 from orderdp_theory.inclusion import inclusion_probabilities, joint_inclusion_probabilities
 from orderdp_theory.limits import cvar, limit_gamma
+<<<<<<< HEAD
 from orderdp_theory.pivotal import (
     pivotal_covariance_trace,
     pivotal_joint,
@@ -44,6 +45,14 @@ from orderdp_theory.pivotal import (
 )
 from orderdp_theory.poisson import poisson_mean_weights
 from orderdp_theory.proportional import proportional_inclusion
+=======
+from orderdp_theory.nonconvex import (
+    NonconvexBound,
+    best_nonconvex_step_size,
+    nonconvex_bound,
+)
+from orderdp_theory.promise import Guarantee, MeasuredRun, promises
+>>>>>>> main
 from orderdp_theory.rank_design import (
     RankDesign,
     is_convex,
@@ -53,8 +62,31 @@ from orderdp_theory.rank_design import (
     rank_design_weights,
 )
 from orderdp_theory.ranking import Ranking
+from orderdp_theory.risk import (
+    UniformDeviation,
+    surrogate_deviation,
+    surrogate_fluctuation,
+    surrogate_risk,
+)
 from orderdp_theory.sampling import draw_ranks
+from orderdp_theory.sandwich import CvarSandwich, cvar_sandwich, sandwich_width
+from orderdp_theory.stability import (
+    PopulationBound,
+    StabilityBound,
+    best_population_step_size,
+    population_bound,
+    stability_bound,
+)
+from orderdp_theory.staleness import (
+    RoundRobin,
+    StaleRate,
+    round_robin,
+    score_error_bound,
+    stale_rate,
+    staleness_factor,
+)
 from orderdp_theory.surrogate import surrogate_loss, surrogate_weights
+from orderdp_theory.surrogate_gap import Gap, gap
 from orderdp_theory.transfer import Transfer, transfer_bound
 
 __all__ = [
@@ -62,22 +94,35 @@ __all__ = [
     "Choice",
     "ConvergenceBound",
     "CorrectedBound",
+    "CvarSandwich",
     "Design",
     "Gap",
+    "Guarantee",
     "LinearPredictors",
+    "MeasuredRun",
+    "NonconvexBound",
+    "PopulationBound",
     "PrintedBound",
     "RankDesign",
     "Ranking",
+    "RoundRobin",
+    "StabilityBound",
+    "StaleRate",
     "StoredScoreRun",
     "Transfer",
+    "UniformDeviation",
+    "best_nonconvex_step_size",
+    "best_population_step_size",
     "best_step_size",
     "chi",
     "choose",
     "convergence_bound",
     "corrected_bound",
     "cvar",
+    "cvar_sandwich",
     "draw_ranks",
     "effective_sample_size",
+    "epoch_bound",
     "error_bound_from_norms",
     "estimator_covariance_trace",
     "estimator_mean",
@@ -92,7 +137,10 @@ __all__ = [
     "is_convex",
     "joint_inclusion_probabilities",
     "limit_gamma",
+    "martingale_deviation",
+    "nonconvex_bound",
     "nonconvex_losses",
+<<<<<<< HEAD
     "pivotal_covariance_trace",
     "pivotal_joint",
     "pivotal_pairs",
@@ -100,14 +148,28 @@ __all__ = [
     "poisson_mean_weights",
     "printed_bound",
     "proportional_inclusion",
+=======
+    "population_bound",
+    "printed_bound",
+    "promises",
+>>>>>>> main
     "rank_design_loss",
     "rank_design_probabilities",
     "rank_design_weights",
     "ranking_sensitivity",
+    "round_robin",
+    "sandwich_width",
+    "score_error_bound",
     "spectrum_deviation",
+    "stability_bound",
+    "stale_rate",
+    "staleness_factor",
     "stored_score_counterexample",
     "stored_score_penalty",
+    "surrogate_deviation",
+    "surrogate_fluctuation",
     "surrogate_loss",
+    "surrogate_risk",
     "surrogate_weights",
     "total_variation",
     "transfer_bound",

@@ -6,6 +6,7 @@ from operator import index
 from flint import arb, ctx
 
 from orderdp_theory._window import window
+from orderdp_theory.arguments import require_design
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 
@@ -21,6 +22,7 @@ def inclusion_probabilities_ball(design: Design, bits: int = 128) -> list[arb]:
     first term p_f that matters. Terms increase up to p_f, so those left out sum to between 0 and
     (f - q) p_{f-1}, which the enclosures take into account.
     """
+    require_design(design)
     if index(bits) < 2:
         raise InputError(f"bits must be at least 2, got {bits}")
     n, s, q = design.n, design.s, design.q

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from flint import arb, fmpq
 
+from orderdp_theory.arguments import real_array, require_design
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 
@@ -43,8 +44,11 @@ def check_inclusion_probabilities(design: Design, gamma: Sequence[Any]) -> list[
     Raises:
         ValueError: ``gamma`` does not have n entries.
     """
+    require_design(design)
     if len(gamma) != design.n:
         raise InputError(f"gamma has {len(gamma)} entries for a population of {design.n}")
+    if not isinstance(gamma[0], arb | Fraction):
+        real_array(gamma, "gamma")  # refuses masks and extended precision
     return [_sum(design, gamma), _plateau(design, gamma), _support(design, gamma), _order(gamma)]
 
 

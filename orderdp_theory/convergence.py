@@ -1,4 +1,4 @@
-"""Convergence of OrderDP on convex Lipschitz losses: ranked by current losses, by stored scores.
+"""Convergence of OrderDP on convex Lipschitz losses: ranked by current losses, by older ones.
 
 Statements and proofs: proofs/convergence.md. Distances are Euclidean; theta^1 ... theta^T are the
 points at which the T selections are made, eta^1 ... eta^T the step sizes.
@@ -6,12 +6,11 @@ points at which the T selections are made, eta^1 ... eta^T the step sizes.
 
 import operator
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from orderdp_theory.arguments import require_not_negative, step_array
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 from orderdp_theory.inclusion import inclusion_probabilities
@@ -52,8 +51,8 @@ def convergence_bound(distance: float, lipschitz: float, step_sizes: ArrayLike) 
         lipschitz: G >= 0.
         step_sizes: eta, positive and finite, `(T,)`. Anything else is a `ValueError`.
     """
-    eta = _checked_steps(step_sizes)
-    _check_not_negative(distance=distance, lipschitz=lipschitz)
+    eta = step_array(step_sizes)
+    require_not_negative(distance=distance, lipschitz=lipschitz)
     total = float(eta.sum())
     return ConvergenceBound(
         distance_term=distance**2 / (2 * total),
@@ -106,101 +105,10 @@ def stored_score_penalty(
         initial_error: delta_1 >= |H_i - L_i(theta^1)| for the initial scores H_i; 0 if they are
             losses.
     """
-    eta, max_age = _checked_steps(step_sizes), operator.index(max_age)
-    _check_not_negative(lipschitz=lipschitz, max_age=max_age, initial_error=initial_error)
+    eta, max_age = step_array(step_sizes), operator.index(max_age)
+    require_not_negative(lipschitz=lipschitz, max_age=max_age, initial_error=initial_error)
     path = np.concatenate([[0.0], np.cumsum(eta)[:-1]])
     steps = np.arange(len(eta))
     error = lipschitz**2 * (path - path[np.maximum(steps - max_age, 0)])
     error += np.where(steps <= max_age, initial_error, 0.0)
     return 2 * ranking_sensitivity(design) * float(eta @ error / eta.sum())
-
-
-@dataclass(frozen=True)
-class StoredScoreRun:
-    """A run of Algorithm 1 in rational arithmetic, beside the bound of Theorem 3 for it.
-
-    trajectory: theta^1 ... theta^T. errors: L_q(theta^t) - min L_q. average_error: that of the mean
-    iterate. bound: the right-hand side of Eq. 18, and of Eq. 6 as the step size is constant.
-    """
-
-    design: Design
-    step_size: Fraction
-    trajectory: tuple[tuple[Fraction, ...], ...]
-    errors: tuple[Fraction, ...]
-    average_error: Fraction
-    bound: Fraction
-
-
-def stored_score_counterexample(
-    steps: int = 19,
-    dimension: Literal[1, 2] = 2,
-    scores: Literal["stored", "current"] = "stored",
-) -> StoredScoreRun:
-    """Two convex samples on which Algorithm 1 as printed violates Theorem 3.
-
-    Design (2, 2, 1), so nothing is random; losses, 5-Lipschitz in theta = (x, y),
-
-        L_1 = 1 + 5 max(0, 1 - x),   L_2 = max(0, 4 x - 3 y),
-
-    theta^1 = 0, initial scores the losses there, (6, 0), step size 1/15. The minimum of
-    L_q = max(L_1, L_2) is 1, attained at (1, 1). Sample 1 is kept in every step because its loss
-    stays >= 1 and the stored score of sample 2 stays 0 while its loss rises to 4: from step 4 on
-    the error is 3, and no earlier one is below 5/3. The bound is smaller from T = 19 on and tends
-    to 5/6.
-
-    n = 2 is the smallest possible, as one sample has one ranking. With `dimension` 1 (y = 0 fixed,
-    minimum 8/3 at x = 2/3) the bound for the average fails from T = 23 on, but the path goes
-    through the minimizer, so that the bound for the best iterate holds. `scores="current"` ranks by
-    the current losses instead, for comparison.
-    """
-    if steps < 1:
-        raise InputError(f"steps must be at least 1, got {steps}")
-    step_size = Fraction(1, 15)
-    minimum, squared_distance = {
-        1: (Fraction(8, 3), Fraction(4, 9)),
-        2: (Fraction(1), Fraction(2)),
-    }[dimension]
-
-    def losses(theta: tuple[Fraction, ...]) -> tuple[Fraction, Fraction]:
-        x, y = (*theta, Fraction(0))[:2]
-        return 1 + 5 * max(Fraction(0), 1 - x), max(Fraction(0), 4 * x - 3 * y)
-
-    def subgradient(sample: int, theta: tuple[Fraction, ...]) -> tuple[int, ...]:
-        above_floor = losses(theta)[sample] > (1, 0)[sample]
-        return ((-5, 0), (4, -3))[sample][:dimension] if above_floor else (0, 0)[:dimension]
-
-    theta = (Fraction(0),) * dimension
-    stored = list(losses(theta))
-    trajectory = []
-    for _ in range(steps):
-        trajectory.append(theta)
-        ranked_by = stored if scores == "stored" else losses(theta)
-        kept = 0 if ranked_by[0] >= ranked_by[1] else 1
-        stored[kept] = losses(theta)[kept]
-        gradient = subgradient(kept, theta)
-        theta = tuple(c - step_size * g for c, g in zip(theta, gradient, strict=True))
-    mean = tuple(sum(c, Fraction(0)) / steps for c in zip(*trajectory, strict=True))
-    total = steps * step_size
-    return StoredScoreRun(
-        design=Design(2, 2, 1),
-        step_size=step_size,
-        trajectory=tuple(trajectory),
-        errors=tuple(max(losses(point)) - minimum for point in trajectory),
-        average_error=max(losses(mean)) - minimum,
-        bound=(squared_distance + 25 * steps * step_size**2) / (2 * total),
-    )
-
-
-def _checked_steps(step_sizes: ArrayLike) -> NDArray[np.float64]:
-    eta = np.asarray(step_sizes, dtype=np.float64)
-    if eta.ndim != 1 or eta.size == 0:
-        raise InputError(f"step_sizes must be a vector, one per step, got shape {eta.shape}")
-    if not np.all(np.isfinite(eta) & (eta > 0)):
-        raise InputError("step_sizes must be positive and finite")
-    return eta
-
-
-def _check_not_negative(**numbers: float) -> None:
-    for name, value in numbers.items():
-        if not (np.isfinite(value) and value >= 0):
-            raise InputError(f"{name} must be finite and >= 0, got {value!r}")

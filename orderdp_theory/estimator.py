@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from orderdp_theory.arguments import real_array
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 from orderdp_theory.inclusion import inclusion_probabilities, joint_inclusion_probabilities
@@ -73,16 +74,10 @@ def _excess_within_ties(
     gradients: NDArray[np.floating], centre: Array, ranking: Ranking, pi: Array
 ) -> float:
     """Sum over tied pairs of g_i.g_k times (mean of pi over the group's pairs - over its ranks)."""
-    starts, sizes = ranking.starts[:-1], np.diff(ranking.starts)
-    place = np.arange(len(ranking)) - np.repeat(starts, sizes)
-    size = np.repeat(sizes, sizes)
-    weight = 2 * place / (size * np.maximum(size - 1, 1)) - 1 / size
-    # The weights of a group sum to zero, so subtracting its first pi changes nothing, except that
-    # the excess is exactly zero where pi is constant.
-    excess = np.add.reduceat(weight * (pi - np.repeat(pi[starts], sizes)), starts)
+    excess = ranking.pair_excess(pi)
     result = 0.0
     for group in np.flatnonzero(excess):
-        tied = ranking.order[starts[group] :][: sizes[group]]
+        tied = ranking.group(group)
         total, norms = np.zeros_like(centre), 0.0
         for _, g in _centred_blocks(gradients, tied, centre):
             total += g.sum(axis=0)
@@ -116,7 +111,7 @@ def _centred_blocks(
 
 
 def _matrix(gradients: ArrayLike, design: Design) -> NDArray[np.floating]:
-    matrix = np.asarray(gradients)
+    matrix = real_array(gradients, "gradients")
     if matrix.ndim != 2 or len(matrix) != design.n:
         raise InputError(f"gradients must have shape (n={design.n}, d), got {matrix.shape}")
     return matrix

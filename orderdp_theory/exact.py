@@ -4,6 +4,7 @@ from fractions import Fraction
 from itertools import accumulate
 from math import comb
 
+from orderdp_theory.arguments import require_design
 from orderdp_theory.design import Design
 
 
@@ -14,6 +15,7 @@ def inclusion_probabilities_exact(design: Design) -> list[Fraction]:
     q <= j <= n - s + q and zero elsewhere. These integers follow one from another, and the
     numerators over C(n, s) are their tail sums.
     """
+    require_design(design)
     n, s, q = design.n, design.s, design.q
     if q == s:
         return [Fraction(s, n)] * n

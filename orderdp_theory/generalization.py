@@ -10,11 +10,11 @@ from math import log, sqrt
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from orderdp_theory.arguments import double_array, require_design
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
-from orderdp_theory.deviation import spectrum_deviation, total_variation
-from orderdp_theory.gap import gap
-from orderdp_theory.inclusion import inclusion_probabilities
+from orderdp_theory.deviation import relative_excess, spectrum_deviation, total_variation
+from orderdp_theory.surrogate_gap import gap
 
 
 @dataclass(frozen=True)
@@ -153,6 +153,7 @@ def corrected_bound(
         losses: per-sample losses at the iterates, `(n,)` or `(T, n)`, if known.
         reference_losses: per-sample losses at the reference, `(n,)`, if known.
     """
+    require_design(design)
     if reference_losses is None:
         reference_gap = total_variation(design) * predictors.loss_range
     else:
@@ -169,12 +170,12 @@ def corrected_bound(
 def _smallest_gap(rows: NDArray[np.float64], design: Design) -> float:
     """The smallest `gap(row, design).value`, for many rows at once."""
     descending = -np.sort(-rows, axis=1)
-    excess = inclusion_probabilities(design) / design.q - 1 / design.n
-    return float(np.min((descending - descending.mean(axis=1, keepdims=True)) @ excess))
+    centred = descending - descending.mean(axis=1, keepdims=True)
+    return float(np.min(centred @ relative_excess(design))) / design.n
 
 
 def _rows(losses: ArrayLike, design: Design) -> NDArray[np.float64]:
-    rows = np.atleast_2d(np.asarray(losses, dtype=np.float64))
+    rows = np.atleast_2d(double_array(losses))
     if rows.ndim != 2 or rows.shape[0] == 0 or rows.shape[1] != design.n:
         raise InputError(
             f"losses must have shape ({design.n},) or (iterates, {design.n}), got {rows.shape}"

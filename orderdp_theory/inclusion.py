@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from orderdp_theory import _double_double as dd
 from orderdp_theory._window import window
+from orderdp_theory.arguments import require_design
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 
@@ -19,8 +20,8 @@ def inclusion_probabilities(design: Design) -> Array:
     gamma_j = sum_{l=1..q} C(j-1, l-1) C(n-j, s-l) / C(n, s) (Eq. 3). The sequence is
     non-increasing, exactly float(s/n) at j <= q and exactly zero at j > n - s + q. Every value
     >= 1e-290 has a relative error of at most 1.3e-15, so the sum is q to 1.3e-15 as well; smaller
-    values may be rounded to zero. Needs the memory of the output plus 10 %; `ValueError` for
-    n >= 2^27.
+    values may be rounded to zero. Needs the memory of the output plus 10 %. `ValueError` for
+    n >= 2^27, `TypeError` for what is not a `Design`.
 
     Method. A candidate of rank j is kept if the q-th best of the other s - 1 candidates ranks
     behind it. So for q < s, gamma is a tail sum of the distribution of that order statistic,
@@ -30,8 +31,9 @@ def inclusion_probabilities(design: Design) -> Array:
     a negative hypergeometric one. All terms are positive and neighbours have a rational ratio, so
     products of ratios give the terms up to a factor, their sums the tails, and gamma_q = s/n the
     factor: nothing cancels. Products and sums are carried in double-double, which leaves 11
-    roundings of float64: 2 in a term, 2 in a tail, both again in gamma_q, and 3 at the end.
+    roundings of float64 (proofs/inclusion.md).
     """
+    require_design(design)
     gamma = np.zeros(design.n)
     _fill(gamma, design, design.s / design.n)
     return gamma
@@ -45,6 +47,7 @@ def joint_inclusion_probabilities(design: Design) -> Array:
     (probability s/n), k must be kept by the design (n-1, s-1, q-1), in which its rank is k-1.
     Error contract as for `inclusion_probabilities`.
     """
+    require_design(design)
     n, s, q = design.n, design.s, design.q
     joint = np.zeros(n)
     if q > 1:

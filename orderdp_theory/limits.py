@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincc
 
+from orderdp_theory.arguments import double_array
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 from orderdp_theory.ranking import Ranking
@@ -18,7 +19,7 @@ def limit_gamma(z: ArrayLike, s: int, q: int) -> NDArray[np.float64]:
     small values keep their relative accuracy. `ValueError` unless 0 <= z <= 1 and 1 <= q <= s.
     """
     Design(s, s, q)
-    z = np.asarray(z, dtype=np.float64)
+    z = double_array(z, "z")
     if not np.all((z >= 0) & (z <= 1)):
         raise InputError("z must lie in [0, 1]")
     if q == s:
@@ -35,6 +36,6 @@ def cvar(losses: ArrayLike, beta: float) -> float:
     if not 0 < beta <= 1:
         raise InputError(f"beta must lie in (0, 1], got {beta!r}")
     ranking = Ranking.of(losses)
-    worst = np.asarray(losses, dtype=np.float64)[ranking.order]
+    worst = double_array(losses)[ranking.order]
     mass = beta * len(ranking)
     return float(np.clip(mass - np.arange(len(ranking)), 0, 1) @ worst / mass)

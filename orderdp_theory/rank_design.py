@@ -8,6 +8,7 @@ from math import comb
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from orderdp_theory.arguments import double_array
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 from orderdp_theory.inclusion import inclusion_probabilities
@@ -111,7 +112,7 @@ def rank_design_weights(losses: ArrayLike, design: RankDesign) -> Array:
 
 def rank_design_loss(losses: ArrayLike, design: RankDesign) -> float:
     """The surrogate L_A = (1/|A|) sum_j gamma_j L_(j): the expected mean loss of the kept."""
-    return float(rank_design_weights(losses, design) @ np.asarray(losses, dtype=np.float64))
+    return float(rank_design_weights(losses, design) @ double_array(losses))
 
 
 def first_rise(design: RankDesign) -> int | None:

@@ -1,10 +1,12 @@
 """The descending order of a loss vector, with its ties."""
 
 from dataclasses import dataclass
+from typing import SupportsIndex
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from orderdp_theory.arguments import real_array
 from orderdp_theory.common.errors import InputError
 
 
@@ -24,25 +26,21 @@ class Ranking:
     def of(cls, losses: "ArrayLike | Ranking", n: int | None = None) -> "Ranking":
         """Rank n finite real losses; a ranking is returned as it is, so that designs can share it.
 
-        `TypeError` unless real; `ValueError` unless one-dimensional, not empty, finite and, if n
-        is given, of length n.
+        Refusals of `real_array`; `ValueError` also unless one-dimensional, not empty, finite and,
+        if n is given, of length n.
         """
         if not isinstance(losses, Ranking):
-            losses = cls._sort(np.asarray(losses))
+            losses = cls._sort(real_array(losses))
         if n is not None and n != len(losses):
             raise InputError(f"expected n={n} losses, one for each sample, got {len(losses)}")
         return losses
 
     @classmethod
-    def _sort(cls, losses: NDArray) -> "Ranking":
+    def _sort(cls, losses: NDArray[np.floating]) -> "Ranking":
         if losses.ndim != 1:
             raise InputError(f"losses must be one-dimensional, got shape {losses.shape}")
         if losses.size == 0:
             raise InputError("losses must not be empty")
-        if losses.dtype.kind not in "biuf":
-            raise TypeError(f"losses must be real numbers, got dtype {losses.dtype}")
-        if losses.dtype.kind != "f":
-            losses = losses.astype(np.float64)
         finite = np.isfinite(losses)
         if not finite.all():
             index = int(np.argmin(finite))
@@ -71,6 +69,66 @@ class Ranking:
         averaged = per_rank.copy()
         averaged[ranks] = np.repeat(first + excess / sizes, sizes)
         return averaged
+
+    def pair_excess(
+        self, later: NDArray[np.float64], earlier: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        """What pairs of tied ranks have above independent ones, float64 `(groups,)`.
+
+        Of coefficients c_jk = earlier_j later_k for ranks j < k (earlier = 1 if not given): their
+        mean over the pairs of a group, less mean(earlier) mean(later) over its ranks. Random tie
+        breaks replace c_jk by the product of the means from `average_ties`, and by this much more
+        within a group. Zero to the last bit where both are constant; groups of one have no pairs.
+        """
+        starts, sizes = self.starts[:-1], np.diff(self.starts)
+        size = np.repeat(sizes, sizes)
+        place = np.arange(len(self)) - np.repeat(starts, sizes)
+        # A pair's later rank has place p in p of the t (t - 1) / 2 pairs. These weights sum to
+        # zero in a group, so its first value can be subtracted, and constants have no excess.
+        weight = 2 * place / (size * np.maximum(size - 1, 1)) - 1 / size
+        behind = later - np.repeat(later[starts], sizes)
+        excess = np.add.reduceat(weight * behind, starts)
+        if earlier is None:
+            return excess
+        ahead = earlier - np.repeat(earlier[starts], sizes)
+        excess = earlier[starts] * excess
+        excess -= later[starts] * np.add.reduceat(weight * ahead, starts)
+        for group in np.flatnonzero(np.logical_or.reduceat(ahead * behind != 0, starts)):
+            size, tied = sizes[group], slice(starts[group], starts[group] + sizes[group])
+            a, b = ahead[tied], behind[tied]
+            pairs = 2 * (np.cumsum(a) - a) @ b / (size * (size - 1))
+            excess[group] += pairs - a.mean() * b.mean()
+        return excess
+
+    def average_matrix(
+        self, matrix: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """A symmetric matrix of the samples, `(n, n)`, in rank order and averaged over tie breaks.
+
+        First of two different and of two equal samples, as second moments need it: averages over
+        the pairs of ranks. Then of independent ways for either index, as the squared norm of an
+        expectation needs it.
+        """
+        matrix = matrix[np.ix_(self.order, self.order)]
+        starts, sizes = self.starts[:-1], np.diff(self.starts)
+        sums = np.add.reduceat(np.add.reduceat(matrix, starts, axis=0), starts, axis=1)
+        means = np.repeat(np.repeat(sums / np.outer(sizes, sizes), sizes, axis=0), sizes, axis=1)
+        distinct = means.copy()
+        diagonal = self.average_ties(np.diag(matrix).copy())
+        for start, size, total in zip(starts, sizes, np.diag(sums), strict=True):
+            if size > 1:
+                tied = slice(start, start + size)
+                distinct[tied, tied] = (total - size * diagonal[start]) / (size * (size - 1))
+        np.fill_diagonal(distinct, diagonal)
+        return distinct, means
+
+    def group(self, number: SupportsIndex) -> NDArray[np.int64]:
+        """The indices of the losses in a group of ties, groups numbered from 0."""
+        return self.order[self.starts[number] : self.starts[number + 1]]
+
+    def group_of_rank(self) -> NDArray[np.int64]:
+        """The number of each rank's group, `(n,)`."""
+        return np.repeat(np.arange(self.starts.size - 1), np.diff(self.starts))
 
     def to_input_order(self, per_rank: NDArray[np.float64]) -> NDArray[np.float64]:
         """The value of each loss's rank, `(n,)` in the order of the losses."""

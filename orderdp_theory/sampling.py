@@ -5,6 +5,7 @@ from math import ceil, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from orderdp_theory.arguments import require_design
 from orderdp_theory.design import Design
 
 _BLOCK = 2**18  # coins tossed at a time
@@ -18,6 +19,7 @@ def draw_ranks(design: Design, size: int, rng: np.random.Generator) -> NDArray[n
     draw takes O(q log q) time, O(s) at the most. Exact up to the generator; NumPy's hypergeometric
     variates need n < 10^9.
     """
+    require_design(design)
     n, s, m = design.n, design.s, _enough(design)
     ranks = np.empty((size, design.q), dtype=np.int64)
     counts = rng.hypergeometric(m, n - m, s, size=size).tolist()

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from orderdp_theory.arguments import double_array
 from orderdp_theory.design import Design
 from orderdp_theory.inclusion import inclusion_probabilities
 from orderdp_theory.ranking import Ranking
@@ -14,7 +15,8 @@ def surrogate_weights(losses: ArrayLike | Ranking, design: Design) -> NDArray[np
     losses: `(n,)`, or their `Ranking`, which many designs can share. Tied losses share the mean
     of their weights, as if ties were broken at random: a permutation of the losses permutes the
     weights. The weights sum to 1; their errors are those of `inclusion_probabilities`.
-    `ValueError` for a wrong length or losses that are not finite.
+    `ValueError` for a wrong length or losses that are not finite, `TypeError` for a `RankDesign`
+    and for losses that `Ranking` refuses.
     """
     ranking = Ranking.of(losses, design.n)
     gamma = ranking.average_ties(inclusion_probabilities(design))
@@ -24,4 +26,4 @@ def surrogate_weights(losses: ArrayLike | Ranking, design: Design) -> NDArray[np
 def surrogate_loss(losses: ArrayLike, design: Design) -> float:
     """L_q = (1/q) sum_j gamma_j L_(j) (Eq. 3), the expected mean loss of the kept samples."""
     weights = surrogate_weights(losses, design)
-    return float(weights @ np.asarray(losses, dtype=np.float64))
+    return float(weights @ double_array(losses))

@@ -1,8 +1,11 @@
 """Dependencies run one way, and the promised names are there."""
 
 import ast
+import importlib
+import pkgutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -23,21 +26,25 @@ PROMISED = {
     "estimator_covariance_trace",
     "draw_ranks",
 }
-# A folder, and the top-level or dotted names that nothing in it may import.
-FORBIDDEN = [
-    ("orderdp_theory", ("torch", "torchvision", "timm", "orderdp_train")),
-    ("proofs", ("torch", "orderdp_train")),
-    (
-        "orderdp_train/rules",
-        (
-            "torchvision",
-            "timm",
-            "orderdp_train.models",
-            "orderdp_train.data",
-            "orderdp_train.training.loop",
-        ),
-    ),
-]
+# What nothing in a folder may import.
+FORBIDDEN = {
+    "orderdp_theory": ("torch", "torchvision", "timm", "orderdp_train"),
+    "proofs": ("torch", "orderdp_train"),
+    "orderdp_train/rules": ("torchvision", "timm"),
+}
+# The rooms of the training side, and the rooms that each may enter besides itself.
+ARROWS = {
+    "rules": set(),
+    "scores": set(),
+    "data": set(),
+    "models": {"data"},
+    "training": {"rules", "data"},
+    "runs": {"rules", "data", "models", "training"},
+    "auditing": {"rules", "data", "models", "training", "runs"},
+    "report": {"rules", "auditing"},
+    "reproduce": {"rules", "data", "models", "training", "runs", "auditing"},
+    "cli": {"rules", "data", "models", "training", "runs", "auditing", "report", "reproduce"},
+}
 
 
 def imported(path: Path) -> set[str]:
@@ -50,7 +57,7 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize(("folder", "forbidden"), FORBIDDEN)
+@pytest.mark.parametrize(("folder", "forbidden"), FORBIDDEN.items())
 def test_dependencies_run_one_way(folder, forbidden):
     offenders = {
         f"{path.relative_to(ROOT)}: {name}"
@@ -60,6 +67,46 @@ def test_dependencies_run_one_way(folder, forbidden):
         if name == banned or name.startswith(banned + ".")
     }
     assert not offenders
+
+
+def rooms() -> dict[str, list[Path]]:
+    """The files of each room; a module at the top of the package is a room of its own."""
+    found: dict[str, list[Path]] = {}
+    for path in (ROOT / "orderdp_train").rglob("*.py"):
+        parts = path.relative_to(ROOT / "orderdp_train").with_suffix("").parts
+        if not parts[0].startswith("__"):
+            found.setdefault(parts[0], []).append(path)
+    return found
+
+
+def forbidden_arrows(room: str, names: set[str]) -> set[str]:
+    entered = {n.split(".")[1] for n in names if n.startswith("orderdp_train.")}
+    return entered - ARROWS[room] - {room}
+
+
+@pytest.mark.parametrize("room", ARROWS)
+def test_rooms_are_entered_along_the_arrows(room):
+    assert set(rooms()) == set(ARROWS)
+    offenders = {
+        str(path.relative_to(ROOT)): found
+        for path in rooms()[room]
+        if (found := forbidden_arrows(room, imported(path)))
+    }
+    assert not offenders
+
+
+def test_a_forbidden_arrow_is_seen():
+    assert forbidden_arrows("rules", {"orderdp_train.models", "torch"}) == {"models"}
+    assert forbidden_arrows("auditing", {"orderdp_train.report.page"}) == {"report"}
+    assert not forbidden_arrows("runs", {"orderdp_train.rules.base"})
+
+
+def test_arrows_make_no_circle():
+    done: set[str] = set()
+    while waiting := {room for room in ARROWS if room not in done}:
+        ready = {room for room in waiting if ARROWS[room] <= done}
+        assert ready, f"a circle among {waiting}"
+        done |= ready
 
 
 def test_the_formula_exists_once():
@@ -83,3 +130,47 @@ def test_public_names_are_flat_and_complete():
     assert sorted(orderdp_theory.__all__) == orderdp_theory.__all__
     for name in orderdp_theory.__all__:
         assert getattr(orderdp_theory, name).__doc__, f"{name} has no docstring"
+
+
+PACKAGES = [
+    "orderdp_theory",
+    *(f"orderdp_theory.{name}" for name in ("claims", "figures")),
+    "orderdp_train",
+    *(f"orderdp_train.{room}" for room in ARROWS if room != "models"),
+]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_function_hides_a_module(package):
+    """`import package.name` and `package.name` are the same thing for every module."""
+    whole = importlib.import_module(package)
+    hidden = [
+        name
+        for _, name, _ in pkgutil.iter_modules(whole.__path__)
+        if name != "__main__"
+        and importlib.import_module(f"{package}.{name}") is not getattr(whole, name)
+    ]
+    assert hidden == []
+
+
+def test_everything_installed_is_in_a_package_of_this_project():
+    """The packages that pyproject.toml lists are those that there are."""
+    text = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    there = {
+        str(path.parent.relative_to(ROOT)).replace("/", ".")
+        for top in ("orderdp_theory", "orderdp_train", "proofs")
+        for path in (ROOT / top).rglob("__init__.py")
+    }
+    inside = {
+        f"orderdp_theory.{name}" if name.split(".")[0] == "proofs" else name for name in there
+    }
+    assert set(text["packages"]) == inside
+    assert {name.split(".")[0] for name in inside} == {"orderdp_theory", "orderdp_train"}
+
+
+@pytest.mark.parametrize("line", ["orderdp_theory prove", "orderdp_theory verify", "orderdp_train"])
+def test_commands_work_without_docstrings_and_asserts(line, tmp_path):
+    command = [sys.executable, "-OO", "-m", *line.split()]
+    if line == "orderdp_train":
+        command += ["run", "--out", str(tmp_path / "run"), "--epochs", "1", "--device", "cpu"]
+    subprocess.run(command, check=True, cwd=ROOT, capture_output=True)

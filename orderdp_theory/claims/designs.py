@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from orderdp_theory.design import Design
+from orderdp_theory import Design
 
 
 def all_designs(largest: int) -> Iterator[Design]:

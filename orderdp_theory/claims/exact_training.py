@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
-from itertools import combinations
+from itertools import combinations, permutations
+from math import factorial
 from typing import Literal
 
-from orderdp_theory.design import Design
-from orderdp_theory.exact import inclusion_probabilities_exact
+import numpy as np
+
+from orderdp_theory import Design, inclusion_probabilities_exact
 
 Vector = tuple[Fraction, ...]
 Scores = Literal["fresh", "stored"]
@@ -68,6 +70,18 @@ def distance_loss(slope: Vector, centre: Fraction | int = 0, floor: Fraction | i
 def gamma(design: Design) -> tuple[Fraction, ...]:
     """The exact inclusion probabilities, kept because small designs recur."""
     return tuple(inclusion_probabilities_exact(design))
+
+
+def factor(s: int, at: int) -> int:
+    """s!/((l−1)!(s−l)!)."""
+    return factorial(s) // (factorial(at - 1) * factorial(s - at))
+
+
+def gamma_limit(z: Fraction, s: int, q: int) -> Fraction:
+    """γ(z) of Proposition 2 at a rational point."""
+    a, b = z.numerator, z.denominator
+    total = sum(factor(s, at) * a ** (at - 1) * (b - a) ** (s - at) for at in range(1, q + 1))
+    return Fraction(total, b ** (s - 1))
 
 
 def descending(values: Sequence[Fraction]) -> list[int]:
@@ -184,3 +198,58 @@ def breakpoints(losses: Sequence[Loss]) -> list[Vector]:
             if a[0] != c[0]
         }
     )
+
+
+def epoch(
+    losses: Sequence[Loss], design: Design, start: Vector, step: Fraction, minibatches: int
+) -> dict[Vector, Fraction]:
+    """One selection and a pass of equal minibatches over it in random order: the law of θ."""
+    ends: dict[Vector, Fraction] = defaultdict(Fraction)
+    kept_sets = list(selections(design, values(losses, start)))
+    size = design.q // minibatches
+    for kept in kept_sets:
+        orders = list(permutations(kept))
+        for order in orders:
+            theta = start
+            for k in range(minibatches):
+                batch = order[k * size : (k + 1) * size]
+                gradient = combine(
+                    *((Fraction(1, size), losses[i].subgradient(theta)) for i in batch)
+                )
+                theta = combine((1, theta), (-step, gradient))
+            ends[theta] += Fraction(1, len(kept_sets) * len(orders))
+    return dict(ends)
+
+
+def random_vector(rng: np.random.Generator, size: int, largest: int = 4) -> Vector:
+    """Integer entries between −largest and largest."""
+    return vector(*(int(x) for x in rng.integers(-largest, largest + 1, size)))
+
+
+def random_losses(rng: np.random.Generator, n: int, dimension: int) -> list[Loss]:
+    """Convex piecewise-linear losses of two or three pieces; small integers, so ties are common."""
+    return [
+        Loss(
+            tuple(
+                (random_vector(rng, dimension, 2), Fraction(int(rng.integers(-2, 3))))
+                for _ in range(int(rng.integers(2, 4)))
+            )
+        )
+        for _ in range(n)
+    ]
+
+
+STALE_STEPS = 40
+
+
+def stale_problem() -> tuple[list[Loss], Vector, list[Fraction], Design]:
+    """Two samples in two dimensions on which stored scores freeze the selection.
+
+    L_1 = 1 + 5 max(0, 1 − x), L_2 = max(0, 4x − 3y), start at 0, step 1/15, s = n = 2, q = 1, so
+    L_q = max(L_1, L_2). The stored score of sample 2 stays at its initial loss 0, below L_1 ≥ 1
+    for ever, so only sample 1 is trained: x runs to 1, y stays 0, L_2 grows to 4. The minimum of
+    L_q is 1, at (1, 1). (`orderdp_theory.convergence` follows the same problem for the figures.)
+    """
+    first = Loss(((vector(0, 0), Fraction(1)), (vector(-5, 0), Fraction(6))))
+    second = Loss(((vector(0, 0), Fraction(0)), (vector(4, -3), Fraction(0))))
+    return [first, second], vector(0, 0), [Fraction(1, 15)] * STALE_STEPS, Design(2, 2, 1)

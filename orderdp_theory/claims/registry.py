@@ -1,66 +1,120 @@
 """The list of claims: one function each, entered by decorating it."""
 
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal, get_args
 
-from orderdp_theory.claims.finding import Finding, Number, Verdict
+from orderdp_theory.claims.reading import Number, Reading, Verdict, decided
+from orderdp_theory.common.errors import InputError
 
-Check = Callable[..., Finding]
+About = Literal["paper", "release", "toolkit"]
+Part = Literal["theory", "algorithm", "experiments", "arithmetic of tables"]
+PARTS: tuple[Part, ...] = get_args(Part)
+Check = Callable[..., Sequence[Reading]]
+
+
+@dataclass(frozen=True)
+class Quote:
+    """A place and its words, exactly as the extracted text has them; `[…]` marks what is left out.
+
+    Without words it is a place where nothing is said: what code does, what the toolkit asks.
+    """
+
+    place: str
+    words: str = ""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement of the paper and the function that decides it."""
+    """A sentence and the function that decides its readings.
+
+    `part` splits the claims about the paper and is None for the others.
+    """
 
     id: str
-    where: str
-    statement: str
+    about: About
+    part: Part | None
+    quotes: tuple[Quote, ...]
     check: Check
+
+    @property
+    def where(self) -> str:
+        """The places of the quotes."""
+        return "; ".join(quote.place for quote in self.quotes)
 
 
 @dataclass(frozen=True)
 class Result:
-    """A claim after its computation: decided (`verdict`) or failed (`error`)."""
+    """A claim after its computation: its readings, or the error that stopped it."""
 
     claim: Claim
-    finding: Finding | None
+    readings: tuple[Reading, ...]
     error: str | None = None
 
     @property
+    def decided(self) -> Reading | None:
+        """The most favourable reading that the words allow; None where the computation failed."""
+        return decided(self.readings) if self.readings else None
+
+    @property
+    def others(self) -> tuple[Reading, ...]:
+        """The other readings, as the claim lists them."""
+        return tuple(reading for reading in self.readings if reading is not self.decided)
+
+    @property
     def verdict(self) -> Verdict | None:
-        """The verdict, or None where the computation failed."""
-        return self.finding.verdict if self.finding else None
+        """The verdict of the decided reading, or None where the computation failed."""
+        return self.decided.verdict if self.decided else None
+
+    @property
+    def statement(self) -> str:
+        """The decided reading; the quoted words where the computation failed."""
+        words = " ".join(quote.words for quote in self.claim.quotes)
+        return self.decided.says if self.decided else words or self.claim.where
 
     @property
     def correction(self) -> str | None:
-        """The statement that does hold, or None where the paper's does or nothing is known."""
-        if self.finding is None or self.verdict in ("verified", "not checkable"):
+        """What holds in place of what is printed; None where that holds or nothing is known."""
+        if self.decided is None or self.verdict in ("verified", "not checkable"):
             return None
-        return self.finding.correction
+        if self.verdict in ("misprint", "conditional"):
+            return self.decided.says
+        return self.decided.correction
 
     def to_json(self) -> dict[str, Any]:
         """The result as JSON-ready values; `error` appears only where there is one."""
-        finding = self.finding
-        evidence = None if finding is None else {
-            "method": finding.method,
-            "claimed": finding.claimed,
-            "found": finding.found,
-            **{name: _plain(value) for name, value in finding.numbers.items()},
-            **({"missing": list(finding.missing)} if finding.missing else {}),
-            **({"contradicts": finding.rival} if self.verdict == "inconsistent" else {}),
-        }  # fmt: skip
         fields = {
             "id": self.claim.id,
+            "about": self.claim.about,
+            "part": self.claim.part,
             "where": self.claim.where,
-            "statement": self.claim.statement,
+            "quotes": [{"place": q.place, "words": q.words} for q in self.claim.quotes if q.words],
+            "statement": self.statement,
             "verdict": self.verdict,
-            "evidence": evidence,
+            "evidence": self.decided and _evidence(self.decided),
+            "readings": [
+                {
+                    "statement": reading.says,
+                    "words": reading.words,
+                    "verdict": reading.verdict,
+                    "evidence": _evidence(reading),
+                }
+                for reading in self.others
+            ],
             "correction": self.correction,
         }
         return fields | ({"error": self.error} if self.error else {})
+
+
+def _evidence(reading: Reading) -> dict[str, Any]:
+    return {
+        "method": reading.method,
+        "found": reading.found,
+        **{name: _plain(value) for name, value in reading.numbers.items()},
+        **({"missing": list(reading.missing)} if reading.missing else {}),
+        **({"contradicts": reading.rival} if reading.verdict == "inconsistent" else {}),
+    }
 
 
 def _plain(value: Number) -> int | float:
@@ -74,35 +128,40 @@ def _plain(value: Number) -> int | float:
 _claims: dict[str, Claim] = {}
 
 
-def claim(check: Check) -> Check:
-    """Enter a claim: its id is the function's name, statement and place are its docstring.
+def claim(kind: Part | Literal["release", "toolkit"], *quotes: Quote) -> Callable[[Check], Check]:
+    """Enter a claim: the function's name is its id, its parameters are what is printed.
 
-    The docstring's first paragraph is the statement; a last line `Source: …` names the place in
-    the paper. Everything between is for the reader of the code. The parameters of the function
-    are what the paper prints, with the paper's version as default, so that a test can perturb it.
+    Args:
+        kind: "release" or "toolkit", or the part of the paper that the claim belongs to.
+        quotes: the sentences that are decided; a claim about the paper quotes at least one.
+
+    The function returns the readings. Its parameters have the printed version as default, so that
+    a test can break it and see the verdict change.
     """
-    identifier = getattr(check, "__name__", "").replace("_", "-")
-    text = inspect.getdoc(check) or ""
-    body, _, source = text.rpartition("Source:")
-    if not body or not source.strip():
-        raise ValueError(f"claim {identifier} needs a docstring with a statement and `Source:`")
-    if identifier in _claims:
-        raise ValueError(f"claim {identifier} is entered twice")
-    statement = " ".join(body.split("\n\n")[0].split())
-    where = " ".join(source.split()).rstrip(".")
-    _claims[identifier] = Claim(identifier, where, statement, check)
-    return check
+    if not quotes or (kind in PARTS and not all(quote.words for quote in quotes)):
+        raise InputError("a claim names its place, and one about the paper quotes its words")
+
+    def enter(check: Check) -> Check:
+        identifier = getattr(check, "__name__", "").replace("_", "-")
+        if identifier in _claims:
+            raise InputError(f"claim {identifier} is entered twice")
+        about, part = ("paper", kind) if kind in PARTS else (kind, None)
+        _claims[identifier] = Claim(identifier, about, part, quotes, check)  # pyright: ignore[reportArgumentType]
+        return check
+
+    return enter
 
 
 def all_claims() -> dict[str, Claim]:
-    """Every claim by id, in the order of the paper's sections."""
-    return dict(_claims)
+    """Every claim by id: the paper's in the order of its sections, the release's, the toolkit's."""
+    order = get_args(About)
+    return {c.id: c for c in sorted(_claims.values(), key=lambda c: order.index(c.about))}
 
 
 def decide(claims: Sequence[Claim]) -> Iterator[Result]:
     """Compute claims one after the other; one that raises is a result with an error."""
     for item in claims:
         try:
-            yield Result(item, item.check())
+            yield Result(item, tuple(item.check()))
         except Exception as error:  # the others must still run
-            yield Result(item, None, f"{type(error).__name__}: {error}")
+            yield Result(item, (), f"{type(error).__name__}: {error}")

@@ -1,142 +1,184 @@
-"""Section 2, D.4 and the code release: what Algorithm 1 draws, keeps and stores."""
+"""Section 2 and D.4: what Algorithm 1 draws, keeps and stores."""
 
 import heapq
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from functools import total_ordering
 from itertools import combinations
 
-from flint import arb
-
-from orderdp_theory.claims.designs import all_designs, explores_and_prunes
+from orderdp_theory import Design
+from orderdp_theory.claims.chance import hypergeometric_tail
+from orderdp_theory.claims.designs import all_designs
 from orderdp_theory.claims.exact_training import (
     Refresh,
-    Scores,
     distance_loss,
+    epoch,
+    expectation,
     selections,
     train,
     vector,
 )
-from orderdp_theory.claims.finding import Finding, UndecidedError, tally
-from orderdp_theory.claims.registry import claim
-from orderdp_theory.design import Design
+from orderdp_theory.claims.reading import Reading, tally
+from orderdp_theory.claims.registry import Quote, claim
+from orderdp_theory.claims.tables import numbers_in
 
 CIFAR = 50_000
-IMAGENET = 1_281_167
+SORTING = Quote(
+    "§2.2",
+    r"The sorting step can be reduced to $O(\log q)$ time per sample (even $O(1)$ when $q "
+    "= 1$), with constant memory overhead, unlike other dynamic methods such as UCB (Raju "
+    r"et al., 2021) and InfoBatch (Qin et al., 2024), which require either $O(\log n)$ "
+    "time or $O(n)$ storage.",
+)
+
+LINE_11 = Quote(
+    "Algorithm 1, line 11",
+    r"$\mathcal{H}_{t+1}(\theta^{t+1}, z_i) = \begin{cases} \mathcal{L}_i(\theta^t, z_i), & i \in "
+    r"Q^t, \\ \mathcal{H}_t(\theta^t, z_i), & \text{otherwise.} \end{cases}$",
+)
+TABLE_8 = Quote(
+    "Table 8",
+    "InfoBatch and OrderDP are trained for 200 epochs (checkpoints at 20%, 40%, 60%, 80%, "
+    "and final 100%), with learning rate = 0.03 and batch size = 128.",
+)
 
 
-@claim
+@claim(
+    "algorithm",
+    Quote(
+        "§2.2",
+        r"enforces an exact prune ratio of $1 - (q/s) \cdot (s/|\mathcal{D}|)$ for predictable "
+        "speed-ups.",
+    ),
+)
 def sec2_prune_ratio(
     prune_ratio: Callable[[Design], Fraction] = lambda d: (
         1 - Fraction(d.q, d.s) * Fraction(d.s, d.n)
     ),
-) -> Finding:
-    """The retained fraction is exactly (q/s)(s/|D|), so the prune ratio is 1 − q/n.
-
-    Source: §2.2.
-    """
-    counted = tally(
+) -> list[Reading]:
+    result = tally(
         (d, {1 - Fraction(len(kept), d.n) for kept in selections(d, [Fraction(0)] * d.n)}
          == {prune_ratio(d)})
         for d in all_designs(8)
     )  # fmt: skip
-    default = Design.from_ratios(IMAGENET)
-    return Finding(
-        claimed="kept fraction (q/s)(s/n) = q/n in every draw",
-        found=f"{counted.agreeing} of {counted.cases} designs agree, all draws counted",
-        holds=counted.holds,
-        method="exact enumeration",
-        numbers={
-            **counted.numbers("designs"),
-            "prune ratio of the default at n = 1281167, after rounding": default.prune_ratio,
-        },
-    )
+    return [
+        Reading(
+            "Every draw keeps exactly the fraction (q/s)(s/|D|) = q/n.",
+            result.holds,
+            f"true of {result.agreeing} of {result.cases} designs with n ≤ 8, all draws counted",
+            "exact enumeration",
+            result.numbers("designs"),
+        )
+    ]
 
 
-@claim
-def sec2_nonzero_chance(designs: Iterable[Design] | None = None) -> Finding:
-    """Because candidates are drawn uniformly, every sample has a non-zero chance to enter Q.
+Draws = Callable[[Design], Iterator[tuple[int, ...]]]
 
-    For a fixed ranking the last s − q ranks can never be kept: a candidate set that holds one of
-    them also holds q better ones. Only q = s, uniform pruning without any ranking, escapes.
 
-    Source: §2.2, D.4.
-    """
-    examined = list(all_designs(9) if designs is None else designs)
-    reached = {
-        d: {i for kept in selections(d, [Fraction(-j) for j in range(d.n)]) for i in kept}
-        for d in examined
-    }
-    result = tally((d, len(reached[d]) == d.n, explores_and_prunes(d)) for d in examined)
-    predicted = tally((d, reached[d] == set(range(min(d.n, d.n - d.s + d.q)))) for d in examined)
+def every_candidate_set(d: Design) -> Iterator[tuple[int, ...]]:
+    """The candidate sets, ranks from the best down; each is equally likely."""
+    return combinations(range(d.n), d.s)
+
+
+@claim(
+    "algorithm",
+    Quote(
+        "§2.2",
+        "Uniform sampling ensures every sample has a non-zero chance of being selected, "
+        "improving robustness",
+    ),
+)
+def sec2_nonzero_chance(draws: Draws = every_candidate_set) -> list[Reading]:
+    """The last s − q ranks: a candidate set that holds one of them also holds q better ones."""
+    designs = list(all_designs(9))
+    drawn = tally((d, {i for c in draws(d) for i in c} == set(range(d.n))) for d in designs)
+    reached = {d: {i for c in draws(d) for i in c[: d.q]} for d in designs}
+    kept = tally((d, reached[d] == set(range(d.n))) for d in designs)
     default = Design.from_ratios(CIFAR)
-    return Finding(
-        claimed="P(i ∈ Q) > 0 for every sample",
-        found=f"with q < s the last s − q ranks are never kept ({len(result.failures)} of "
-        f"{result.cases} designs fail); {default.s - default.q} ranks at n = {CIFAR}, default",
-        holds=result.holds,
-        holds_under_condition=result.holds_inside,
-        method="exact enumeration",
-        numbers={
-            **result.numbers("designs", "q < s < n"),
-            "designs where exactly the last s − q ranks are never kept": predicted.agreeing,
-            "ranks never kept at n = 50000, s = n/2, q = 0.6 s": default.s - default.q,
-        },
-        correction="A sample can be kept if and only if its rank is at most n − s + q; every "
-        "sample can only when q = s, where nothing is ranked.",
-    )
+    return [
+        Reading(
+            "Every sample can be selected by the uniform sampling, as a candidate.",
+            drawn.holds,
+            f"true of {drawn.agreeing} of {drawn.cases} designs with n ≤ 9; the chance is s/n",
+            "exact enumeration",
+            drawn.numbers("designs"),
+        ),
+        Reading(
+            "Every sample, whatever its rank, can be selected for the update set Q.",
+            kept.holds,
+            f"false for {len(kept.failures)} of {kept.cases} designs: with q < s the last s − q "
+            f"ranks are never kept ({default.s - default.q} ranks at n = {CIFAR}, default)",
+            "exact enumeration",
+            {
+                **kept.numbers("designs"),
+                "designs where exactly the last s − q ranks are never kept": sum(
+                    reached[d] == set(range(d.n - d.s + d.q)) for d in designs
+                ),
+                "ranks never kept at n = 50000, s = n/2, q = 0.6 s": default.s - default.q,
+            },
+            correction="A sample can be kept if and only if its rank is at most n − s + q.",
+        ),
+    ]
 
 
-@claim
+def scores_needed(n: int) -> int:
+    """How many of n stored scores change some selection of Algorithm 1 when they alone change."""
+    stored = [2 * i for i in range(n)]
+
+    def selects(scores: Sequence[int]) -> list[int]:
+        return [max(pair, key=lambda i: scores[i]) for pair in combinations(range(n), 2)]
+
+    # Sample i alone gets another score: the best, or the worst if it was the best.
+    others = ([*stored[:i], 2 * n if i < n - 1 else -1, *stored[i + 1 :]] for i in range(n))
+    return sum(selects(stored) != selects(other) for other in others)
+
+
+@claim("algorithm", SORTING)
 def sec2_constant_memory(
-    ranking: Scores = "stored", populations: Sequence[int] = (4, 8, 16, 32)
-) -> Finding:
-    """OrderDP has constant memory overhead, unlike methods that need O(n) storage.
+    capacity: Callable[[int, int], int] = lambda n, q: q, q: int = 4
+) -> list[Reading]:
+    populations = (16, 32, 64)
 
-    A score has to be stored if two states that differ in it alone can select differently. The
-    candidate set {i, k} with q = 1 tells them apart, for each i: so Algorithm 1 needs all n
-    scores at any time. Ranking by losses computed on the spot needs none beyond a heap of q.
+    def largest_heap(n: int) -> int:
+        heap: list[int] = []
+        largest = 0
+        for score in range(n // 2):
+            heapq.heappush(heap, score)
+            largest = max(largest, len(heap))
+            if len(heap) > capacity(n, q):
+                heapq.heappop(heap)
+        return min(largest, capacity(n, q) + 1)
 
-    Source: §2.2, §3.1.
-    """
-
-    def needed(n: int) -> int:
-        losses = list(range(n))  # at the current parameters, the same in every state
-        stored = [2 * i for i in range(n)]
-
-        def selects(scores: Sequence[int]) -> list[int]:
-            rank_by = scores if ranking == "stored" else losses
-            return [max(pair, key=lambda i: rank_by[i]) for pair in combinations(range(n), 2)]
-
-        # Sample i alone gets another score: the best, or the worst if it was the best.
-        others = ([*stored[:i], 2 * n if i < n - 1 else -1, *stored[i + 1 :]] for i in range(n))
-        return sum(selects(stored) != selects(other) for other in others)
-
-    counts = [needed(n) for n in populations]
-    growth = Fraction(counts[-1] - counts[0], populations[-1] - populations[0])
-    return Finding(
-        claimed="stored values do not grow with n",
-        found=f"{', '.join(map(str, counts))} scores needed at n = "
-        f"{', '.join(map(str, populations))}",
-        holds=growth == 0,
-        method="exact enumeration",
-        numbers={f"scores needed at n = {n}": c for n, c in zip(populations, counts, strict=True)}
-        | {"scores per added sample": growth},
-        correction="Algorithm 1 stores one score per sample, O(n), as InfoBatch does; ranking by "
-        "losses computed for the s candidates needs O(q) but s forward passes a step.",
-    )
+    heaps = {n: largest_heap(n) for n in populations}
+    needed = {n: scores_needed(n) for n in populations}
+    return [
+        Reading(
+            "The sorting step holds a number of entries that does not depend on n.",
+            len(set(heaps.values())) == 1,
+            f"selecting the top {q} of n/2 candidates holds "
+            + ", ".join(f"{v} entries at n = {n}" for n, v in heaps.items()),
+            "operation count",
+            {f"entries held at n = {n}, q = {q}": v for n, v in heaps.items()},
+        ),
+        Reading(
+            "The method as a whole, its scores included, stores a number of values that does not "
+            "depend on n.",
+            len(set(needed.values())) == 1,
+            "Algorithm 1 cannot do without "
+            + ", ".join(f"{v} stored scores at n = {n}" for n, v in needed.items()),
+            "exact enumeration",
+            {f"scores needed at n = {n}": v for n, v in needed.items()},
+            correction="Algorithm 1 stores one score per sample, O(n), as InfoBatch does.",
+        ),
+    ]
 
 
-@claim
-def sec2_heap_cost() -> Finding:
-    """Selecting the top q costs O(log q) time per sample, O(1) when q = 1.
-
-    Comparisons are counted on the worst order for a heap of q, scores that only rise, and on the
-    reverse of it.
-
-    Source: §2.2.
-    """
+@claim("algorithm", SORTING)
+def sec2_heap_cost(
+    allowed: Callable[[int], float] = lambda q: 2 + 2 * math.log2(q),
+) -> list[Reading]:
+    """Comparisons on the worst order for a heap of q, scores that only rise, and on its reverse."""
     count = 0
 
     @total_ordering
@@ -163,172 +205,159 @@ def sec2_heap_cost() -> Finding:
             worst = max(worst, count)
         return worst / s
 
-    sizes = (1, 4, 16, 64, 256)
-    costs = {q: per_sample(q, 2048) for q in sizes}
-    result = tally((q, cost <= 2 + 2 * math.log2(q)) for q, cost in costs.items())
-    return Finding(
-        claimed="comparisons per sample at most a constant times 1 + log₂ q",
-        found=f"{costs[1]:.1f} at q = 1, {costs[256]:.1f} at q = 256",
-        holds=result.holds,
-        method="exact enumeration",
-        numbers={f"comparisons per sample at q = {q}": cost for q, cost in costs.items()},
-    )
+    costs = {q: per_sample(q, 2048) for q in (1, 4, 16, 64, 256)}
+    return [
+        Reading(
+            "Selecting the top q takes at most 2 + 2 log₂ q comparisons per sample.",
+            all(cost <= allowed(q) for q, cost in costs.items()),
+            ", ".join(f"{cost:.1f} at q = {q}" for q, cost in costs.items()),
+            "operation count",
+            {f"comparisons per sample at q = {q}": cost for q, cost in costs.items()},
+        )
+    ]
 
 
-@claim
+@claim(
+    "algorithm",
+    Quote(
+        "§2.1 Eq. 2",
+        r"\mathcal{H}_{t+1}(\theta^{t+1}, z_i) = \begin{cases} \mathcal{L}_i(\theta^{t+1}, "
+        r"z_i), & i \in Q_t, \\",
+    ),
+    LINE_11,
+)
 def sec2_score_timing(
     equation_2: Refresh = "after the step", algorithm_1: Refresh = "before the step"
-) -> Finding:
-    """A retained sample's stored score is its loss at θ^{t+1} (Eq. 2) and at θ^t (Algorithm 1).
-
-    Both are printed as H_{t+1}(θ^{t+1}, z_i); the two statements cannot both hold.
-
-    Source: §2.1 Eq. 2 vs Algorithm 1 line 11.
-    """
+) -> list[Reading]:
     losses = [distance_loss(vector(1)), distance_loss(vector(1), centre=1)]
-    design, start, steps = Design(2, 2, 1), vector(3), [Fraction(1)]
 
     def stored(refresh: Refresh) -> Fraction:
-        *_, last = train(losses, design, start, steps, "stored", refresh)
+        *_, last = train(losses, Design(2, 2, 1), vector(3), [Fraction(1)], "stored", refresh)
         (state,) = last
         return state.scores[0]
 
     after, before = stored(equation_2), stored(algorithm_1)
-    return Finding(
-        claimed="one stored score",
-        found=f"after one step Eq. 2 stores {after}, Algorithm 1 stores {before}",
-        holds=after == before,
-        rival="Algorithm 1, line 11",
-        method="counterexample",
-        numbers={"score by Eq. 2": after, "score by Algorithm 1": before},
-        correction="The score a step can store without a second forward pass is the loss at θ^t, "
-        "as in Algorithm 1 and in the released code.",
-    )
+    return [
+        Reading(
+            "The score stored for a retained sample is the same by Eq. 2 and by Algorithm 1.",
+            after == before,
+            f"after one step from θ = 3 on |θ|, |θ − 1| Eq. 2 stores {after}, Algorithm 1 {before}",
+            "counterexample",
+            {"score by Eq. 2": after, "score by Algorithm 1": before},
+            rival="Algorithm 1, line 11",
+            correction="The score that a step can store without a second forward pass is the loss "
+            "at θ^t, as in Algorithm 1.",
+        )
+    ]
 
 
-@claim
+@claim(
+    "algorithm",
+    Quote(
+        "§1",
+        "At the beginning of each epoch, we randomly sample a batch of data points from the "
+        "full dataset to form a pruning candidate pool.",
+    ),
+    Quote(
+        "Fig. 2",
+        "at each iteration, a candidate batch is sampled uniformly, the top- q examples are "
+        "selected by score to compute a subgradient and update model parameters",
+    ),
+    TABLE_8,
+)
+def sec1_selection_per_epoch(minibatches: int = 2, pruned: int = 70) -> list[Reading]:
+    losses = [distance_loss(vector(k), centre) for k, centre in ((1, 0), (2, 1), (1, 3), (3, 7))]
+    design, start, step = Design(4, 3, 2), vector(Fraction(1, 3)), Fraction(3)
+
+    *_, last = train(losses, design, start, [step] * minibatches, "stored")
+    by_iteration = expectation(last, lambda state: state.theta[0])
+    ends = epoch(losses, design, start, step, minibatches)
+    by_epoch = sum((theta[0] * chance for theta, chance in ends.items()), Fraction(0))
+    batch = int(numbers_in(TABLE_8.words)[-1])
+    kept = CIFAR * (100 - pruned) // 100
+    return [
+        Reading(
+            "An epoch is one iteration of Algorithm 1, so that an update uses all q samples and q "
+            "is the batch size.",
+            kept == batch,
+            f"q = {kept} at {pruned} % pruning, the batch size is {batch}",
+            "arithmetic on printed numbers",
+            {"q": kept, "batch size": batch},
+            rival="Table 8",
+        ),
+        Reading(
+            "An epoch is a pass of several updates over one kept set, and that is Algorithm 1.",
+            by_iteration == by_epoch,
+            f"E[θ] after {minibatches} updates of a problem on the line: {by_iteration} by "
+            f"Algorithm 1, {by_epoch} with one selection",
+            "counterexample",
+            {"E[θ], Algorithm 1": by_iteration, "E[θ], one selection": by_epoch},
+            rival="Algorithm 1 and Fig. 2",
+            correction="What is trained selects once an epoch; Theorems 1 and 3 are about one "
+            "update per selection.",
+        ),
+    ]
+
+
+@claim(
+    "experiments",
+    Quote(
+        "D.4",
+        "Across all pruning ratios, we observe that *no sample has zero usage count*: every "
+        "example is selected at least once during training.",
+    ),
+    Quote(
+        "D.4",
+        "indicating that **OrderDP** does not permanently discard any data point but instead "
+        "explores the entire dataset with a frequency controlled by (s, q) .",
+    ),
+)
 def d4_full_coverage(
-    unused_first: bool | None = None,
-    n: int = CIFAR,
     epochs: int = 200,
     prune_ratio: Fraction = Fraction(99, 100),
     explore: Fraction = Fraction(1, 2),
-) -> Finding:
-    """No sample has zero usage over training, also at 99 % pruning.
+) -> list[Reading]:
+    """If samples not used yet outrank used ones they are kept when drawn; else s − q are lost."""
+    design = Design(CIFAR, int(explore * CIFAR), int((1 - prune_ratio) * CIFAR))
+    never = design.s - design.q
+    chance = chance_of_unused(design, epochs)
+    return [
+        Reading(
+            "Every sample is selected during training, whatever the losses do.",
+            never == 0,
+            f"while the ranking stays, {never} of {CIFAR} samples are never selected (99 % pruned)",
+            "exact rational",
+            {"never selected under one ranking": never},
+            correction="It depends on the ranking: one that leaves the same samples last leaves "
+            "s − q of them unused for ever.",
+        ),
+        Reading(
+            "Every sample is selected during training if unused ones outrank used ones (initial "
+            "scores above every later loss).",
+            chance <= 1e-9,
+            f"chance of a sample without use in {epochs} epochs at 99 % pruning ≤ {chance:.0e}",
+            "exact tail probability",
+            {"n": CIFAR, "s": design.s, "q": design.q, "epochs": epochs, "chance ≤": chance},
+            words="with a condition",
+        ),
+    ]
 
-    Two things can happen to samples not used yet. If their initial score exceeds every score
-    stored later, they are kept whenever they are drawn; then, with u unused samples, Hoeffding's
-    inequality for draws without replacement bounds the chance that fewer than q (or ⌊u/4⌋) of them
-    are among the candidates, and the chance that any is left after all epochs. If the ranking
-    does not put them first, the last s − q ranks are never used.
 
-    Source: D.4, Fig. 11.
+def chance_of_unused(design: Design, epochs: int) -> float:
+    """Bound on P(some sample unused) when unused candidates are kept before used ones.
+
+    With u unused samples, fewer than q (or ⌊u/4⌋) of them are candidates with a hypergeometric
+    chance; these are added up. From u ≤ q on every unused candidate is kept: Markov's inequality.
     """
-    s = int(explore * n)
-    q = int((1 - prune_ratio) * n)
-    design = Design(n, s, q)
-    never = s - q
-    uniform = n * (1 - q / n) ** epochs
-    chance = _chance_of_unused(design, epochs)
-    orders = (True, False) if unused_first is None else (unused_first,)
-    result = tally(
-        (order, chance <= 1e-9 if order else never == 0, order and explores_and_prunes(design))
-        for order in orders
-    )
-    return Finding(
-        claimed="no sample unused after training",
-        found=f"fixed ranking: {never} of {n} never used; unused ranked first: all used, "
-        f"failure chance ≤ {chance:.0e}",
-        holds=result.holds,
-        holds_under_condition=result.holds_inside,
-        method="certified enclosure",
-        numbers={
-            "n": n,
-            "s": s,
-            "q": q,
-            "epochs": epochs,
-            "never used under a fixed ranking": never,
-            "expected never used by uniform pruning at the same budget": uniform,
-            "bound on the chance that a sample is unused when unused samples rank first": chance,
-        },
-        correction="All samples are used if unused ones outrank used ones (initial scores above "
-        "every later loss) and q · epochs exceeds n with a little room; a ranking that leaves "
-        "the same samples last leaves s − q of them unused for ever.",
-    )
-
-
-def _chance_of_unused(design: Design, epochs: int) -> float:
-    """Bound on P(some sample unused) when unused candidates are kept before used ones."""
     n, s, q = design.n, design.s, design.q
     unused: float = n
     chance = 0.0
     for _ in range(epochs):
-        if unused <= q:  # each unused sample is kept as soon as it is drawn
+        if unused <= q:
             unused *= 1 - s / n
             continue
-        target = min(q, unused // 4)
-        margin = s / n - target / unused
-        if margin <= 0:
-            return 1.0
-        chance += math.exp(-2 * unused * margin**2)
+        target = min(q, int(unused) // 4)
+        # P(X < target) by symmetry: the others among the candidates are s − X.
+        chance += float(hypergeometric_tail(n, n - int(unused), s, s - target + 1).upper())
         unused -= target
-    # From the moment u ≤ q on, `unused` is an expectation: Markov's inequality.
     return min(1.0, chance + unused)
-
-
-def _unused_first(score: int, classes: int) -> tuple[bool, arb]:
-    """Whether a never-used sample outranks one whose stored loss is ln(classes)."""
-    margin = score - arb(classes).log()
-    if not (margin > 0 or margin < 0):
-        raise UndecidedError("the enclosure of score − ln(classes) contains zero")
-    return bool(margin > 0), margin
-
-
-def _initial_score(score: int, classes: int, where: str) -> Finding:
-    first, margin = _unused_first(score, classes)
-    # The order Algorithm 1 would use: samples 0 and 1 used once, samples 2 and 3 never.
-    used, constant = Fraction(math.log(classes)), Fraction(score)
-    design = Design(4, 4, 2)
-    (kept,) = selections(design, [used, used, constant, constant])
-    return Finding(
-        claimed="never-used samples rank before used ones",
-        found=f"initial score {score}, loss of a used sample ln {classes} = "
-        f"{math.log(classes):.3f}: {'unused' if first else 'used'} samples are kept first",
-        holds=first and set(kept) == {2, 3},
-        method="certified enclosure",
-        numbers={
-            "initial score": score,
-            "ln(number of classes)": math.log(classes),
-            "margin": float(margin.mid()),
-            "radius of the margin's enclosure": float(margin.rad()),
-        },
-        correction=f"An initial score above ln {classes} = {math.log(classes):.3f} does it "
-        f"({where}).",
-    )
-
-
-@claim
-def release_init_cifar(score: int = 3, classes: int = 10) -> Finding:
-    """Scores that start at 3, with CIFAR-10's initial loss near ln 10, try unused samples first.
-
-    Source: code release.
-    """
-    return _initial_score(score, classes, "CIFAR-10")
-
-
-@claim
-def release_init_cifar100(score: int = 3, classes: int = 100) -> Finding:
-    """The same start at 3 tries unused samples first on CIFAR-100, initial loss near ln 100.
-
-    Source: code release, Table 2.
-    """
-    return _initial_score(score, classes, "CIFAR-100")
-
-
-@claim
-def release_init_imagenet(score: int = 1, classes: int = 1000) -> Finding:
-    """Scores that start at 1, with ImageNet's initial loss near ln 1000, try unused samples first.
-
-    Source: code release.
-    """
-    return _initial_score(score, classes, "ImageNet-1K")

@@ -1,10 +1,14 @@
-"""The paper's printed tables, transcribed as CSV files with their source in a comment."""
+"""The paper's printed tables, transcribed as CSV files, and what a printed decimal tells."""
 
 import csv
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
 from importlib.resources import files
+from typing import NamedTuple
 
 NUMBERS = range(1, 12)
+FULL = "Whole Dataset"
 Row = Mapping[str, str]
 Table = Sequence[Row]
 
@@ -36,3 +40,61 @@ def printed_tables() -> dict[int, list[Row]]:
 def where(table: Table, **columns: str) -> list[Row]:
     """The rows whose named columns have the given text."""
     return [row for row in table if all(row[name] == text for name, text in columns.items())]
+
+
+def number(row: Row, column: str) -> Fraction:
+    """A printed decimal, exactly."""
+    return Fraction(row[column])
+
+
+def half_unit(text: str) -> Fraction:
+    """Half a unit of the last printed digit: how far the number may be from what was measured."""
+    return Fraction(1, 2 * 10 ** len(text.partition(".")[2]))
+
+
+def numbers_in(words: str) -> list[Fraction]:
+    """The decimals in a quoted sentence, in order."""
+    return [Fraction(text) for text in re.findall(r"\d+(?:\.\d+)?", words)]
+
+
+def exceeds(a: str, b: str) -> bool | None:
+    """Whether the number printed as a is larger than the one printed as b; None if digits tie.
+
+    A printed decimal stands for every value that rounds to it. A level that a sentence names, such
+    as 95 %, is exact; give it as a Fraction's string.
+    """
+    gap, doubt = Fraction(a) - Fraction(b), half_unit(a) + (half_unit(b) if "." in b else 0)
+    return gap > 0 if abs(gap) >= doubt else None
+
+
+def all_hold(answers: Iterable[bool | None]) -> bool | None:
+    """Every answer is yes (True), one is no (False), or the printed digits do not tell (None)."""
+    known = list(answers)
+    return False if False in known else None if None in known else True
+
+
+class Setting(NamedTuple):
+    """A column of a results table."""
+
+    dataset: str
+    model: str
+    prune_percent: int
+
+    def __str__(self) -> str:
+        return f"{self.dataset} {self.model} {self.prune_percent} %"
+
+
+def setting(row: Row) -> Setting:
+    """The column a row belongs to."""
+    return Setting(row["dataset"], row["model"], int(row["prune_percent"]))
+
+
+def accuracies(table: Table, method: str) -> dict[Setting, Fraction]:
+    """Accuracy of a method by column."""
+    return {setting(row): number(row, "accuracy") for row in where(table, method=method)}
+
+
+def full_accuracy(table: Table, at: Setting) -> Fraction:
+    """Accuracy of training on the whole data set in a column's setting."""
+    (row,) = where(table, method=FULL, dataset=at.dataset, model=at.model)
+    return number(row, "accuracy")

@@ -1,23 +1,48 @@
 """E.1: five samples with gradients 1 … 5, 80 % of them pruned."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from itertools import product
+from itertools import combinations, product
 from math import comb, prod
 
+from orderdp_theory import Design
 from orderdp_theory.claims.exact_training import gamma
-from orderdp_theory.claims.finding import Finding, tally
-from orderdp_theory.claims.registry import claim
-from orderdp_theory.claims.tables import Table, read_table
-from orderdp_theory.design import Design
+from orderdp_theory.claims.reading import Reading, tally
+from orderdp_theory.claims.registry import Quote, claim
+from orderdp_theory.claims.tables import Table, numbers_in, read_table
 
 GRADIENTS = (1, 2, 3, 4, 5)
 KEEP = Fraction(1, 5)  # 1 − prune ratio
 FULL = Fraction(sum(GRADIENTS), len(GRADIENTS))
-PRINTED_PROBABILITIES = (
-    Fraction(1, 25), Fraction(3, 50), Fraction(3, 25), Fraction(9, 50), Fraction(3, 5),
-)  # fmt: skip
 TABLE_10 = read_table(10)
+KEPT, BY_N = "divided by the number kept", "divided by n"
+
+EXPECTATION = Quote(
+    "E.1, below Table 10",
+    "From Table 10, the expected gradient estimate is 4.336 with prune ratio < 0.8 , "
+    "indicating bias.",
+)
+PROBABILITIES = Quote(
+    "E.1, last display",
+    r"= \frac{1}{25},$$ […] = \frac{3}{50},$$ […] = \frac{3}{25},$$ […] = \frac{9}{50},$$ "
+    r"[…] = \frac{3}{5}.$$",
+)
+ORDERDP = Quote(
+    "E.1, end",
+    "The expected gradient estimate under this distribution is 4.06 with prune ratio exactly 0.8.",
+)
+CLOSER = Quote(
+    "E.1, last sentence",
+    "OrderDP not only maintains the target pruning ratio precisely but also achieves "
+    "gradient estimates closer to the true full gradient (= 3), effectively eliminating "
+    "the bias observed in InfoBatch.",
+)
+
+
+def printed_probabilities(words: str = PROBABILITIES.words) -> list[Fraction]:
+    """The five fractions of the display."""
+    found = numbers_in(words)
+    return [a / b for a, b in zip(found[::2], found[1::2], strict=True)]
 
 
 def numbers(text: str) -> list[Fraction]:
@@ -58,129 +83,124 @@ def expected(probabilities: Sequence[Fraction], gradients: Sequence[int] = GRADI
     return sum((p * g for p, g in zip(probabilities, gradients, strict=True)), Fraction(0))
 
 
-@claim
-def e1_infobatch_prune_rate(table: Table = TABLE_10) -> Finding:
-    """Keeping {3, 4, 5} of five samples is a prune rate of 0.60 (and so on in Table 10).
-
-    Source: E.1 Table 10.
-    """
-    n = len(GRADIENTS)
-    rates = {row["kept"]: 1 - Fraction(len(row["kept"].split()), n) for row in table}
-    wrong = [row for row in table if Fraction(row["prune_rate"]) != rates[row["kept"]]]
-    # The slip: the share kept stands where the share pruned belongs.
-    swapped = all(Fraction(row["prune_rate"]) == 1 - rates[row["kept"]] for row in wrong)
-    return Finding(
-        claimed="0.60",
-        found=f"{float(rates['3 4 5']):.2f}: three of five are kept; the other "
-        f"{len(table) - len(wrong)} rows are right",
-        holds=not wrong,
-        holds_as_meant=swapped,
-        method="arithmetic on printed numbers",
-        numbers={"prune rate of {3, 4, 5}": rates["3 4 5"], "wrong rows": len(wrong)},
-        correction=f"{float(rates['3 4 5']):.2f}",
-    )
-
-
-@claim
-def e1_infobatch_outcomes(table: Table = TABLE_10) -> Finding:
-    """The kept sets of Table 10, their probabilities, rescaled gradients and averages.
-
-    Source: E.1 Table 10.
-    """
-    outcomes = infobatch_outcomes()
-    result = tally(
-        (
-            row["kept"],
-            outcomes.get(tuple(int(i) for i in row["kept"].split())) == Fraction(row["probability"])
-            and sum(numbers(row["rescaled"]), Fraction(0)) / len(row["kept"].split())
-            == Fraction(row["average"])
-            == rescaled_sum([int(i) for i in row["kept"].split()]) / len(row["kept"].split()),
-        )
-        for row in table
-    )
-    return Finding(
-        claimed="four outcomes as printed",
-        found=f"{result.agreeing} of {result.cases} rows agree; {len(outcomes)} outcomes exist",
-        holds=result.holds and len(outcomes) == result.cases,
-        method="exact rational",
-        numbers=result.numbers("rows"),
-    )
-
-
-@claim
-def e1_infobatch_expectation(claimed: Fraction = Fraction("4.336")) -> Finding:
-    """InfoBatch's expected gradient on the toy example is 4.336.
-
-    The mean over the kept set, as Table 10 computes it.
-
-    Source: E.1 Table 10.
-    """
-    outcomes = infobatch_outcomes()
-    found = sum((p * rescaled_sum(kept) / len(kept) for kept, p in outcomes.items()), Fraction(0))
-    return Finding(
-        claimed=str(float(claimed)),
-        found=f"{found} = {float(found)}, averaging over the kept set",
-        holds=found == claimed,
-        method="exact rational",
-        numbers={"expected average over the kept set": found},
-    )
-
-
 def infobatch_means(gradients: Sequence[int] = GRADIENTS) -> dict[str, Fraction]:
     """InfoBatch's expectation: divided by the number kept in the draw, and by n."""
     outcomes = infobatch_outcomes(gradients)
     n = len(gradients)
     return {
-        "divided by the number kept": sum(
+        KEPT: sum(
             (p * rescaled_sum(kept, gradients) / len(kept) for kept, p in outcomes.items()),
             Fraction(0),
         ),
-        "divided by n": sum(
+        BY_N: sum(
             (p * rescaled_sum(kept, gradients) / n for kept, p in outcomes.items()), Fraction(0)
         ),
     }
 
 
-@claim
-def e1_infobatch_biased(normalisations: Sequence[str] | None = None) -> Finding:
-    """Hence InfoBatch is a biased estimator of the full gradient 3 on the toy example.
-
-    The rescaled sum over n is unbiased. Dividing by the number kept instead scales a step up by
-    n/|kept| on average, which the smaller number of steps per epoch makes up for.
-
-    Source: E.1.
-    """
-    means = infobatch_means()
-    chosen = list(means if normalisations is None else normalisations)
-    result = tally(
-        (name, means[name] != FULL, name == "divided by the number kept") for name in chosen
-    )
-    return Finding(
-        claimed=f"E ≠ {FULL}",
-        found=f"{float(means['divided by the number kept'])} when divided by the number kept, "
-        f"exactly {means['divided by n']} when divided by n",
-        holds=result.holds,
-        holds_under_condition=result.holds_inside,
-        method="exact rational",
-        numbers={f"expectation, {name}": mean for name, mean in means.items()}
-        | {"full gradient": FULL},
-        correction="The mean over the kept set is biased in scale; InfoBatch's rescaled sum over "
-        "n, and with it an epoch's total update, is unbiased.",
-    )
-
-
-@claim
-def e1_orderdp_probabilities(
-    printed: Sequence[Fraction] = PRINTED_PROBABILITIES,
-) -> Finding:
-    """The selection probabilities of samples 1 … 5 are 1/25, 3/50, 3/25, 9/50, 3/5.
-
-    s uniform on 1 … 5, q = 1. For sample 3 and s = 2 the paper has 3/10 instead of 2/10, for
-    sample 4 and s = 4 it has 1/10 instead of 1/5; its totals include the wrong terms.
-
-    Source: E.1.
-    """
+@claim(
+    "arithmetic of tables",
+    Quote("Table 10", r"{3, 4, 5}	0.64	3, 4, 5	4.0	0.60"),
+)
+def e1_infobatch_prune_rate(table: Table = TABLE_10) -> list[Reading]:
     n = len(GRADIENTS)
+    kept = {row["kept"]: Fraction(len(row["kept"].split()), n) for row in table}
+    wrong = [row for row in table if Fraction(row["prune_rate"]) != 1 - kept[row["kept"]]]
+    swapped = all(Fraction(row["prune_rate"]) == kept[row["kept"]] for row in wrong)
+    return [
+        Reading(
+            "The prune rates of Table 10 are the shares of the five samples that are not kept.",
+            not wrong,
+            f"{len(wrong)} of {len(table)} rows differ: {{3, 4, 5}} prunes "
+            f"{float(1 - kept['3 4 5']):.2f}",
+            "arithmetic on printed numbers",
+            {"rows": len(table), "rows that differ": len(wrong)},
+        ),
+        Reading(
+            f"Keeping {{3, 4, 5}} of five is a prune rate of {float(1 - kept['3 4 5']):.2f}; the "
+            "printed number is the share kept.",
+            swapped,
+            "the share kept stands where the share pruned belongs",
+            "arithmetic on printed numbers",
+            {"prune rate of {3, 4, 5}": 1 - kept["3 4 5"]},
+            words="evident slip",
+        ),
+    ]
+
+
+@claim(
+    "arithmetic of tables",
+    Quote(
+        "Table 10",
+        "The table shows the kept set, probability of selection, rescaled gradients, average "
+        "gradient, and prune rate.",
+    ),
+)
+def e1_infobatch_outcomes(table: Table = TABLE_10) -> list[Reading]:
+    outcomes = infobatch_outcomes()
+
+    def right(row: Mapping[str, str]) -> bool:
+        kept = tuple(int(i) for i in row["kept"].split())
+        average = rescaled_sum(kept) / len(kept)
+        return (
+            outcomes.get(kept) == Fraction(row["probability"])
+            and average == Fraction(row["average"])
+            and sum(numbers(row["rescaled"]), Fraction(0)) == rescaled_sum(kept)
+        )
+
+    result = tally((row["kept"], right(row)) for row in table)
+    return [
+        Reading(
+            "The kept sets of Table 10, their probabilities, rescaled gradients and averages.",
+            result.holds and len(outcomes) == result.cases,
+            f"{result.agreeing} of {result.cases} rows agree; {len(outcomes)} outcomes exist",
+            "exact rational",
+            result.numbers("rows"),
+        )
+    ]
+
+
+@claim("arithmetic of tables", EXPECTATION)
+def e1_infobatch_expectation(
+    printed: Fraction = numbers_in(EXPECTATION.words)[1],
+) -> list[Reading]:
+    found = infobatch_means()[KEPT]
+    return [
+        Reading(
+            "InfoBatch's expected gradient on the toy example is 4.336, the mean over the kept set "
+            "as in Table 10.",
+            found == printed,
+            f"{found} = {float(found)}",
+            "exact rational",
+            {"expected average over the kept set": found},
+        )
+    ]
+
+
+@claim("experiments", EXPECTATION)
+def e1_infobatch_biased(gradients: Sequence[int] = GRADIENTS) -> list[Reading]:
+    full = Fraction(sum(gradients), len(gradients))
+    means = infobatch_means(gradients)
+    return [
+        Reading(
+            f"InfoBatch's rescaled gradients, {name}, have another expectation than the full "
+            "gradient.",
+            mean != full,
+            f"{float(mean)} against {float(full)}",
+            "exact rational",
+            {"expectation": mean, "full gradient": full},
+            correction="The mean over the kept set is biased in scale; the rescaled sum over n, "
+            "and with it an epoch's total update, is unbiased.",
+        )
+        for name, mean in means.items()
+    ]
+
+
+@claim("arithmetic of tables", PROBABILITIES)
+def e1_orderdp_probabilities(printed: Sequence[Fraction] | None = None) -> list[Reading]:
+    """s uniform on 1 … 5, q = 1, as the display has it; sample 5 has the largest gradient."""
+    n = len(GRADIENTS)
+    stated = printed_probabilities() if printed is None else printed
     found = selection_probabilities()
     by_counting = [
         sum((Fraction(comb(i - 1, s - 1), comb(n, s)) for s in range(1, n + 1)), Fraction(0)) / n
@@ -188,137 +208,138 @@ def e1_orderdp_probabilities(
     ]
     if found != by_counting:
         raise ArithmeticError("two ways of counting the selection probabilities disagree")
-    wrong = [i for i, (p, f) in enumerate(zip(printed, found, strict=True), 1) if p != f]
-    return Finding(
-        claimed=", ".join(map(str, printed)),
-        found=f"{', '.join(map(str, found))}: wrong for samples {wrong}"
-        if wrong
-        else "all five are right",
-        holds=not wrong,
-        method="exact rational",
-        numbers={f"P(sample {i})": p for i, p in enumerate(found, 1)}
-        | {"wrong probabilities": len(wrong), "sum of the printed ones": sum(printed)},
-        correction=", ".join(map(str, found)),
-    )
+    wrong = [i for i, (p, f) in enumerate(zip(stated, found, strict=True), 1) if p != f]
+    return [
+        Reading(
+            f"Samples 1 … 5 are selected with probability {', '.join(map(str, stated))}.",
+            not wrong,
+            f"{', '.join(map(str, found))}: wrong for samples {wrong}"
+            if wrong
+            else "all five are right",
+            "exact rational",
+            {f"P(sample {i})": p for i, p in enumerate(found, 1)}
+            | {"wrong probabilities": len(wrong), "sum of the printed ones": sum(stated)},
+            correction=", ".join(map(str, found)),
+        )
+    ]
 
 
-@claim
-def e1_orderdp_expectation(claimed: Fraction = Fraction("4.06")) -> Finding:
-    """OrderDP's expected gradient on the toy example is 4.06.
+@claim("arithmetic of tables", ORDERDP)
+def e1_orderdp_expectation(printed: Fraction = numbers_in(ORDERDP.words)[0]) -> list[Reading]:
+    sources = {
+        "the right probabilities": expected(selection_probabilities()),
+        "the printed probabilities": expected(printed_probabilities()),
+    }
+    return [
+        Reading(
+            f"OrderDP's expected gradient on the toy example is {float(printed)} under {name}.",
+            value == printed,
+            f"{float(value)} = {value}",
+            "exact rational",
+            {"expectation": value},
+            correction=str(float(sources["the right probabilities"])),
+        )
+        for name, value in sources.items()
+    ]
 
-    Source: E.1.
-    """
-    found = expected(selection_probabilities())
-    listed = expected(PRINTED_PROBABILITIES)
-    return Finding(
-        claimed=str(float(claimed)),
-        found=f"{float(found)} = {found}; even the paper's own probabilities give {float(listed)}",
-        holds=found == claimed,
-        method="exact rational",
-        numbers={"expectation": found, "expectation under the printed probabilities": listed},
-        correction=str(float(found)),
-    )
 
-
-@claim
-def e1_bias_eliminated(
-    gradients: Sequence[int] = GRADIENTS, negligible: Fraction = Fraction(1, 20)
-) -> Finding:
-    """OrderDP effectively eliminates the bias on the toy example (full gradient 3).
-
-    "Effectively" is read generously: at most 5 % of the full gradient.
-
-    Source: E.1.
-    """
+@claim("experiments", CLOSER)
+def e1_bias_eliminated(gradients: Sequence[int] = GRADIENTS) -> list[Reading]:
+    """The bias of InfoBatch that the sentence observes is that of Table 10's averages."""
     full = Fraction(sum(gradients), len(gradients))
-    bias = expected(selection_probabilities(), gradients) - full
-    infobatch = infobatch_means(gradients)["divided by the number kept"] - full
-    return Finding(
-        claimed="bias ≈ 0",
-        found=f"bias {float(bias)}, {float(100 * bias / full):.0f} % of the full gradient "
-        f"(InfoBatch, same normalisation: {float(infobatch)})",
-        holds=abs(bias) <= negligible * full,
-        method="exact rational",
-        numbers={
-            "bias of OrderDP": bias,
-            "bias of OrderDP over the full gradient": bias / full,
-            "bias of InfoBatch, mean over the kept set": infobatch,
-            "bias of OrderDP by the printed 4.06": Fraction("4.06") - FULL,
-        },
-        correction=f"It reduces the bias of the mean over the kept set from {float(infobatch)} to "
-        f"{float(bias)}; InfoBatch divided by n has none.",
-    )
+    infobatch = infobatch_means(gradients)[KEPT] - full
+    ours = expected(selection_probabilities(), gradients) - full
+    by_print = numbers_in(ORDERDP.words)[0] - full
+    return [
+        Reading(
+            f"Most of the bias of InfoBatch, at least half of it, is gone in OrderDP {name}.",
+            abs(bias) <= abs(infobatch) / 2,
+            f"bias {float(bias)} of a full gradient of {float(full)}; InfoBatch's is "
+            f"{float(infobatch)}, so {float(100 * bias / infobatch) if infobatch else 0:.0f} % "
+            "of it remains",
+            "exact rational",
+            {
+                "bias of OrderDP": bias,
+                "bias of OrderDP over the full gradient": bias / full,
+                "bias of InfoBatch, mean over the kept set": infobatch,
+            },
+            correction="It reduces the bias of the mean over the kept set from "
+            f"{float(infobatch)} to {float(ours)}; InfoBatch divided by n has none.",
+        )
+        for name, bias in (
+            ("by the right probabilities", ours),
+            *([("by the printed 4.06", by_print)] if gradients == GRADIENTS else []),
+        )
+    ]
 
 
-@claim
-def e1_closer_than_infobatch(normalisations: Sequence[str] | None = None) -> Finding:
-    """OrderDP's expected gradient is closer to the full gradient than InfoBatch's.
-
-    Source: E.1, last sentence.
-    """
-    ours = abs(expected(selection_probabilities()) - FULL)
-    theirs = {name: abs(mean - FULL) for name, mean in infobatch_means().items()}
-    chosen = list(theirs if normalisations is None else normalisations)
-    result = tally(
-        (name, ours < theirs[name], name == "divided by the number kept") for name in chosen
-    )
-    return Finding(
-        claimed="|bias of OrderDP| < |bias of InfoBatch|",
-        found=f"{float(ours)} against {float(theirs['divided by the number kept'])} divided by "
-        f"the number kept, {float(theirs['divided by n'])} divided by n",
-        holds=result.holds,
-        holds_under_condition=result.holds_inside,
-        method="exact rational",
-        numbers={"bias of OrderDP": ours}
-        | {f"bias of InfoBatch, {name}": bias for name, bias in theirs.items()},
-        correction="Only if InfoBatch's rescaled gradients are divided by the number kept in the "
-        "draw; divided by n they are unbiased.",
-    )
+@claim("experiments", CLOSER)
+def e1_closer_than_infobatch(gradients: Sequence[int] = GRADIENTS) -> list[Reading]:
+    full = Fraction(sum(gradients), len(gradients))
+    ours = abs(expected(selection_probabilities(), gradients) - full)
+    return [
+        Reading(
+            "OrderDP's expected gradient is closer to the full one than InfoBatch's rescaled "
+            f"gradients {name}.",
+            ours < abs(mean - full),
+            f"distance {float(ours)} against {float(abs(mean - full))}",
+            "exact rational",
+            {"bias of OrderDP": ours, "bias of InfoBatch": abs(mean - full)},
+            correction="Divided by n InfoBatch's rescaled gradients are unbiased.",
+        )
+        for name, mean in infobatch_means(gradients).items()
+    ]
 
 
-@claim
-def e1_exact_prune_ratio() -> Finding:
-    """With the top-1 of five samples OrderDP's prune ratio is exactly 0.8, InfoBatch's below.
-
-    Source: E.1.
-    """
-    ours = {Design(5, s, 1).prune_ratio for s in range(1, 6)}
+@claim("experiments", EXPECTATION, ORDERDP)
+def e1_exact_prune_ratio(kept: int = 1) -> list[Reading]:
+    n = len(GRADIENTS)
+    ours = {Design(n, s, kept).prune_ratio for s in range(kept, n + 1)}
     infobatch = sum(
-        (p * (1 - Fraction(len(kept), 5)) for kept, p in infobatch_outcomes().items()), Fraction(0)
+        (p * (1 - Fraction(len(kept), n)) for kept, p in infobatch_outcomes().items()), Fraction(0)
     )
-    return Finding(
-        claimed="0.8 exactly; InfoBatch below 0.8",
-        found=f"{', '.join(str(float(r)) for r in ours)} for every s; InfoBatch prunes "
-        f"{float(infobatch)} on average",
-        holds=ours == {Fraction(4, 5)} and infobatch < Fraction(4, 5),
-        method="exact rational",
-        numbers={"InfoBatch's expected prune rate": infobatch},
-    )
+    level = numbers_in(ORDERDP.words)[1]
+    return [
+        Reading(
+            "OrderDP prunes exactly 0.8 of the five samples, InfoBatch less.",
+            ours == {level} and infobatch < level,
+            f"{', '.join(str(float(r)) for r in ours)} for every s; InfoBatch prunes "
+            f"{float(infobatch)} on average",
+            "exact rational",
+            {"InfoBatch's expected prune rate": infobatch},
+        )
+    ]
 
 
-@claim
-def e1_equal_probability(selected: str = "kept") -> Finding:
-    """By uniform exploration every sample has equal probability of entering the coreset.
-
-    Equal is the probability of becoming a candidate; the coreset (Table 8's word for the set that
-    is trained on) is what the ranking keeps of them.
-
-    Source: E.1, first mechanism.
-    """
+@claim(
+    "experiments",
+    Quote(
+        "E.1, first mechanism",
+        "Before pruning, s points are randomly sampled so that every sample, regardless of "
+        "gradient magnitude, has equal probability of entering the coreset.",
+    ),
+)
+def e1_equal_probability(favoured: int = 0) -> list[Reading]:
+    """`favoured`: how many extra draws the first sample takes part in, none in uniform sampling."""
+    n = len(GRADIENTS)
+    drawn = [c for s in range(1, n + 1) for c in combinations(range(n), s)] + [(0,)] * favoured
+    candidate = [Fraction(sum(i in c for c in drawn), len(drawn)) for i in range(n)]
     kept = selection_probabilities()
-    candidate = [sum((Fraction(s, 5) for s in range(1, 6)), Fraction(0)) / 5] * 5
-    probabilities = kept if selected == "kept" else candidate
-    return Finding(
-        claimed="equal probabilities",
-        found=f"from {min(probabilities)} to {max(probabilities)} on the toy example; equal for "
-        f"candidates ({candidate[0]})",
-        holds=len(set(probabilities)) == 1,
-        method="exact rational",
-        numbers={
-            "smallest probability": min(probabilities),
-            "largest probability": max(probabilities),
-            "probability of being a candidate": candidate[0],
-        },
-        correction="Every sample is equally likely to be a candidate; its probability of being "
-        "kept is γ_j, which falls with its rank.",
-    )
+    return [
+        Reading(
+            "Every sample is equally likely to be among the s points sampled before pruning.",
+            len(set(candidate)) == 1,
+            f"in {len(drawn)} candidate sets of the toy example each sample occurs with frequency "
+            f"{', '.join(sorted(set(map(str, candidate))))}",
+            "exact enumeration",
+            {"smallest frequency": min(candidate), "largest frequency": max(candidate)},
+        ),
+        Reading(
+            "Every sample is equally likely to be in the kept set, which D.3 calls the coreset.",
+            len(set(kept)) == 1,
+            f"from {min(kept)} to {max(kept)} on the toy example",
+            "exact rational",
+            {"smallest probability": min(kept), "largest probability": max(kept)},
+            correction="A sample's probability of being kept is γ_j, which falls with its rank.",
+        ),
+    ]

@@ -17,11 +17,6 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _group() -> None:
-    """A command is named even while there is only one."""
-
-
 for _name in COMMANDS:
     app.command(_name)(getattr(import_module(f"orderdp_theory.cli.{_name}"), _name))
 

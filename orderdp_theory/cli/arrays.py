@@ -22,9 +22,11 @@ def read_array(path: Path, dimensions: tuple[int, ...]) -> "NDArray[np.float64]"
     """
     import numpy as np
 
+    from orderdp_theory.arguments import double_array
+
     try:
         if path.suffix == ".npy":
-            array = np.load(path, allow_pickle=False).astype(np.float64)
+            array = double_array(np.load(path, allow_pickle=False), "numbers")
         else:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # an empty file; reported below

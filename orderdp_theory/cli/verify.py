@@ -1,4 +1,4 @@
-"""``orderdp-theory verify``: the paper's claims, each decided by a computation."""
+"""``orderdp-theory verify``: the paper's sentences, each decided by a computation."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orderdp_theory.common.errors import InputError
+
 if TYPE_CHECKING:
     from rich.table import Table
 
     from orderdp_theory.claims import Claim, Result
 
+QUOTED = 5  # up to so many claims are shown with the words they quote
 COLOURS = {
     "verified": "green",
     "misprint": "yellow",
     "conditional": "blue",
-    "refuted": "red",
-    "inconsistent": "magenta",
     "not checkable": "dim",
+    "inconsistent": "magenta",
+    "refuted": "red",
     "error": "bold red",
 }
 
@@ -38,13 +41,16 @@ def verify(
         Path | None, typer.Option("--html", help="Write one self-contained page.")
     ] = None,
 ) -> None:
-    """Decide every checkable statement of the paper by computation.
+    """Decide what the paper says, sentence by sentence, by computation.
+
+    The verdict is that of the reading most favourable to the authors that the words allow; other
+    readings follow with theirs.
 
     Exit status 0: every claim was decided; 1: a computation failed or an error bar was too wide.
     """
     from rich.console import Console
 
-    from orderdp_theory.claims.report import counts, to_html, to_json, to_markdown
+    from orderdp_theory.claims.report import headline, to_html, to_json, to_markdown
     from orderdp_theory.common.files import write_atomically
 
     claims = _chosen([*(only or []), *(more or [])])
@@ -58,12 +64,14 @@ def verify(
             write_atomically(path, text(results))
 
     console = Console()
-    console.print(_table(results))
-    found = counts(results)
-    console.print(
-        ", ".join(f"[{COLOURS[name]}]{count} {name}[/]" for name, count in found.items() if count),
-        highlight=False,
-    )
+    console.print(_table(results, quoted=len(claims) <= QUOTED))
+    for count in headline(results):
+        console.print(
+            f"{'  ' * count.indent + count.name:<22} "
+            + ", ".join(f"[{COLOURS[v]}]{n} {v}[/]" for v, n in count.verdicts.items() if n),
+            highlight=False,
+            soft_wrap=True,
+        )
     for path, _ in outputs:
         if path is not None:
             console.print(f"wrote {path}", highlight=False, soft_wrap=True)
@@ -82,7 +90,7 @@ def _chosen(ids: Sequence[str]) -> "list[Claim]":
         if name not in known:
             near = get_close_matches(name, known, n=3, cutoff=0.5)
             hint = f"did you mean {', '.join(near)}?" if near else "run verify to see all ids"
-            raise ValueError(f"no claim is called {name}; {hint}")
+            raise InputError(f"no claim is called {name}; {hint}")
     return [claim for name, claim in known.items() if not ids or name in ids]
 
 
@@ -113,8 +121,8 @@ def _decided(claims: "Sequence[Claim]") -> "list[Result]":
     return results
 
 
-def _table(results: "Iterable[Result]") -> "Table":
-    """Three columns that stay readable at 100: who, verdict, what."""
+def _table(results: "Iterable[Result]", quoted: bool) -> "Table":
+    """Three columns that stay readable at 100: who, verdict, what; with the words if quoted."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -122,13 +130,20 @@ def _table(results: "Iterable[Result]") -> "Table":
     table = Table(box=box.HORIZONTALS, show_lines=True, expand=False)
     table.add_column("claim and place", max_width=28, overflow="fold")
     table.add_column("verdict", no_wrap=True)
-    table.add_column("statement and decisive evidence", overflow="fold")
+    table.add_column("reading decided and its evidence, other readings", overflow="fold")
     for result in results:
         verdict = result.verdict or "error"
-        found = result.finding.found if result.finding else result.error or ""
+        found = result.decided.found if result.decided else result.error or ""
+        quotes = [f"“{quote.words}”\n" for quote in result.claim.quotes if quote.words and quoted]
+        text = Text("".join(quotes), "dim") + Text(result.statement)
+        text += Text(f"\n→ {found}", COLOURS[verdict])
+        for other in result.others:
+            text += Text(f"\n{other.verdict}", COLOURS[other.verdict])
+            how = "excluded by the words" if other.words == "not in the words" else "other reading"
+            text += Text(f" ({how}): {other.says}\n→ {other.found}", "dim")
         table.add_row(
             Text(result.claim.id, "bold") + Text(f"\n{result.claim.where}", "dim"),
             Text(verdict, COLOURS[verdict]),
-            Text(result.claim.statement) + Text(f"\n→ {found}", COLOURS[verdict]),
+            text,
         )
     return table

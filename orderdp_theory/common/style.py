@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.palette import BLACK, BLUE, PALETTE, SKY
 
 COLUMN = 3.5  # inches: one column of a two-column page
@@ -112,7 +113,7 @@ def render(figure: Figure, format: str) -> bytes:
     """
     name = format.lower().removeprefix(".")
     if name not in FORMATS:
-        raise ValueError(
+        raise InputError(
             f"figures cannot be written as {format!r}; use one of {', '.join(FORMATS)}"
         )
     buffer = io.BytesIO()

@@ -78,9 +78,10 @@ FIGURES = {
     ),
     "stored-scores": Drawing(
         convergence.stored_scores,
-        "Two convex samples on which Algorithm 1 as printed, ranking by stored scores, breaks the "
-        "bound of Theorem 3: (a) its path over level lines of L_q, beside ranking by current "
-        "losses; (b) the best error so far beside the bound.",
+        "Convex losses on which Algorithm 1 as printed, ranking by stored scores, breaks Theorem "
+        "3: (a) its path for two samples over level lines of L_q, beside ranking by current "
+        "losses; (b) the best error so far beside the bound, for designs of the paper and its "
+        "code. From the dots on the bound is broken.",
     ),
     "mse-frontier": Drawing(
         choice.mse_frontier,

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from orderdp_theory.choose import choose
+from orderdp_theory.choosing import choose
 from orderdp_theory.common.palette import BLUE, GREEN, GREY
 from orderdp_theory.common.style import WIDE, new_figure, panel_letters, styled
 

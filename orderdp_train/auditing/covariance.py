@@ -73,9 +73,7 @@ def products(
     """
     n = population.n
     order = torch.from_numpy(ranking.order)
-    group_start = torch.from_numpy(ranking.starts[:-1]).repeat_interleave(
-        torch.from_numpy(ranking.starts).diff()
-    )
+    group_start = torch.from_numpy(ranking.starts[ranking.group_of_rank()])
     parameters = [p for _, p in trainable(model)]
     device = parameters[0].device
     sizes = [p.numel() for p in parameters]

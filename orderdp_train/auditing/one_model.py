@@ -14,8 +14,11 @@ from orderdp_theory import (
     LinearPredictors,
     PrintedBound,
     Ranking,
+    chi,
+    effective_sample_size,
     spectrum_deviation,
     surrogate_weights,
+    total_variation,
 )
 from orderdp_theory.common.errors import InputError
 from orderdp_train.auditing.agreement import Agreement, Draws, agreement, contrasts, draw
@@ -380,7 +383,9 @@ class _Candidate:
             layers=self._layers(stored, full, trace),
             theorem_four=_theorem_four(
                 self.rule,
-                surrogate if self.fresh is self.stored else _surrogate(self.fresh, self.shared),
+                surrogate
+                if self.fresh is self.stored
+                else _surrogate(self.fresh / self.fresh.sum(), self.shared),
                 self.shared,
             ),
             epoch=None if followed is None else _epoch(followed, parts, full, stored),
@@ -487,18 +492,16 @@ def _monotone(weights: Tensor) -> bool:
 
 def _surrogate(unit: Tensor, shared: _Pass) -> Surrogate:
     """``unit`` are weights that add up to 1."""
-    n = len(unit)
-    excess = unit - 1 / n
-    chi = math.sqrt(n * float(excess @ excess))
-    tv = float(torch.linalg.vector_norm(excess, ord=1)) / 2
+    weights = unit.numpy()
+    from_uniform, variation = chi(weights), total_variation(weights)
     return Surrogate(
         loss=float(unit @ shared.losses),
-        gap=float(excess @ shared.losses),
-        chi=chi,
-        chi_bound=chi * shared.loss_std,
-        tv=tv,
-        tv_bound=tv * shared.loss_range,
-        effective_sample_size=n / (1 + chi**2),
+        gap=float((unit - 1 / len(unit)) @ shared.losses),
+        chi=from_uniform,
+        chi_bound=from_uniform * shared.loss_std,
+        tv=variation,
+        tv_bound=variation * shared.loss_range,
+        effective_sample_size=effective_sample_size(weights),
     )
 
 

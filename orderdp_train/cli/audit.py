@@ -65,7 +65,7 @@ def audit(
 
     with output_folder(out) as folder:
         from orderdp_train.auditing.grid import parse_grid
-        from orderdp_train.auditing.stored_run import audit_run
+        from orderdp_train.auditing.stored_run import audit_run, run_promises
         from orderdp_train.auditing.trainings import (
             DEFAULT_RULES,
             AuditConfig,
@@ -75,7 +75,7 @@ def audit(
         )
         from orderdp_train.cli.rule_options import configured
         from orderdp_train.data import load_data
-        from orderdp_train.report import Document, terminal_table, verdicts, versions
+        from orderdp_train.report import Document, promise_table, terminal_table, verdicts, versions
         from orderdp_train.report.table import LEGEND
         from orderdp_train.runs import RunFolder
         from orderdp_train.runs.driver import limit_threads, pick_device
@@ -159,5 +159,7 @@ def audit(
     console.print(terminal_table(document))
     console.print(LEGEND, style="dim", markup=False, highlight=False)
     for sentence in verdicts(document):
-        console.print(sentence, highlight=False)
-    console.print(f"Report: {out / 'report.html'}", highlight=False)
+        console.print(sentence, highlight=False, markup=False)
+    if run is not None and (guarantees := run_promises(run, root=root, device=place)):
+        console.print(promise_table(guarantees))
+    console.print(f"Report: {out / 'report.html'}", highlight=False, markup=False)

@@ -30,7 +30,7 @@ class RescoredOrderDP(OrderDP):
     at the first `update` after it; a selection that is not trained on leaves no trace.
     """
 
-    name, label, colour, marker = "orderdp-rescored", "OrderDP (rescored in turn)", FOREST, "H"
+    name, label, colour, marker = "orderdp-rescored", "OrderDP (rescored)", FOREST, "H"
     order = 12
     needs_scorer = True
     options = {

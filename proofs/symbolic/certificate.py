@@ -14,7 +14,7 @@ from typing import TypeAlias
 from sympy import Add, Expr
 from sympy.printing.str import StrPrinter
 
-from proofs.symbolic.hypergeometric import NotSimilarError, is_zero
+from .hypergeometric import NotSimilarError, is_zero
 
 Witness: TypeAlias = Mapping[str, Expr]
 

@@ -6,19 +6,26 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 
-from orderdp_theory.claims import Claim, Result, UndecidedError, all_claims, decide
+from orderdp_theory.claims import Claim, Quote, Result, UndecidedError, all_claims, decide
 from orderdp_theory.claims.registry import _claims
-from orderdp_theory.claims.report import to_html, to_json, to_markdown
+from orderdp_theory.claims.report import headline, to_html, to_json, to_markdown
 from orderdp_theory.cli.app import app
 from orderdp_theory.common.command import run
 
-SOME = ["e1-orderdp-expectation", "a3-eq26", "thm1-never-unbiased", "tab9-model", "fig1-pearson"]
-FIELDS = ["id", "where", "statement", "verdict", "evidence", "correction"]
+SOME = [
+    *("e1-orderdp-expectation", "a3-eq26", "thm1-never-unbiased", "tab9-model", "fig1-pearson"),
+    *("release-init-cifar", "tab1-tab2-agree"),
+]
+FIELDS = [
+    *("id", "about", "part", "where", "quotes", "statement", "verdict", "evidence", "readings"),
+    "correction",
+]
 
 
 def command(*arguments: str) -> int:
@@ -30,7 +37,7 @@ def command(*arguments: str) -> int:
 @pytest.fixture(scope="module")
 def results() -> list[Result]:
     claims = all_claims()
-    failed = Result(claims["sec2-prune-ratio"], None, "ValueError: it <broke> & stopped")
+    failed = Result(claims["sec2-prune-ratio"], (), "ValueError: it <broke> & stopped")
     return [*decide([claims[name] for name in SOME]), failed]
 
 
@@ -60,6 +67,13 @@ def test_numbers_in_json(results):
     assert items["fig1-pearson"]["correction"] is None
     assert items["fig1-pearson"]["evidence"]["missing"]
     assert items["tab9-model"]["evidence"]["contradicts"]
+    assert items["a3-eq26"]["quotes"][0]["words"]
+    (printed,) = items["a3-eq26"]["readings"]
+    assert (printed["verdict"], printed["words"]) == ("refuted", "as printed")
+    assert [items[name]["about"] for name in (SOME[0], *SOME[-2:])] == [
+        *("paper", "release", "toolkit"),
+    ]
+    assert items["release-init-cifar"]["part"] is None
     assert items["sec2-prune-ratio"]["verdict"] is None
     assert items["sec2-prune-ratio"]["error"].startswith("ValueError")
 
@@ -70,10 +84,10 @@ def test_same_results_give_the_same_bytes(results):
         assert text(results) == text(again)
 
 
-def test_markdown_table_has_six_cells_in_every_row(results):
+def test_markdown_tables_have_seven_cells_in_every_row(results):
     rows = [line for line in to_markdown(results).splitlines() if line.startswith("|")]
-    assert len(rows) == len(results) + 2
-    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {7}
+    assert len(rows) == len(results) + 2 * 3  # the paper, the release, the toolkit
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {8}
 
 
 @pytest.mark.parametrize(
@@ -83,7 +97,7 @@ def test_a_claim_that_raises_is_reported_and_the_others_run(failure, tmp_path, c
     def check():
         raise failure
 
-    broken = Claim("x-broken", "nowhere", "A statement.", check)
+    broken = Claim("x-broken", "paper", "theory", (Quote("nowhere", "A sentence."),), check)
     monkeypatch.setitem(_claims, "x-broken", broken)
     out = tmp_path / "claims.json"
     assert command("--only", "x-broken", "--only", "a3-eq26", "--json", str(out)) == 1
@@ -138,6 +152,8 @@ def test_page_is_self_contained_and_structured(results):
     assert names.count("details") == names.count("summary") == len(results)
     assert names.count("h1") == names.count("main") == 1
     assert names.count("table") == names.count("caption")
+    assert names.count("section") == names.count("h2") == 3
+    assert names.count("blockquote") == sum(len(r.claim.quotes) for r in results if r.claim.part)
     assert "it &lt;broke&gt; &amp; stopped" in text  # escaped, not markup
 
 
@@ -191,6 +207,35 @@ def test_filter_works_in_a_browser_without_console_errors(results, tmp_path):
     assert 'data-shown="a3-eq26"' in done.stdout
     assert 'data-status="1 shown"' in done.stdout
     assert re.search(r"<details[^>]* open", done.stdout)
+
+
+def test_the_headline_counts_the_paper_and_its_parts_apart(results):
+    lines = [(count.name, count.indent, str(count)) for count in headline(results)]
+    assert lines == [
+        (
+            "paper",
+            False,
+            "1 misprint, 1 conditional, 1 not checkable, 1 inconsistent, 1 refuted, 1 error",
+        ),
+        ("theory", True, "1 misprint, 1 conditional"),
+        ("algorithm", True, "1 error"),
+        ("experiments", True, "1 not checkable, 1 inconsistent"),
+        ("arithmetic of tables", True, "1 refuted"),
+        ("release", False, "1 verified"),
+        ("toolkit", False, "1 verified"),
+    ]
+
+
+def test_claims_need_no_docstrings(tmp_path):
+    out = tmp_path / "claims.json"
+    subprocess.run(
+        [sys.executable, "-OO", "-m", "orderdp_theory", "verify", "a3-eq26", "--json", str(out)],
+        check=True,
+        capture_output=True,
+    )
+    (item,) = json.loads(out.read_text())
+    assert item["verdict"] == "misprint"
+    assert all([item["statement"], item["where"], item["quotes"], item["correction"]])
 
 
 def test_help_names_the_formats():

@@ -1,9 +1,5 @@
 """Theorem 3 with current and with stored scores (proofs/convergence.md)."""
 
-from fractions import Fraction
-from itertools import combinations
-
-import cvxpy as cp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,75 +11,22 @@ from orderdp_theory import (
     Design,
     best_step_size,
     convergence_bound,
-    inclusion_probabilities,
     ranking_sensitivity,
-    stored_score_counterexample,
     stored_score_penalty,
     surrogate_loss,
     surrogate_weights,
 )
 from tests.strategies import designs
+from tests.theory.problem import Problem
 
-N = 4
 STEP_SIZES = np.array([0.3, 0.1, 0.25, 0.15])
-
-
-class Problem:
-    """Losses |a_i·θ − b_i| in the plane, starting at 0."""
-
-    def __init__(self, seed: int, design: Design):
-        rng = np.random.default_rng(seed)
-        self.design = design
-        self.A, self.b = rng.normal(size=(N, 2)), rng.normal(size=N)
-        self.lipschitz = np.linalg.norm(self.A, axis=1).max()
-        theta = cp.Variable(2)
-        losses = cp.abs(self.A @ theta - self.b)
-        w = np.append(inclusion_probabilities(design), 0) / design.q
-        surrogate = (w[N - 1] - w[N]) * cp.sum(losses) + sum(
-            (w[k - 1] - w[k]) * cp.sum_largest(losses, k) for k in range(1, N)
-        )
-        self.minimum = cp.Problem(cp.Minimize(surrogate)).solve(solver="CLARABEL")
-        self.distance = np.linalg.norm(theta.value)
-
-    def losses(self, theta):
-        return np.abs(self.A @ theta - self.b)
-
-    def error(self, theta) -> float:
-        return surrogate_loss(self.losses(theta), self.design) - self.minimum
-
-    def expected_errors(self, initial_scores=None, rescore_every=0) -> tuple[np.ndarray, float]:
-        """E[error(θ^t)] for each t, and of the weighted average, over all C(n, s)^T runs.
-
-        Without initial scores, selection is by the current losses.
-        """
-        sets = list(combinations(range(N), self.design.s))
-        runs = [(np.zeros(2), initial_scores, np.zeros(2))]
-        errors = []
-        for t, eta in enumerate(STEP_SIZES):
-            errors.append(np.mean([self.error(theta) for theta, _, _ in runs]))
-            following = []
-            for theta, scores, total in runs:
-                current = self.losses(theta)
-                fresh = scores is None or (t > 0 and rescore_every and t % rescore_every == 0)
-                ranked_by = current if fresh else scores
-                for candidates in sets:
-                    kept = sorted(candidates, key=lambda i: -ranked_by[i])[: self.design.q]
-                    signs = np.sign(self.A[kept] @ theta - self.b[kept])
-                    gradient = (signs[:, None] * self.A[kept]).mean(axis=0)
-                    stored = None if scores is None else ranked_by.copy()
-                    if stored is not None:
-                        stored[kept] = current[kept]
-                    following.append((theta - eta * gradient, stored, total + eta * theta))
-            runs = following
-        average = np.mean([self.error(total / STEP_SIZES.sum()) for _, _, total in runs])
-        return np.array(errors), float(average)
 
 
 @pytest.mark.parametrize("design", [Design(4, 3, 1), Design(4, 3, 2), Design(4, 4, 2)], ids=str)
 @pytest.mark.parametrize("seed", range(3))
 def test_current_scores(design, seed):
     problem = Problem(seed, design)
-    errors, average = problem.expected_errors()
+    errors, average = problem.expected_errors(STEP_SIZES)
     bound = convergence_bound(problem.distance, problem.lipschitz, STEP_SIZES)
     weighted = STEP_SIZES @ errors / STEP_SIZES.sum()
     assert errors.min() <= weighted + 1e-9
@@ -97,8 +40,12 @@ def test_current_scores(design, seed):
 def test_stored_scores_of_bounded_age(design, seed):
     """Every second step all scores are renewed; the initial ones are off by up to 1."""
     problem = Problem(seed, design)
-    initial = problem.losses(np.zeros(2)) + np.random.default_rng(seed).uniform(-1, 1, N)
-    errors, average = problem.expected_errors(initial, rescore_every=2)
+    initial = problem.losses(np.zeros(2)) + np.random.default_rng(seed).uniform(-1, 1, 4)
+
+    def renewed(t):
+        return range(4) if t == 2 else ()
+
+    errors, average = problem.expected_errors(STEP_SIZES, initial, renewed)
     bound = convergence_bound(problem.distance, problem.lipschitz, STEP_SIZES).value
     penalty = stored_score_penalty(design, problem.lipschitz, STEP_SIZES, 1, initial_error=1)
     assert max(average, STEP_SIZES @ errors / STEP_SIZES.sum()) <= bound + penalty + 1e-7
@@ -205,39 +152,6 @@ def test_how_old_scores_differ_from_losses_is_attained(age):
     assert late - penalty == pytest.approx(2 * ranking_sensitivity(design) * 0.5 * first)
 
 
-def test_counterexample_for_stored_scores():
-    run = stored_score_counterexample()
-    assert min(run.errors) == Fraction(5, 3) > run.bound
-    assert run.average_error > run.bound
-    assert stored_score_counterexample(18).bound == Fraction(5, 3)  # one step fewer: equality
-    long = stored_score_counterexample(500)
-    assert long.errors[-1] == 3
-    assert long.bound == Fraction(5, 6) + Fraction(15, 500)
-    # What the run claims of the problem, by a solver.
-    x, y = cp.Variable(), cp.Variable()
-    surrogate = cp.maximum(1 + 5 * cp.pos(1 - x), cp.pos(4 * x - 3 * y))
-    assert cp.Problem(cp.Minimize(surrogate)).solve(solver="CLARABEL") == pytest.approx(1)
-    floats = convergence_bound(2**0.5, 5, [1 / 15] * 19)
-    assert float(run.bound) == pytest.approx(floats.value) == pytest.approx(floats.as_printed)
-
-
-@pytest.mark.parametrize("steps", [1, 10, 19, 200])
-@pytest.mark.parametrize("dimension", [1, 2])
-def test_counterexample_needs_the_stored_scores(steps, dimension):
-    run = stored_score_counterexample(steps, dimension, scores="current")
-    assert min(run.errors) <= run.bound
-    assert run.average_error <= run.bound
-
-
-def test_in_one_dimension_the_average_fails_and_the_best_iterate_does_not():
-    assert (
-        stored_score_counterexample(22, 1).average_error <= stored_score_counterexample(22, 1).bound
-    )
-    run = stored_score_counterexample(23, 1)
-    assert run.average_error > run.bound
-    assert min(run.errors) == 0
-
-
 @pytest.mark.parametrize(
     "call",
     [
@@ -247,7 +161,6 @@ def test_in_one_dimension_the_average_fails_and_the_best_iterate_does_not():
         lambda: convergence_bound(1, 1, [0.1, 0.0]),
         lambda: stored_score_penalty(Design(3, 2, 1), 1, [0.1], -1),
         lambda: best_step_size(1, 0, 5),
-        lambda: stored_score_counterexample(0),
     ],
 )
 def test_refused(call):

@@ -16,9 +16,9 @@ from orderdp_theory.cli.app import app
 from orderdp_theory.common.command import run
 from orderdp_theory.common.palette import PALETTE
 from orderdp_theory.common.style import COLUMN, FORMATS, WIDE, render
-from orderdp_theory.convergence import stored_score_counterexample
 from orderdp_theory.figures import CAPTIONS, FIGURES, limits, selection, toy
 from orderdp_theory.figures.weights import weights_figure
+from orderdp_theory.impossibility import stored_score_counterexample
 
 SIGNATURES = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orderdp_theory import Design, gap, inclusion_probabilities
+from orderdp_theory import Design, gap, inclusion_probabilities, surrogate_loss
 
 
 @st.composite
@@ -57,6 +57,17 @@ def test_large_mean_does_not_drown_the_gap():
     losses = np.linspace(1, 0, 100)
     design = Design(100, 50, 30)
     assert gap(losses + 1e9, design).value == pytest.approx(gap(losses, design).value, rel=1e-6)
+
+
+def test_digits_survive_weights_that_are_nearly_uniform():
+    """s = n − 1 = q + 1: weights (n−1)/(n(n−2)), then 1/n, then 0; L_(j) = n − j."""
+    n = 10**6
+    design = Design(n, n - 1, n - 2)
+    losses = np.arange(n)[::-1].astype(float)
+    exact = Fraction(n * (n - 1) - 2, 2 * n * (n - 2))  # Σ_{j ≤ n−2} (n − j)/(n(n−2))
+    assert abs(Fraction(gap(losses, design).value) / exact - 1) < 1e-13
+    plain = surrogate_loss(losses, design) - losses.mean()
+    assert abs(Fraction(plain) / exact - 1) > 1e-12
 
 
 def test_chi_in_the_regime_people_run():
