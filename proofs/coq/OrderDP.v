@@ -3,4 +3,4 @@
 
 From OrderDP Require Export Counting Expectation Ranking Rearrangement Inclusion Unbiased.
 From OrderDP Require Export Convex Surrogate Counterexamples Gap HorvitzThompson Variance.
-From OrderDP Require Export Ties RankDesign Window.
+From OrderDP Require Export Ties RankDesign Window Limit.
