@@ -2,7 +2,7 @@
 
 From mathcomp Require Import all_ssreflect all_fingroup all_algebra.
 From OrderDP Require Import Counting Expectation Ranking Inclusion Unbiased Convex Surrogate.
-From OrderDP Require Import Vectors Sequences Convergence.
+From OrderDP Require Import Gap Vectors Sequences Convergence.
 
 Set Implicit Arguments.
 Unset Strict Implicit.
@@ -89,13 +89,6 @@ by apply: ler_sum => j _; rewrite /= subnSK.
 Qed.
 
 (* Every weight is between 0 and s / (n q).                                   *)
-Lemma gamma_le {R : realFieldType} n s q (j : 'I_n) : (0 < q)%N -> (q <= s)%N -> (s <= n)%N ->
-  gamma n s q j.+1 <= s%:R / n%:R :> R.
-Proof.
-move=> q_gt0 qs sn; rewrite -(@inclusion_plateau R n s q 1) ?q_gt0 //.
-by apply: gamma_antitone; rewrite // ltn_ord.
-Qed.
-
 Theorem score_error_mean {R : realFieldType} (n s q d : nat)
     (L : 'I_n -> 'rV[R]_d -> R) (order : 'rV[R]_d -> {perm 'I_n}) (t : 'rV[R]_d)
     (rho : {perm 'I_n}) (h : 'I_n -> R) :
@@ -108,8 +101,8 @@ apply: le_trans (score_error_sum (order t) (L^~ t) qs sn rho_h) _.
 rewrite mulrA [s%:R / q%:R / n%:R]mulrAC [s%:R / n%:R / q%:R]mulrC -mulrA.
 rewrite ler_wpmul2l ?invr_ge0 ?ler0n // mulr_sumr; apply: ler_sum => i _.
 apply: (ler_wpmul2r (normr_ge0 _)); rewrite ler_norml.
-have := @gamma_le R n s q (order t i) q_gt0 qs sn; have := @gamma_le R n s q (rho i) q_gt0 qs sn.
-move=> le1 le2; rewrite ler_subr_addl ler_subl_addl.
+have le k : gamma n s q (k : 'I_n).+1 <= s%:R / n%:R :> R by apply: weight_le; rewrite ?ltn_ord.
+have le1 := le (rho i); have le2 := le (order t i); rewrite ler_subr_addl ler_subl_addl.
 apply/andP; split; first by rewrite (le_trans le1) // ler_addl gamma_ge0.
 by rewrite ler_subl_addr (le_trans le2) // ler_addl gamma_ge0.
 Qed.
@@ -117,11 +110,6 @@ Qed.
 (* ************************************************************************** *)
 (* Theorem 3 for scores that are not fresh                                    *)
 (* ************************************************************************** *)
-
-(* In the step after past the ranking is by the scores H past.                *)
-Definition ranked_by {R : realFieldType} {n : nat} (rho : seq {set 'I_n} -> {perm 'I_n})
-    (H : seq {set 'I_n} -> 'I_n -> R) : Prop :=
-  forall past, ranks (rho past) (H past).
 
 Lemma expected_averageD {R : realFieldType} n s (eta : nat -> R) T
     (F F' : seq {set 'I_n} -> R) :
