@@ -1,0 +1,80 @@
+"""The documentation site: `make docs` builds it without a network, and every warning is an error.
+
+The source folder is the repository, so that pages, proofs, notebooks and results are read where
+they stand. Mathematics becomes MathML at build time: pages need no script and no font for it.
+"""
+
+import sys
+from importlib.metadata import version as version_of
+from pathlib import Path
+
+from docutils import nodes
+from latex2mathml.converter import convert
+from sphinx.application import Sphinx
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent), str(HERE)]
+from made import Made, escape_bars  # noqa: E402
+
+project = "OrderDP toolkit"
+version = release = version_of("orderdp")
+root_doc = "docs/index"
+include_patterns = [
+    "docs/**.md",
+    "proofs/**.md",
+    "notebooks/*.ipynb",
+    "benchmarks/README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+]
+exclude_patterns = [".*", "build", "audit*", "figures", "runs", "data", "reproduce", "node_modules"]
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.doctest",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+]
+
+html_theme = "furo"
+html_title = f"OrderDP toolkit {version}"
+html_static_path = ["site.css"]
+html_css_files = ["site.css"]
+html_additional_pages = {"index": "redirect.html"}
+templates_path = ["."]
+html_math_renderer = "mathml"
+html_copy_source = False
+pygments_style, pygments_dark_style = "a11y-high-contrast-light", "a11y-high-contrast-dark"
+
+myst_enable_extensions = ["colon_fence", "dollarmath"]
+myst_heading_anchors = 3
+nb_execution_mode = "off"  # the stored outputs are shown; `make notebooks` checks that they run
+nb_ipywidgets_js = {}  # sliders need a kernel: the stored picture stands in
+nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json", None)]
+
+default_role = "py:obj"
+autodoc_default_options = {"members": True, "undoc-members": True, "no-value": True}
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 88
+napoleon_use_ivar = True
+napoleon_numpy_docstring = False
+copybutton_prompt_text = r"\$ |>>> |\.\.\. "
+copybutton_prompt_is_regexp = True
+copybutton_only_copy_prompt_lines = True
+
+
+def mathml(display: str):
+    def visit(writer, node: nodes.Element) -> None:
+        writer.body.append(convert(node.astext(), display=display))
+        raise nodes.SkipNode
+
+    return visit
+
+
+def setup(app: Sphinx) -> None:
+    app.add_html_math_renderer("mathml", (mathml("inline"), None), (mathml("block"), None))
+    app.add_directive("made", Made)
+    app.connect("autodoc-process-docstring", escape_bars)
