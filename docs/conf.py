@@ -11,10 +11,13 @@ from pathlib import Path
 from docutils import nodes
 from latex2mathml.converter import convert
 from sphinx.application import Sphinx
+from sphinx.util.logging import getLogger
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 from made import Made, escape_bars  # noqa: E402
+
+logger = getLogger(__name__)
 
 project = "OrderDP toolkit"
 version = release = version_of("orderdp")
@@ -45,6 +48,7 @@ html_additional_pages = {"index": "redirect.html"}
 templates_path = ["."]
 html_math_renderer = "mathml"
 html_copy_source = False
+html_show_copyright = False
 pygments_style, pygments_dark_style = "a11y-high-contrast-light", "a11y-high-contrast-dark"
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]
@@ -68,13 +72,23 @@ copybutton_only_copy_prompt_lines = True
 
 def mathml(display: str):
     def visit(writer, node: nodes.Element) -> None:
-        writer.body.append(convert(node.astext(), display=display))
+        try:
+            writer.body.append(convert(node.astext(), display=display))
+        except Exception as error:
+            logger.warning("not TeX: %s (%r)", node.astext(), error, location=node)
         raise nodes.SkipNode
 
     return visit
+
+
+def must_exist(app: Sphinx, env, node: nodes.Element, content: nodes.Element) -> None:
+    """A full name of ours that the reference does not have is a mistake or has been renamed."""
+    if node.get("reftype") == "obj" and node["reftarget"].startswith("orderdp_"):
+        logger.warning("no %s in the reference", node["reftarget"], location=node)
 
 
 def setup(app: Sphinx) -> None:
     app.add_html_math_renderer("mathml", (mathml("inline"), None), (mathml("block"), None))
     app.add_directive("made", Made)
     app.connect("autodoc-process-docstring", escape_bars)
+    app.connect("missing-reference", must_exist)

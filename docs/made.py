@@ -63,7 +63,8 @@ def _rule(name: str, cls: type) -> str:
     ]
     if cls.options:
         rows = [
-            (f"`{option}`", f"`{o.default}`", o.range(), o.help) for option, o in cls.options.items()
+            (f"`{option}`", f"`{o.default}`", o.range(), o.help)
+            for option, o in cls.options.items()
         ]
         paragraphs.append(table(("option", "default", "allowed", "what"), *rows))
     return "\n\n".join(paragraphs)
@@ -119,7 +120,10 @@ def claims() -> str:
 
 def _filter(numbers: dict[str, int]) -> str:
     """Radio buttons; the style sheet hides what is not chosen, without a script."""
-    choices = [("all", sum(numbers.values()), ""), *((v, c, MEANING[v]) for v, c in numbers.items())]
+    choices = [
+        ("all", sum(numbers.values()), ""),
+        *((v, c, MEANING[v]) for v, c in numbers.items()),
+    ]
     inputs = "\n".join(
         f'<label title="{meaning}"><input type="radio" name="verdict" value="{_class(name)}"'
         f"{' checked' if name == 'all' else ''}> {name} ({count})</label>"
@@ -180,10 +184,10 @@ def _arrows(package: Path) -> str:
     rows = []
     for room in rooms:
         tree = ast.parse((room / "__init__.py").read_text())
-        says = (ast.get_docstring(tree) or "").split("\n\n")[0].replace("\n", " ")
+        says = (ast.get_docstring(tree) or "").split("\n\n")[0].replace("``", "`")
         used = sorted({u for path in room.rglob("*.py") for u in _uses(path, package.name)})
         uses = ", ".join(f"`{u}`" for u in used if u != room.name) or "–"
-        rows.append((f"`{room.name}`", _text(says), uses))
+        rows.append((f"`{room.name}`", " ".join(says.split()), uses))
     return f"### {package.name}\n\n" + table(("package", "what it holds", "uses"), *rows)
 
 
