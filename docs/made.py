@@ -120,16 +120,14 @@ def claims() -> str:
 
 def _filter(numbers: dict[str, int]) -> str:
     """Radio buttons; the style sheet hides what is not chosen, without a script."""
-    choices = [
-        ("all", sum(numbers.values()), ""),
-        *((v, c, MEANING[v]) for v, c in numbers.items()),
-    ]
+    found = [(name, count, MEANING[name]) for name, count in numbers.items()]
     inputs = "\n".join(
         f'<label title="{meaning}"><input type="radio" name="verdict" value="{_class(name)}"'
         f"{' checked' if name == 'all' else ''}> {name} ({count})</label>"
-        for name, count, meaning in choices
+        for name, count, meaning in [("all", sum(numbers.values()), "every claim"), *found]
     )
-    return f'```{{raw}} html\n<fieldset class="filter"><legend>Show</legend>\n{inputs}\n</fieldset>\n```'
+    html = f'<fieldset class="filter"><legend>Show</legend>\n{inputs}\n</fieldset>'
+    return f"```{{raw}} html\n{html}\n```"
 
 
 def _class(verdict: str) -> str:

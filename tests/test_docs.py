@@ -115,7 +115,8 @@ def test_nothing_is_loaded_from_elsewhere_and_every_link_leads_somewhere(pages):
 
 WRONG = """# Title
 
-[a page](nowhere.md) and [an anchor](#nowhere), a formula $\\left($ and a name {py:obj}`orderdp_theory.nobody`.
+[a page](nowhere.md) and [an anchor](#nowhere), a formula $\\left($ and a name
+{py:obj}`orderdp_theory.nobody`.
 
 ```{doctest}
 >>> 1 + 1
