@@ -16,6 +16,7 @@ from sphinx.util.logging import getLogger
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 from made import Made, escape_bars  # noqa: E402
+from theorem_pages import Typeset, complete  # noqa: E402
 
 logger = getLogger(__name__)
 
@@ -90,5 +91,7 @@ def must_exist(app: Sphinx, env, node: nodes.Element, content: nodes.Element) ->
 def setup(app: Sphinx) -> None:
     app.add_html_math_renderer("mathml", (mathml("inline"), None), (mathml("block"), None))
     app.add_directive("made", Made)
+    app.add_transform(Typeset)
+    app.connect("source-read", complete)
     app.connect("autodoc-process-docstring", escape_bars)
     app.connect("missing-reference", must_exist)

@@ -98,6 +98,23 @@ def test_every_rule_and_every_claim_has_its_place(site, pages):
 
 
 @pytest.mark.slow
+def test_a_theorem_page_shows_every_way_to_know_it(site, pages):
+    """Gap: a written proof, a certificate and a formal theorem; its indices are typeset."""
+    path = site / "proofs" / "gap.html"
+    assert "w<sub>j</sub>²" in path.read_text()
+    for shown in (
+        "Lower bound.",
+        "Theorem gap_nonneg",
+        "summand(j, k)",
+        "test_value_and_both_bounds",
+    ):
+        assert shown in pages[path].text
+    proofs = {p.stem for p in (ROOT / "proofs").glob("*.md")} - {"README"}
+    assert len(proofs) > 5
+    assert all("How it is known" in pages[site / "proofs" / f"{p}.html"].text for p in proofs)
+
+
+@pytest.mark.slow
 def test_nothing_is_loaded_from_elsewhere_and_every_link_leads_somewhere(pages):
     for path, page in pages.items():
         for target in page.loads | page.links:
