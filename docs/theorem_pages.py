@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 
 from docutils import nodes
+from orderdp_theory.proofs.symbolic import CERTIFICATES
 from sphinx.transforms import SphinxTransform
 
 import orderdp_theory
-from proofs.symbolic import CERTIFICATES
 
 PROOFS = Path(__file__).parents[1] / "proofs"
 CODE = re.compile(r"\[((?:`\w+`(?:, )?)+)\]\(\.\./orderdp_theory/\w+\.py\)")

@@ -26,6 +26,7 @@ from orderdp_theory.generalization import (
     corrected_bound,
     printed_bound,
 )
+from orderdp_theory.high_probability import martingale_deviation
 from orderdp_theory.horvitz_thompson import (
     horvitz_thompson_covariance_trace,
     horvitz_thompson_inclusion,
@@ -35,6 +36,12 @@ from orderdp_theory.horvitz_thompson import (
 from orderdp_theory.impossibility import StoredScoreRun, stored_score_counterexample
 from orderdp_theory.inclusion import inclusion_probabilities, joint_inclusion_probabilities
 from orderdp_theory.limits import cvar, limit_gamma
+from orderdp_theory.nonconvex import (
+    NonconvexBound,
+    best_nonconvex_step_size,
+    nonconvex_bound,
+)
+from orderdp_theory.promise import Guarantee, MeasuredRun, promises
 from orderdp_theory.rank_design import (
     RankDesign,
     is_convex,
@@ -44,8 +51,21 @@ from orderdp_theory.rank_design import (
     rank_design_weights,
 )
 from orderdp_theory.ranking import Ranking
+from orderdp_theory.risk import (
+    UniformDeviation,
+    surrogate_deviation,
+    surrogate_fluctuation,
+    surrogate_risk,
+)
 from orderdp_theory.sampling import draw_ranks
 from orderdp_theory.sandwich import CvarSandwich, cvar_sandwich, sandwich_width
+from orderdp_theory.stability import (
+    PopulationBound,
+    StabilityBound,
+    best_population_step_size,
+    population_bound,
+    stability_bound,
+)
 from orderdp_theory.staleness import (
     RoundRobin,
     StaleRate,
@@ -66,14 +86,22 @@ __all__ = [
     "CvarSandwich",
     "Design",
     "Gap",
+    "Guarantee",
     "LinearPredictors",
+    "MeasuredRun",
+    "NonconvexBound",
+    "PopulationBound",
     "PrintedBound",
     "RankDesign",
     "Ranking",
     "RoundRobin",
+    "StabilityBound",
     "StaleRate",
     "StoredScoreRun",
     "Transfer",
+    "UniformDeviation",
+    "best_nonconvex_step_size",
+    "best_population_step_size",
     "best_step_size",
     "chi",
     "choose",
@@ -98,8 +126,12 @@ __all__ = [
     "is_convex",
     "joint_inclusion_probabilities",
     "limit_gamma",
+    "martingale_deviation",
+    "nonconvex_bound",
     "nonconvex_losses",
+    "population_bound",
     "printed_bound",
+    "promises",
     "rank_design_loss",
     "rank_design_probabilities",
     "rank_design_weights",
@@ -108,11 +140,15 @@ __all__ = [
     "sandwich_width",
     "score_error_bound",
     "spectrum_deviation",
+    "stability_bound",
     "stale_rate",
     "staleness_factor",
     "stored_score_counterexample",
     "stored_score_penalty",
+    "surrogate_deviation",
+    "surrogate_fluctuation",
     "surrogate_loss",
+    "surrogate_risk",
     "surrogate_weights",
     "total_variation",
     "transfer_bound",

@@ -8,9 +8,9 @@ import operator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from orderdp_theory.arguments import double_array
+from orderdp_theory.arguments import require_not_negative, step_array
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 from orderdp_theory.inclusion import inclusion_probabilities
@@ -51,8 +51,8 @@ def convergence_bound(distance: float, lipschitz: float, step_sizes: ArrayLike) 
         lipschitz: G >= 0.
         step_sizes: eta, positive and finite, `(T,)`. Anything else is a `ValueError`.
     """
-    eta = _checked_steps(step_sizes)
-    _check_not_negative(distance=distance, lipschitz=lipschitz)
+    eta = step_array(step_sizes)
+    require_not_negative(distance=distance, lipschitz=lipschitz)
     total = float(eta.sum())
     return ConvergenceBound(
         distance_term=distance**2 / (2 * total),
@@ -105,25 +105,10 @@ def stored_score_penalty(
         initial_error: delta_1 >= |H_i - L_i(theta^1)| for the initial scores H_i; 0 if they are
             losses.
     """
-    eta, max_age = _checked_steps(step_sizes), operator.index(max_age)
-    _check_not_negative(lipschitz=lipschitz, max_age=max_age, initial_error=initial_error)
+    eta, max_age = step_array(step_sizes), operator.index(max_age)
+    require_not_negative(lipschitz=lipschitz, max_age=max_age, initial_error=initial_error)
     path = np.concatenate([[0.0], np.cumsum(eta)[:-1]])
     steps = np.arange(len(eta))
     error = lipschitz**2 * (path - path[np.maximum(steps - max_age, 0)])
     error += np.where(steps <= max_age, initial_error, 0.0)
     return 2 * ranking_sensitivity(design) * float(eta @ error / eta.sum())
-
-
-def _checked_steps(step_sizes: ArrayLike) -> NDArray[np.float64]:
-    eta = double_array(step_sizes, "step_sizes")
-    if eta.ndim != 1 or eta.size == 0:
-        raise InputError(f"step_sizes must be a vector, one per step, got shape {eta.shape}")
-    if not np.all(np.isfinite(eta) & (eta > 0)):
-        raise InputError("step_sizes must be positive and finite")
-    return eta
-
-
-def _check_not_negative(**numbers: float) -> None:
-    for name, value in numbers.items():
-        if not (np.isfinite(value) and value >= 0):
-            raise InputError(f"{name} must be finite and >= 0, got {value!r}")

@@ -1,4 +1,4 @@
-"""The command line ``orderdp-theory``: one module a command."""
+"""The command line `orderdp-theory`: one module a command."""
 
 from importlib import import_module
 
@@ -15,11 +15,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-
-@app.callback()
-def _group() -> None:
-    """A command is named even while there is only one."""
 
 
 for _name in COMMANDS:

@@ -1,4 +1,4 @@
-"""``orderdp-theory bound``: the terms of the convergence and generalization bounds."""
+"""`orderdp-theory bound`: the terms of the convergence and generalization bounds."""
 
 import math
 from pathlib import Path
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
         CorrectedBound,
         CvarSandwich,
         Design,
-        Gap,
+        PopulationBound,
         PrintedBound,
+        Transfer,
+        UniformDeviation,
     )
 
 
@@ -70,6 +72,10 @@ def bound(
         int | None,
         typer.Option(help="K: one selection an epoch of K minibatch steps; T counts epochs."),
     ] = None,
+    weak_convexity: Annotated[
+        float | None,
+        typer.Option(help="ρ: losses become convex when (ρ/2)‖θ‖² is added."),
+    ] = None,
 ) -> None:
     """Print the bounds of the design (N, S, Q) term by term, as published and as they hold."""
     import numpy as np
@@ -78,17 +84,22 @@ def bound(
     from orderdp_theory import (
         Design,
         LinearPredictors,
+        best_population_step_size,
         best_step_size,
         corrected_bound,
         cvar_sandwich,
         epoch_bound,
-        gap,
+        martingale_deviation,
+        population_bound,
         printed_bound,
         round_robin,
         score_error_bound,
         stale_rate,
         stored_score_counterexample,
         stored_score_penalty,
+        surrogate_deviation,
+        surrogate_fluctuation,
+        transfer_bound,
     )
     from orderdp_theory.cli.arrays import read_array
     from orderdp_theory.impossibility import SQUARED_DISTANCE, SQUARED_LIPSCHITZ
@@ -116,11 +127,26 @@ def bound(
     at_reference = None if reference is None else read_array(reference, (1,))
     printed = printed_bound(design, convergence.as_printed, rows)
     compared = rows[-1] if at_reference is None and rows is not None else at_reference
-    transfer = None if compared is None else gap(compared, design)
-    corrected = None
+    transfer = None
+    if compared is not None:
+        found = None if at_reference is None or rows is None else rows[-1]
+        transfer = transfer_bound(compared, design, error, found)
+    within = distance if radius is None else radius
+    corrected, population, at_best, fluctuation, uniform = None, None, None, None, None
     if loss_range is not None:
-        ball = LinearPredictors(lipschitz, distance if radius is None else radius, loss_range)
+        ball = LinearPredictors(lipschitz, within, loss_range)
         corrected = corrected_bound(design, error, ball, failure, rows, at_reference)
+        fluctuation = surrogate_fluctuation(design, loss_range, failure)
+        complexity = ball.rademacher_term(n) / 2
+        uniform = surrogate_deviation(design, complexity, loss_range, failure)
+        start, age = loss_range if at_reference is None else at_reference, max_age or 0
+
+        def end_to_end(step: float) -> "PopulationBound":
+            step_sizes = np.full(steps, step)
+            return population_bound(design, lipschitz, distance, step_sizes, start, count, age)
+
+        best_step = best_population_step_size(design, lipschitz, distance, steps, count, age)
+        population, at_best = end_to_end(eta), (best_step, end_to_end(best_step).excess_risk)
 
     sandwich = None if compared is None else cvar_sandwich(compared, design)
     score_error = None
@@ -144,11 +170,18 @@ def bound(
         can_stay = f"{least * lipschitz * distance:.6g}"
         table.add_row("stored scores of any age: for all T it can stay at", can_stay)
     table.add_row("optimization error", f"{error:.6g}", style="bold")
+    deviation = martingale_deviation(2 * within * lipschitz, np.full(steps, eta), failure)
+    single = f"  of this run, if projected, with probability {1 - failure:g}"
+    table.add_row(single, f"{error + deviation:.6g}")
     console.print(table)
     point = "last row of --losses" if reference is None else "reference"
     console.print(_sandwich(sandwich, design, point))
-    console.print(_transfer(transfer, error, point))
-    console.print(_generalization(printed, corrected, failure))
+    console.print(_transfer(transfer, point))
+    console.print(_generalization(printed, corrected, population, at_best, failure))
+    console.print(_surrogate_risk(fluctuation, uniform, failure))
+    console.print(
+        _nonconvex(design, weak_convexity, lipschitz, loss_range, steps, step_size, count, max_age)
+    )
 
 
 def _table(title: str, *columns: str) -> "Table":
@@ -190,32 +223,44 @@ def _sandwich(sandwich: "CvarSandwich | None", design: "Design", point: str) -> 
     return table
 
 
-def _transfer(gap: "Gap | None", error: float, point: str) -> "Table":
+def _transfer(transfer: "Transfer | None", point: str) -> "Table":
     table = _table(f"Transfer: E[L(average iterate)] − L({point})", "term", "value")
-    if gap is None:
+    if transfer is None:
         table.add_row("gap L_q − L", "needs --losses or --reference")
         return table
+    gap = transfer.gap
     by_chi = f"{gap.chi:.4g} · {gap.std:.4g} = {gap.chi_std:.6g}"
     by_tv = f"{gap.total_variation:.4g} · {gap.range:.4g} = {gap.tv_range:.6g}"
     table.add_row(f"gap L_q − L at the {point}", f"{gap.value:.6g}")
     table.add_row("  at most χ · standard deviation", by_chi)
     table.add_row("  at most total variation · range", by_tv)
-    table.add_row("gap + optimization error", f"{gap.value + error:.6g}", style="bold")
+    total = gap.value + transfer.optimization_error
+    table.add_row("gap + optimization error", f"{total:.6g}", style="bold")
+    if point == "reference" and transfer.found_gap:
+        table.add_row("gap at the last row of --losses", f"{transfer.found_gap:.6g}")
+        excess = transfer.value - transfer.reference
+        table.add_row("  less it, if that is the point found", f"{excess:.6g}", style="bold")
     return table
 
 
 def _generalization(
-    printed: "PrintedBound", corrected: "CorrectedBound | None", failure: float
+    printed: "PrintedBound",
+    corrected: "CorrectedBound | None",
+    population: "PopulationBound | None",
+    at_best: tuple[float, float] | None,
+    failure: float,
 ) -> "Table":
-    """Terms of the published bound beside those of the one that holds; – for no such term."""
-    table = _table("Theorem 4: population risk R", "term", "as published", "what holds")
+    """Terms of the published bound beside those that hold; – for no such term."""
+    title = "Theorem 4: population risk R"
+    table = _table(title, "term", "as published", "linear class", "by stability")
 
-    def row(term: str, left: str | None, right: str | None, style: str = "") -> None:
-        """Two attributes, with a minus sign if so named, or the input that is missing for them."""
+    def row(term: str, *names: str | None, style: str = "") -> None:
+        """Three attributes, with a minus sign if so named, or the input that one of them needs."""
         cells = []
         for source, name, missing in (
-            (printed, left, "needs --losses"),
-            (corrected, right, "needs --loss-range"),
+            (printed, names[0], "needs --losses"),
+            (corrected, names[1], "needs --loss-range"),
+            (population, names[2], "needs --loss-range"),
         ):
             sign, attribute = (-1, name[1:]) if name and name[0] == "-" else (1, name)
             value = getattr(source, attribute, math.nan) if attribute else None
@@ -225,17 +270,73 @@ def _generalization(
                 cells.append(missing if math.isnan(value) else f"{sign * value + 0.0:.6g}")
         table.add_row(term, *cells, style=style)
 
-    row("C_s = max |n γ/q − 1|", "spectrum_deviation", None)
-    row("B, smallest over the iterates (as printed)", "largest_loss_inf", None)
-    row("B, largest over the iterates (as the proof needs)", "largest_loss_sup", None)
-    row("√((n−s)/(s(n−1)))", "finite_population_factor", None)
-    row("√2 · C_s · B · √((n−s)/(s(n−1)))", "wasserstein_term", None)
-    row("−Q_n, smallest gap L_q − L over the iterates", "-gap_inf", "-gap_inf")
-    row("optimization error", "optimization_error", "optimization_error")
-    row("gap L_q − L at the reference, or TV · b", None, "reference_gap")
-    row("sampling: 2 G · radius / √n", None, "rademacher")
-    row(f"sampling: b √(ln(2/{failure:g})/(2n))", None, "fluctuation")
-    row("bound on R(θ*) − E[L_q(θ^t)]", "value", "risk_above_surrogate", "bold")
-    row("  the same for R(θ^t) − L_q(θ^t)", None, "risk_above_surrogate")
-    row("bound on E[R(average iterate)] − R(reference)", None, "excess_risk", "bold")
+    row("C_s = max |n γ/q − 1|", "spectrum_deviation", None, None)
+    row("B, smallest over the iterates (as printed)", "largest_loss_inf", None, None)
+    row("B, largest over the iterates (as the proof needs)", "largest_loss_sup", None, None)
+    row("√((n−s)/(s(n−1)))", "finite_population_factor", None, None)
+    row("√2 · C_s · B · √((n−s)/(s(n−1)))", "wasserstein_term", None, None)
+    row("−Q_n, smallest gap L_q − L over the iterates", "-gap_inf", "-gap_inf", None)
+    row("optimization error", *["optimization_error"] * 3)
+    row("gap L_q − L at the reference, or TV · b", None, *["reference_gap"] * 2)
+    row("sampling: 2 G · radius / √n", None, "rademacher", None)
+    row(f"sampling: b √(ln(2/{failure:g})/(2n))", None, "fluctuation", None)
+    row("sampling: G · stability", None, None, "generalization")
+    row("bound on R(θ*) − E[L_q(θ^t)]", "value", "risk_above_surrogate", None, style="bold")
+    row("  the same for R(θ^t) − L_q(θ^t)", None, "risk_above_surrogate", None)
+    term = "bound on E[R(average iterate)] − R(reference)"
+    row(term, None, *["excess_risk"] * 2, style="bold")
+    if at_best is not None:
+        table.add_row(
+            f"  at the best step size for it, {at_best[0]:.4g}", "–", "–", f"{at_best[1]:.6g}"
+        )
+    return table
+
+
+def _surrogate_risk(
+    fluctuation: float | None, uniform: "UniformDeviation | None", failure: float
+) -> "Table":
+    title = "Generalization of L_q: its population version R_sq"
+    table = _table(title, "bound", "value")
+    fixed = f"±(L_q − R_sq) at a fixed point, probability {1 - failure:g}"
+    if fluctuation is None or uniform is None:
+        table.add_row(fixed, "needs --loss-range")
+        return table
+    table.add_row(fixed, f"{fluctuation:.6g}")
+    table.add_row("over linear predictors, (s/q)(2 G r + b)/√n", f"{uniform.expected:.6g}")
+    table.add_row("  R_sq − L_q", f"{uniform.expected + uniform.risk_above:.6g}")
+    table.add_row("  L_q − R_sq", f"{uniform.expected + uniform.surrogate_above:.6g}")
+    return table
+
+
+def _nonconvex(
+    design: "Design",
+    weak_convexity: float | None,
+    lipschitz: float,
+    loss_range: float | None,
+    steps: int,
+    step_size: float | None,
+    minibatches: int,
+    max_age: int | None,
+) -> "Table":
+    from orderdp_theory import best_nonconvex_step_size, nonconvex_bound, ranking_sensitivity
+
+    table = _table("Weakly convex losses: mean E‖∇ envelope of L_q‖²", "term", "value")
+    if weak_convexity is None or loss_range is None:
+        table.add_row("bound", "needs --weak-convexity and --loss-range")
+        return table
+    age, eta = max_age or 0, step_size
+    if eta is None:
+        eta = best_nonconvex_step_size(design, weak_convexity, lipschitz, loss_range, steps, age)
+        eta /= minibatches
+    drift = lipschitz**2 * minibatches * eta * age
+    shortfall = 2 * ranking_sensitivity(design) * drift
+    bound = nonconvex_bound(
+        weak_convexity, lipschitz, loss_range, [eta] * steps, shortfall, minibatches
+    )
+    table.add_row("step size η", f"{eta:.6g}")
+    table.add_row("start, with φ(θ¹) − min L_q ≤ b", f"{bound.envelope_term:.6g}")
+    table.add_row("gradient noise", f"{bound.noise_term:.6g}")
+    table.add_row("stored scores", f"{bound.score_term:.6g}")
+    table.add_row("bound", f"{bound.value:.6g}", style="bold")
+    table.add_row("holds in any case: G²", f"{bound.trivial:.6g}")
     return table

@@ -1,4 +1,4 @@
-"""``orderdp-theory prove``: check the symbolic certificates and explain them."""
+"""`orderdp-theory prove`: check the symbolic certificates and explain them."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +9,7 @@ from orderdp_theory.common.errors import InputError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from proofs.symbolic import Certificate, Verdict
+    from orderdp_theory.proofs.symbolic import Certificate, Verdict  # pyright: ignore[reportMissingImports]
 
 
 def prove(
@@ -21,7 +21,7 @@ def prove(
     """Check the symbolic proofs and print what each states, computes and takes as logic."""
     from rich.console import Console
 
-    from proofs.symbolic import CERTIFICATES
+    from orderdp_theory.proofs.symbolic import CERTIFICATES  # pyright: ignore[reportMissingImports]
 
     unknown = [name for name in names or () if name not in CERTIFICATES]
     if unknown:
@@ -47,7 +47,7 @@ def _explained(certificate: "Certificate", verdict: "Verdict") -> "RenderableTyp
     from rich.panel import Panel
     from rich.text import Text
 
-    from proofs.symbolic.certificate import plain, shown
+    from orderdp_theory.proofs.symbolic.certificate import plain, shown  # pyright: ignore[reportMissingImports]
 
     def heading(title: str) -> Text:
         return Text(title, style="bold")

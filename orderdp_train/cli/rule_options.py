@@ -51,8 +51,9 @@ def configured(
         if not any(name in rule_class(rule).options for rule in names):
             have = sorted({option for rule in names for option in rule_class(rule).options})
             raise InputError(
-                f"{' and '.join(names)} take no --{name.replace('_', '-')}; they take "
-                + (", ".join(f"--{option.replace('_', '-')}" for option in have) or "no options")
+                f"{' and '.join(names)} {'takes' if len(names) == 1 else 'take'} no "
+                f"--{name.replace('_', '-')}; options: "
+                + (", ".join(f"--{option.replace('_', '-')}" for option in have) or "none")
             )
     found = []
     for rule in names:

@@ -12,7 +12,7 @@ from orderdp_train.reproduce.outcome import (
 )
 from orderdp_train.reproduce.results import RESULTS, Number, Result
 from orderdp_train.reproduce.scales import SCALES, Scale
-from orderdp_train.reproduce.sweep import Cell, Environment, sweep, with_seeds
+from orderdp_train.reproduce.sweeping import Cell, Environment, sweep, with_seeds
 
 __all__ = [
     "RESULTS",

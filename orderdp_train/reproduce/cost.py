@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from orderdp_train.reproduce.gradients import looked_at
 from orderdp_train.reproduce.results import Result
 from orderdp_train.reproduce.scales import Scale
-from orderdp_train.reproduce.sweep import Cell
+from orderdp_train.reproduce.sweeping import Cell
 
 SAMPLES = {
     "digits": 1_500,

@@ -10,7 +10,7 @@ from statistics import fmean, stdev
 
 from orderdp_train.reproduce.results import Number, Result
 from orderdp_train.reproduce.scales import Scale
-from orderdp_train.reproduce.sweep import Cell, read_history, with_seeds
+from orderdp_train.reproduce.sweeping import Cell, read_history, with_seeds
 from orderdp_train.runs import History, measures
 
 COLUMNS = (

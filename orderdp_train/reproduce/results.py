@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from orderdp_theory.claims.tables import Row, read_table
 from orderdp_train.reproduce.scales import Scale
-from orderdp_train.reproduce.sweep import Cell
+from orderdp_train.reproduce.sweeping import Cell
 from orderdp_train.runs import measures
 from orderdp_train.runs.measures import Measure
 

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from orderdp_theory import Design, Ranking, inclusion_probabilities, joint_inclusion_probabilities
+from orderdp_theory.horvitz_thompson import simple_random_sampling
 from orderdp_train.rules.base import SelectionRule, finite
 
 
@@ -38,13 +38,8 @@ class RankPairs:
     @classmethod
     def of(cls, design: Design, ranking: Ranking) -> RankPairs:
         joint = joint_inclusion_probabilities(design)
-        starts = ranking.starts[:-1]
-        sizes = np.diff(ranking.starts)
         between = ranking.average_ties(joint)
-        # Of the t(t-1)/2 pairs in a group, k - start have rank k as their larger.
-        position = np.arange(len(joint)) - np.repeat(starts, sizes)
-        pairs = np.maximum(sizes * (sizes - 1) / 2, 1)
-        within = np.repeat(np.add.reduceat(joint * position, starts) / pairs, sizes)
+        within = between + ranking.pair_excess(joint)[ranking.group_of_rank()]
         return cls(ranking, torch.from_numpy(between), torch.from_numpy(within))
 
 
@@ -90,13 +85,12 @@ def certain_and_random(
 ) -> SecondOrder:
     """All of ``certain`` ``(n,)`` with one weight, ``kept`` of the rest at random with another."""
     inclusion = certain.double()
-    coefficient = torch.where(certain, certain_weight, random_weight).double()
+    coefficient = torch.full_like(inclusion, random_weight).masked_fill_(certain, certain_weight)
     size = int((~certain).sum())
     if size in (0, kept):
         return SecondOrder(torch.ones_like(inclusion), coefficient, product=1.0)
-    p = kept / size
+    p, pair = simple_random_sampling(size, kept)
     inclusion[~certain] = p
-    pair = p * (kept - 1) / (size - 1) if size > 1 else 0.0
     # A + 2B + D = 1 for two certain samples, A + B (1 + p) + D p = p for one, A + 2Bp + D p² = pair
     # for none.
     product = (1 - 2 * p + pair) / (1 - p) ** 2

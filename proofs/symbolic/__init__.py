@@ -1,15 +1,15 @@
-"""Symbolic certificates: ``CERTIFICATES`` by name, each with ``check()`` and ``str()``."""
+"""Symbolic certificates: `CERTIFICATES` by name, each with `check()` and `str()`."""
 
-from proofs.symbolic.beta import BETA
-from proofs.symbolic.certificate import Certificate, Obligation, Verdict
-from proofs.symbolic.chebyshev_gap import CHEBYSHEV_GAP
-from proofs.symbolic.horvitz_thompson import HORVITZ_THOMPSON
-from proofs.symbolic.hypergeometric_form import HYPERGEOMETRIC_FORM
-from proofs.symbolic.joint_inclusion import JOINT_INCLUSION
-from proofs.symbolic.limit import LIMIT_CERTIFICATE
-from proofs.symbolic.normalization import NORMALIZATION
-from proofs.symbolic.telescoping import TELESCOPING
-from proofs.symbolic.theorem_1 import THEOREM_1
+from .beta import BETA
+from .certificate import Certificate, Obligation, Verdict
+from .chebyshev_gap import CHEBYSHEV_GAP
+from .horvitz_thompson import HORVITZ_THOMPSON
+from .hypergeometric_form import HYPERGEOMETRIC_FORM
+from .joint_inclusion import JOINT_INCLUSION
+from .limit import LIMIT_CERTIFICATE
+from .normalization import NORMALIZATION
+from .telescoping import TELESCOPING
+from .theorem_1 import THEOREM_1
 
 CERTIFICATES = {
     certificate.name: certificate

@@ -3,8 +3,8 @@
 import sympy
 from sympy import Expr, Integer, factorial
 
-from proofs.symbolic.certificate import Certificate, Obligation, Witness
-from proofs.symbolic.notation import LIMIT, at, l, q, s, z
+from .certificate import Certificate, Obligation, Witness
+from .notation import LIMIT, at, l, q, s, z
 
 WITNESS: Witness = {
     "H(l)": factorial(s)

@@ -3,9 +3,9 @@
 import sympy
 from sympy import Expr, Function, Integer
 
-from proofs.symbolic.certificate import Certificate, Obligation, Witness
-from proofs.symbolic.hypergeometric import NotSimilarError
-from proofs.symbolic.notation import j, k, n
+from .certificate import Certificate, Obligation, Witness
+from .hypergeometric import NotSimilarError
+from .notation import j, k, n
 
 w, x = Function("w"), Function("x")
 sum_wx, sum_w, sum_x, mean_x = sympy.symbols("Σwx Σw Σx mean_x")

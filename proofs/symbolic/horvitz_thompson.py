@@ -5,9 +5,9 @@ from itertools import combinations
 import sympy
 from sympy import Add, Integer, Rational, binomial
 
-from proofs.symbolic.certificate import Certificate, Obligation, Witness
-from proofs.symbolic.enumeration import designs, gradients, kept_sets, mean
-from proofs.symbolic.notation import POSITION, at, j, l, n, s
+from .certificate import Certificate, Obligation, Witness
+from .enumeration import designs, gradients, kept_sets, mean
+from .notation import POSITION, at, j, l, n, s
 
 LARGEST = 5
 gamma, q1, q2 = sympy.symbols("γ q1 q2", positive=True)

@@ -2,8 +2,8 @@
 
 from sympy import binomial
 
-from proofs.symbolic.certificate import Certificate, Obligation, Witness
-from proofs.symbolic.notation import POSITION, at, j, k, l, n, s
+from .certificate import Certificate, Obligation, Witness
+from .notation import POSITION, at, j, k, l, n, s
 
 WITNESS: Witness = {
     "P(X = k)": binomial(j - 1, k) * binomial(n - j, s - 1 - k) / binomial(n - 1, s - 1),

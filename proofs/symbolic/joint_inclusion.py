@@ -3,9 +3,9 @@
 import sympy
 from sympy import Integer, binomial
 
-from proofs.symbolic.certificate import Certificate, Obligation, Witness
-from proofs.symbolic.enumeration import designs, gradients, kept_sets, mean
-from proofs.symbolic.notation import POSITION, at, j, k, l, n, q, s
+from .certificate import Certificate, Obligation, Witness
+from .enumeration import designs, gradients, kept_sets, mean
+from .notation import POSITION, at, j, k, l, n, q, s
 
 LARGEST = 5
 WITNESS: Witness = {

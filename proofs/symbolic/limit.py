@@ -3,8 +3,8 @@
 import sympy
 from sympy import Expr, Integer, factorial
 
-from proofs.symbolic.certificate import Certificate, Obligation, Witness
-from proofs.symbolic.notation import LIMIT, POSITION, at, j, k, l, n, q, s, z
+from .certificate import Certificate, Obligation, Witness
+from .notation import LIMIT, POSITION, at, j, k, l, n, q, s, z
 
 WITNESS: Witness = {
     # x (x−1) … (x−k+1) = x^k (1 + c(k)/x + O(1/x²))

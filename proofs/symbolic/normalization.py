@@ -2,8 +2,8 @@
 
 from sympy import Integer, binomial
 
-from proofs.symbolic.certificate import Certificate, Obligation, Witness
-from proofs.symbolic.notation import POSITION, at, j, l, n, s
+from .certificate import Certificate, Obligation, Witness
+from .notation import POSITION, at, j, l, n, s
 
 WITNESS: Witness = {
     "R(n, j)": -(j - l) * (n - j + 1) / ((n + 1) * (n - j - s + l + 1)),

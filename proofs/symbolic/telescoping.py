@@ -2,8 +2,8 @@
 
 from sympy import Integer, binomial
 
-from proofs.symbolic.certificate import Certificate, Obligation, Witness
-from proofs.symbolic.notation import POSITION, at, j, l, n, q, s
+from .certificate import Certificate, Obligation, Witness
+from .notation import POSITION, at, j, l, n, q, s
 
 # A Gosper certificate: the antidifference T of the summand t, and their rational ratio R = T/t.
 WITNESS: Witness = {

@@ -2,9 +2,9 @@
 
 import sympy
 
-from proofs.symbolic.certificate import Certificate, Obligation, Witness
-from proofs.symbolic.enumeration import designs, gradients, kept_sets, mean
-from proofs.symbolic.notation import POSITION, j, l, n, s
+from .certificate import Certificate, Obligation, Witness
+from .enumeration import designs, gradients, kept_sets, mean
+from .notation import POSITION, j, l, n, s
 
 LARGEST = 7
 WITNESS: Witness = {"summand of γ_j": POSITION}

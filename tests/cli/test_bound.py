@@ -6,19 +6,27 @@ import pytest
 from orderdp_theory import (
     Design,
     LinearPredictors,
+    best_nonconvex_step_size,
+    best_population_step_size,
     chi,
     convergence_bound,
     corrected_bound,
     cvar_sandwich,
     epoch_bound,
     gap,
+    martingale_deviation,
+    nonconvex_bound,
+    population_bound,
     printed_bound,
+    ranking_sensitivity,
     round_robin,
     sandwich_width,
     score_error_bound,
     stale_rate,
     stored_score_counterexample,
     stored_score_penalty,
+    surrogate_deviation,
+    surrogate_fluctuation,
     total_variation,
 )
 from orderdp_theory.cli.app import app
@@ -62,10 +70,15 @@ def test_every_term_with_losses_from_both_kinds_of_file(capsys, tmp_path):
     printed = printed_bound(DESIGN, convergence.value, losses)
     holds = corrected_bound(DESIGN, error, LinearPredictors(2, 4, 2), 0.1, losses, reference)
     at = gap(reference, DESIGN)
+    population = population_bound(DESIGN, 2, 3, steps, reference, 1, 3)
+    best = best_population_step_size(DESIGN, 2, 3, 100, 1, 3)
+    uniform = surrogate_deviation(DESIGN, 2 * 4 / 40**0.5, 2, 0.1)
     expected = {
         ("optimization error", -1): error,
         ("distance", -1): convergence.distance_term,
+        ("of this run", -1): error + martingale_deviation(2 * 4 * 2, steps, 0.1),
         ("gap + optimization error", -1): at.value + error,
+        ("less it", -1): at.value + error - gap(losses[-1], DESIGN).value,
         ("at most χ", -1): at.chi_std,
         ("at most total", -1): at.tv_range,
         ("C_s", 1): printed.spectrum_deviation,
@@ -73,11 +86,20 @@ def test_every_term_with_losses_from_both_kinds_of_file(capsys, tmp_path):
         ("B, largest", 1): printed.largest_loss_sup,
         ("√2", 1): printed.wasserstein_term,
         ("−Q_n", 1): -printed.gap_inf,
-        ("sampling: 2 G", -1): holds.rademacher,
-        ("sampling: b", -1): holds.fluctuation,
+        ("sampling: 2 G", 2): holds.rademacher,
+        ("sampling: b", 2): holds.fluctuation,
         ("bound on R(θ*)", 1): printed.value,
         ("bound on R(θ*)", 2): holds.risk_above_surrogate,
         ("bound on E[R", 2): holds.excess_risk,
+        ("sampling: G ·", 3): population.generalization,
+        ("bound on E[R", 3): population.excess_risk,
+        ("at the best", 3): population_bound(
+            DESIGN, 2, 3, np.full(100, best), reference, 1, 3
+        ).excess_risk,
+        ("±", -1): surrogate_fluctuation(DESIGN, 2, 0.1),
+        ("over linear", -1): uniform.expected,
+        ("R_sq − L_q", -1): uniform.expected + uniform.risk_above,
+        ("L_q − R_sq", -1): uniform.expected + uniform.surrogate_above,
     }
     for (term, column), value in expected.items():
         assert number(out, term, column) == pytest.approx(value, rel=1e-5), term
@@ -139,11 +161,36 @@ def test_options_that_do_not_fit(capsys, change, message):
     assert message in err
 
 
+@pytest.mark.parametrize("parts", [1, 3])
+def test_weakly_convex_losses(capsys, parts):
+    options = ("--weak-convexity", 0.5, "--loss-range", 3, "--max-age", 2, "--minibatches", parts)
+    status, out, _ = call(capsys, *ARGUMENTS, *options)
+    assert status == 0
+    out = out[out.index("Weakly convex") :]
+    eta = best_nonconvex_step_size(DESIGN, 0.5, 2, 3, 100, 2) / parts
+    shortfall = 2 * ranking_sensitivity(DESIGN) * 4 * parts * eta * 2
+    bound = nonconvex_bound(0.5, 2, 3, [eta] * 100, shortfall, parts)
+    for term, value in {
+        "step size": eta,
+        "start": bound.envelope_term,
+        "gradient noise": bound.noise_term,
+        "stored scores": bound.score_term,
+        "bound": bound.value,
+        "holds": 4,
+    }.items():
+        assert number(out, term) == pytest.approx(value, rel=1e-5), term
+
+
 def test_without_losses_it_says_what_is_missing(capsys):
     status, out, _ = call(capsys, *ARGUMENTS)
     assert status == 0
     assert number(out, "C_s", 1) == 1
-    for missing in ("needs --losses", "needs --loss-range", "needs --losses or --reference"):
+    for missing in (
+        "needs --weak-convexity",
+        "needs --losses",
+        "needs --loss-range",
+        "needs --losses or --reference",
+    ):
         assert missing in out
 
 

@@ -8,14 +8,14 @@ from fractions import Fraction
 
 import pytest
 import sympy
+from orderdp_theory.proofs.symbolic import CERTIFICATES, Certificate, Obligation
+from orderdp_theory.proofs.symbolic.chebyshev_gap import double_sum, w, x
+from orderdp_theory.proofs.symbolic.hypergeometric import NotSimilarError, is_zero
+from orderdp_theory.proofs.symbolic.limit import correction
+from orderdp_theory.proofs.symbolic.notation import LIMIT, POSITION, j, k, l, n, q, s, z
 from sympy import Expr, binomial, factorial
 
 from orderdp_theory import Design, inclusion_probabilities_exact, joint_inclusion_probabilities
-from proofs.symbolic import CERTIFICATES, Certificate, Obligation
-from proofs.symbolic.chebyshev_gap import double_sum, w, x
-from proofs.symbolic.hypergeometric import NotSimilarError, is_zero
-from proofs.symbolic.limit import correction
-from proofs.symbolic.notation import LIMIT, POSITION, j, k, l, n, q, s, z
 
 SMALL = 6  # integers 0 … SMALL are substituted, so every edge of every range occurs
 LETTERS = {str(symbol): symbol for symbol in (n, s, q, l, j, k)} | {

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
+from orderdp_theory.proofs.symbolic import CERTIFICATES
 
 from orderdp_theory.cli.app import app
 from orderdp_theory.common.command import run
-from proofs.symbolic import CERTIFICATES
 
 
 def status(*arguments: str) -> int:

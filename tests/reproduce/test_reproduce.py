@@ -25,7 +25,7 @@ from orderdp_train.reproduce.figures import draw
 from orderdp_train.reproduce.gradients import looked_at, measure_cosines
 from orderdp_train.reproduce.outcome import Measured, infobatch_savings, markdown, measure, to_csv
 from orderdp_train.reproduce.results import Number, Result
-from orderdp_train.reproduce.sweep import read_history
+from orderdp_train.reproduce.sweeping import read_history
 from orderdp_train.rules import RuleConfig, build_rule
 from orderdp_train.runs import History, RunConfig, RunFolder, measures, run
 from orderdp_train.runs.checkpoint import load_checkpoint

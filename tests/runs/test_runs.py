@@ -282,7 +282,7 @@ def test_variants_run(tmp_path, change, kept):
         ),
         (["--selection=never"], "unknown selection 'never'"),
         (["--selection=iteration", "--rule=infobatch"], "no fixed budget"),
-        (["--anneal=0.1"], "orderdp take no --anneal"),
+        (["--anneal=0.1"], "orderdp takes no --anneal"),
         (["--label-noise=2"], "label-noise"),
         (["--resume"], "holds no run to continue"),
         (["--out=FILE/run"], "FILE"),

@@ -18,6 +18,7 @@ VALUES = {
     "bits": 64,
     "distance": 1.0,
     "epochs": 3,
+    "failure": 0.1,
     "gradients": np.eye(4),
     "initial_error": 0.0,
     "lipschitz": 1.0,

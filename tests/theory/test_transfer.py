@@ -1,11 +1,15 @@
 """From the surrogate's minimizer to the empirical loss (proofs/transfer.md)."""
 
+from fractions import Fraction
+
 import cvxpy as cp
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from orderdp_theory import Design, inclusion_probabilities, surrogate_loss, transfer_bound
+from tests.oracles import inclusion_by_enumeration
 from tests.strategies import designs
 
 N = 10
@@ -110,6 +114,41 @@ def test_attained_for_every_design_and_error(design):
             assert losses.mean() >= at_zero.mean() - 1e-12  # θ = 0 minimizes L on [0, 1]
         assert bound.value == pytest.approx(end, abs=1e-12)
         assert bound.chi_std == pytest.approx(end, abs=1e-9)
+
+
+@given(st.data(), designs(min_n=2))
+@settings(deadline=None)
+def test_with_the_observed_gap_it_is_an_identity(data, design):
+    """Exact rationals: for the smallest error that may be assumed, the bound is the loss itself."""
+    values = st.lists(st.integers(0, 9), min_size=design.n, max_size=design.n)
+    found, reference = data.draw(values), data.draw(values)
+    weights = [g / design.q for g in inclusion_by_enumeration(design)]
+
+    def surrogate(losses):
+        ordered = sorted(losses, reverse=True)
+        return sum(w * loss for w, loss in zip(weights, ordered, strict=True))
+
+    error = surrogate(found) - surrogate(reference)
+    bound = transfer_bound(reference, design, max(float(error), 0.0), found)
+    slack = max(-error, 0)
+    assert bound.value == pytest.approx(float(Fraction(sum(found), design.n) + slack), abs=1e-12)
+    assert bound.found_gap == pytest.approx(
+        float(surrogate(found) - Fraction(sum(found), design.n)), abs=1e-12
+    )
+    without = transfer_bound(reference, design, max(float(error), 0.0))
+    assert without.value - bound.value == pytest.approx(bound.found_gap, abs=1e-12)
+    assert bound.value <= bound.nonnegative + 1e-12
+
+
+@given(designs(max_n=12))
+@settings(deadline=None)
+def test_the_factor_for_nonnegative_losses_is_attained(design):
+    """Up to q losses that are not zero: L_q = (s/q) L there."""
+    for number in (1, design.q):
+        losses = np.where(np.arange(design.n) < number, 3.0, 0.0)
+        bound = transfer_bound(losses, design)
+        assert bound.nonnegative == pytest.approx(bound.value, rel=1e-12)
+        assert bound.nonnegative == pytest.approx(design.s / design.q * losses.mean(), rel=1e-12)
 
 
 @pytest.mark.parametrize("error", [-1.0, np.nan, np.inf])
