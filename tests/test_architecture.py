@@ -177,7 +177,7 @@ def test_commands_work_without_docstrings_and_asserts(line, tmp_path):
     subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
 
 
-# Single backticks, as in Markdown; sections as Google names them; no roles, which only Sphinx reads.
+# Single backticks, as in Markdown; sections as Google names them; no roles, only Sphinx reads them.
 OTHER_DIALECT = re.compile(r"``|:[a-z:]+:`|^ *:(param|returns?|raises|rtype)\b", re.MULTILINE)
 ONE_DIALECT = [
     "orderdp_theory",

@@ -24,7 +24,7 @@ from orderdp_theory import (
 )
 from orderdp_theory.common.errors import InputError
 from orderdp_train.auditing.agreement import Agreement, Draws, agreement, contrasts, draw, ranks
-from orderdp_train.auditing.covariance import Products, covariance_trace, products
+from orderdp_train.auditing.covariance import Products, covariance_trace, products, sequence_trace
 from orderdp_train.auditing.followed import EPOCH_CAUSES, FollowedEpoch
 from orderdp_train.auditing.inner import Inner, pieces
 from orderdp_train.auditing.population import (
@@ -247,9 +247,7 @@ class _Pass:
             if scores is not None and isinstance(rule, ScoredRule):
                 scores = scores.to(rule.scores.device)
             return rule.expected_weights(scores)
-        if scores is None and rule.scorer is not None:
-            scores = rule.scorer(torch.arange(rule.n, device=rule.scores.device))
-        ranking, _ = self.ranking(rule.scores if scores is None else scores)
+        ranking, _ = self.ranking(rule.ranked_by(scores))
         key = id(ranking), rule.design
         if self._latest[0] != key:
             self._latest = key, torch.from_numpy(surrogate_weights(ranking, rule.design))
@@ -408,7 +406,15 @@ class _Candidate:
                 self.inner["stored"],
                 self.inner["sum"],
                 self.inner["sum_stored"],
-            ).clamp_min(0)
+            )
+            if self.design.sequence is not None:
+                trace += sequence_trace(
+                    self.shared.model,
+                    self.shared.population,
+                    self.design.sequence,
+                    self.design.coefficient,
+                )
+            trace = trace.clamp_min(0)
         variance = None if trace is None else float(trace.sum())
         drawn = self.inner.norm("drawn") if self.monte_carlo else None
         expected = None

@@ -3,10 +3,11 @@
 One selection's estimator is ``g~ = sum_{i in selection} a_i g_i``. Its covariance needs
 ``P(i and j selected)``, which for every rule known here has the form
 
-    A + B (p_i + p_j) + D p_i p_j + C pi(i, j),       i != j,
+    A + B (p_i + p_j) + D p_i p_j + C pi(i, j) + S(i, j),       i != j,
 
 with ``p_i = P(i selected)`` and ``pi`` the joint inclusion probability of random-then-top
-selection, which depends on the larger rank only (averaged over the orders of tied scores).
+selection, which depends on the larger rank only (averaged over the orders of tied scores), and
+``S`` what a sampling in sequence adds, a recurrence.
 
 A rule states its own in ``second_order``; here is what several of them are made of.
 """
@@ -44,6 +45,21 @@ class RankPairs:
 
 
 @dataclass(frozen=True)
+class SequencePairs:
+    """What a sampling in sequence adds to all pairs: the recurrence, in the sequence of ``order``.
+
+    ``order`` int64 ``(n,)`` lists the samples. The sum ``S`` over all pairs of what is added is
+    ``-2 sum_l loss_l <h_l, R before l>``, with ``R <- decay_l R + gain_l h_l``; see
+    :class:`~orderdp_theory.pivotal.PairRecurrence`, float64 ``(n,)`` each.
+    """
+
+    order: Tensor
+    loss: Tensor
+    gain: Tensor
+    decay: Tensor
+
+
+@dataclass(frozen=True)
 class SecondOrder:
     """The design of a rule at its present scores, ``inclusion`` and ``coefficient`` float64
     ``(n,)``.
@@ -58,6 +74,7 @@ class SecondOrder:
     product: float = 0.0  # D
     pairs: RankPairs | None = None
     pairs_factor: float = 0.0  # C
+    sequence: SequencePairs | None = None
 
 
 def second_order(rule: SelectionRule) -> SecondOrder | None:
@@ -78,6 +95,15 @@ def random_then_top(design: Design, scores: Tensor) -> tuple[Tensor, RankPairs]:
     ranking = Ranking.of(finite(scores).cpu().numpy())
     gamma = ranking.average_ties(inclusion_probabilities(design))
     return torch.from_numpy(ranking.to_input_order(gamma)), RankPairs.of(design, ranking)
+
+
+def random_among(possible: Tensor, kept: int, weight: float) -> SecondOrder:
+    """``kept`` of the samples ``possible`` ``(n,)`` at random with one weight, nobody else."""
+    size = int(possible.sum())
+    p = kept / size
+    pair = p * (kept - 1) / (size - 1) if size > 1 else p * p
+    inclusion = possible.double() * p
+    return SecondOrder(inclusion, torch.full_like(inclusion, weight), product=pair / p**2)
 
 
 def certain_and_random(

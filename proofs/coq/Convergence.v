@@ -30,10 +30,15 @@ Definition subgradients {R : realFieldType} {n d : nat} (L : 'I_n -> 'rV[R]_d ->
     (g : seq {set 'I_n} -> 'I_n -> 'rV[R]_d) (theta : seq {set 'I_n} -> 'rV[R]_d) : Prop :=
   forall past i, subgradient (L i) (theta past) (g past i).
 
-(* Fresh scores: the ranking is by the losses at the current vector.          *)
+(* The ranking in the step after past is by the scores H past; fresh scores   *)
+(* are the losses at the current vector.                                      *)
+Definition ranked_by {R : realFieldType} {n : nat} (rho : seq {set 'I_n} -> {perm 'I_n})
+    (H : seq {set 'I_n} -> 'I_n -> R) : Prop :=
+  forall past, ranks (rho past) (H past).
+
 Definition fresh {R : realFieldType} {n d : nat} (L : 'I_n -> 'rV[R]_d -> R)
     (rho : seq {set 'I_n} -> {perm 'I_n}) (theta : seq {set 'I_n} -> 'rV[R]_d) : Prop :=
-  forall past, ranks (rho past) (fun i => L i (theta past)).
+  ranked_by rho (fun past i => L i (theta past)).
 
 (* The iterates' average, weighted by the step sizes: theta (take t c) is the *)
 (* vector after the first t candidate sets of c, at which step t is made.     *)

@@ -234,7 +234,7 @@ Lemma never_kept {R : realFieldType} n s q (one : 'I_n) eta rho g
     (theta : seq {set 'I_n} -> 'rV[R]_2) H c :
   (q < s)%N -> theta [::] = 0 -> orderdp_run q eta rho g theta ->
   subgradients (unseen_loss one) g theta -> stored_scores q (unseen_loss one) rho theta H ->
-  (forall past, ranks (rho past) (H past)) ->
+  ranked_by rho H ->
   all (mem (candidates n s)) c ->
   [/\ theta c 0 1 = 0, H c one = 0 & forall i, i != one -> 1 <= H c i].
 Proof.
@@ -289,7 +289,7 @@ Theorem stale_impossible {R : realFieldType} (n s q : nat) :
   (forall v, surrogate s q order L star <= surrogate s q order L v) /\
   forall rho g theta H,
   theta [::] = 0 -> orderdp_run q eta rho g theta -> subgradients L g theta ->
-  stored_scores q L rho theta H -> (forall past, ranks (rho past) (H past)) ->
+  stored_scores q L rho theta H -> ranked_by rho H ->
   let bound := convergence_bound (sqnorm (theta [::] - star)) 5%:R eta T in
   forall c, c \in sequences (candidates n s) T ->
   (forall t : 'I_T,
@@ -324,7 +324,7 @@ Theorem stored_run_exists {R : realFieldType} (n d q : nat) (eta : nat -> R)
   (forall i v, subgradient (L i) v (grad i v)) ->
   exists rho g theta H,
   [/\ theta [::] = start, orderdp_run q eta rho g theta, subgradients L g theta,
-      stored_scores q L rho theta H & forall past, ranks (rho past) (H past)].
+      stored_scores q L rho theta H & ranked_by rho H].
 Proof.
 move=> gradL; have [rank rankP] := @ranking_choice R n.
 pose state := ('rV[R]_d * ('I_n -> R))%type.

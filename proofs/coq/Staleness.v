@@ -2,7 +2,7 @@
 
 From mathcomp Require Import all_ssreflect all_fingroup all_algebra.
 From OrderDP Require Import Counting Expectation Ranking Inclusion Unbiased Convex Surrogate.
-From OrderDP Require Import Vectors Sequences Convergence.
+From OrderDP Require Import Gap Vectors Sequences Convergence.
 
 Set Implicit Arguments.
 Unset Strict Implicit.
@@ -89,13 +89,6 @@ by apply: ler_sum => j _; rewrite /= subnSK.
 Qed.
 
 (* Every weight is between 0 and s / (n q).                                   *)
-Lemma gamma_le {R : realFieldType} n s q (j : 'I_n) : (0 < q)%N -> (q <= s)%N -> (s <= n)%N ->
-  gamma n s q j.+1 <= s%:R / n%:R :> R.
-Proof.
-move=> q_gt0 qs sn; rewrite -(@inclusion_plateau R n s q 1) ?q_gt0 //.
-by apply: gamma_antitone; rewrite // ltn_ord.
-Qed.
-
 Theorem score_error_mean {R : realFieldType} (n s q d : nat)
     (L : 'I_n -> 'rV[R]_d -> R) (order : 'rV[R]_d -> {perm 'I_n}) (t : 'rV[R]_d)
     (rho : {perm 'I_n}) (h : 'I_n -> R) :
@@ -108,8 +101,8 @@ apply: le_trans (score_error_sum (order t) (L^~ t) qs sn rho_h) _.
 rewrite mulrA [s%:R / q%:R / n%:R]mulrAC [s%:R / n%:R / q%:R]mulrC -mulrA.
 rewrite ler_wpmul2l ?invr_ge0 ?ler0n // mulr_sumr; apply: ler_sum => i _.
 apply: (ler_wpmul2r (normr_ge0 _)); rewrite ler_norml.
-have := @gamma_le R n s q (order t i) q_gt0 qs sn; have := @gamma_le R n s q (rho i) q_gt0 qs sn.
-move=> le1 le2; rewrite ler_subr_addl ler_subl_addl.
+have le k : gamma n s q (k : 'I_n).+1 <= s%:R / n%:R :> R by apply: weight_le; rewrite ?ltn_ord.
+have le1 := le (rho i); have le2 := le (order t i); rewrite ler_subr_addl ler_subl_addl.
 apply/andP; split; first by rewrite (le_trans le1) // ler_addl gamma_ge0.
 by rewrite ler_subl_addr (le_trans le2) // ler_addl gamma_ge0.
 Qed.
@@ -117,11 +110,6 @@ Qed.
 (* ************************************************************************** *)
 (* Theorem 3 for scores that are not fresh                                    *)
 (* ************************************************************************** *)
-
-(* In the step after past the ranking is by the scores H past.                *)
-Definition ranked_by {R : realFieldType} {n : nat} (rho : seq {set 'I_n} -> {perm 'I_n})
-    (H : seq {set 'I_n} -> 'I_n -> R) : Prop :=
-  forall past, ranks (rho past) (H past).
 
 Lemma expected_averageD {R : realFieldType} n s (eta : nat -> R) T
     (F F' : seq {set 'I_n} -> R) :
@@ -212,4 +200,61 @@ rewrite mulr_sumr; apply: ler_sum => t _; rewrite [X in _ <= X]mulrCA;
 have X_gt0 : (0 < #|candidates n s|)%N by rewrite card_candidates bin_gt0.
 rewrite -[X in _ <= X](@mean_const R _ [lmodType R of R^o] _ _ (sequences_gt0 T X_gt0)).
 by apply: mean_le => c _; rewrite /penalty size_takel // size_tuple ltnW.
+Qed.
+
+(* Between step u and now the vector has moved by at most G times the sum of  *)
+(* the step sizes.                                                            *)
+Lemma drift {R : realFieldType} n d q (eta : nat -> R) (G : R) (L : 'I_n -> 'rV[R]_d -> R)
+    rho g theta (past : seq {set 'I_n}) u :
+  (forall t, 0 < eta t) -> 0 <= G -> (forall i, lipschitz G (L i)) ->
+  orderdp_run q eta rho g theta -> subgradients L g theta -> (u <= size past)%N ->
+  sqnorm (theta past - theta (take u past)) <= (G * \sum_(u <= k < size past) eta k) ^+ 2.
+Proof.
+move=> eta_gt0 G0 LG run gL; elim/last_ind: past => [|past S IH]; rewrite ?size_rcons.
+  by rewrite subrr sqnorm0 sqr_ge0.
+rewrite leq_eqVlt => /predU1P[->|].
+  by rewrite -(size_rcons past S) take_size subrr sqnorm0 sqr_ge0.
+rewrite ltnS => us; rewrite -cats1 takel_cat // cats1 big_nat_recr //= mulrDr run addrAC.
+have sum0 : 0 <= \sum_(u <= k < size past) eta k by apply: sumr_ge0 => k _; apply: ltW.
+apply: sqnormD_le; rewrite ?mulr_ge0 ?(ltW (eta_gt0 _)) ?IH //.
+rewrite sqnormN sqnormZ [G * _]mulrC exprMn; apply: (ler_wpmul2l (sqr_ge0 _)).
+apply: sqnorm_mean => // [i|]; first exact: subgradient_sqnorm (LG i) (gL past i).
+have [qS|/ltnW Sq] := leqP q #|S|; first by rewrite card_top_by.
+apply: leq_trans (subset_leq_card _) Sq.
+by apply/subsetP => i; rewrite inE => /andP[].
+Qed.
+
+(* Scores at most tau steps old: each is the loss at one of the last tau + 1  *)
+(* vectors.                                                                   *)
+Theorem theorem3_age {R : realFieldType} (n s q d T tau : nat) (eta : nat -> R)
+    (D2 G : R) (L : 'I_n -> 'rV[R]_d -> R) (order : 'rV[R]_d -> {perm 'I_n})
+    (rho : seq {set 'I_n} -> {perm 'I_n}) (H : seq {set 'I_n} -> 'I_n -> R)
+    (g : seq {set 'I_n} -> 'I_n -> 'rV[R]_d)
+    (theta : seq {set 'I_n} -> 'rV[R]_d) (star : 'rV[R]_d) :
+  (0 < q)%N -> (q <= s)%N -> (s <= n)%N -> (0 < T)%N -> (forall t, 0 < eta t) ->
+  0 <= G -> (forall i, lipschitz G (L i)) ->
+  (forall u, ranks (order u) (fun i => L i u)) ->
+  orderdp_run q eta rho g theta -> subgradients L g theta -> ranked_by rho H ->
+  (forall past i, exists2 u, (size past - tau <= u <= size past)%N
+     & H past i = L i (theta (take u past))) ->
+  sqnorm (theta [::] - star) <= D2 ->
+  expected_average s eta T (fun past =>
+    surrogate s q order L (theta past) - surrogate s q order L star)
+  <= convergence_bound D2 G eta T
+     + 2%:R * ranking_sensitivity n s q
+       * (\sum_(t < T) eta t * (G ^+ 2 * \sum_(t - tau <= k < t) eta k))
+       / \sum_(t < T) eta t.
+Proof.
+move=> q_gt0 qs sn T_gt0 eta_gt0 G0 LG order_L run gL rho_H age startD.
+apply: (theorem3_stale (delta := fun t => G ^+ 2 * \sum_(t - tau <= k < t) eta k)
+  q_gt0 qs sn T_gt0 eta_gt0 G0 LG order_L run gL rho_H _ startD) => past i.
+have [u /andP[old us] ->] := age past i.
+have sum0 v : 0 <= \sum_(v <= k < size past) eta k by apply: sumr_ge0 => k _; apply: ltW.
+have moved := drift eta_gt0 G0 LG run gL us.
+apply: (@le_trans _ _ (G * (G * \sum_(u <= k < size past) eta k))).
+  rewrite ler_norml ler_oppl opprB; apply/andP; split.
+    exact: lipschitz_le (mulr_ge0 G0 (sum0 u)) (LG i) moved.
+  by apply: lipschitz_le (mulr_ge0 G0 (sum0 u)) (LG i) _; rewrite // -sqnormN opprB.
+rewrite expr2 -mulrA; do 2!apply: (ler_wpmul2l G0).
+by rewrite (big_cat_nat _ _ _ old us) /= ler_addr; apply: sumr_ge0 => k _; apply: ltW.
 Qed.

@@ -2,7 +2,7 @@
 (* functions, and Jensen's inequality.                                        *)
 
 From mathcomp Require Import all_ssreflect all_fingroup all_algebra.
-From OrderDP Require Import Convex.
+From OrderDP Require Import Convex Gap.
 
 Set Implicit Arguments.
 Unset Strict Implicit.
@@ -49,12 +49,6 @@ Proof. by rewrite (big_morph (fun v => dot v u) (fun x y => dotDl x y u) (dot0l 
 Lemma sqnorm_ge0 {R : realFieldType} d (v : 'rV[R]_d) : 0 <= sqnorm v.
 Proof. by apply: sumr_ge0 => k _; apply: sqr_ge0. Qed.
 
-Lemma sqnorm_eq0 {R : realFieldType} d (v : 'rV[R]_d) : sqnorm v = 0 -> v = 0.
-Proof.
-move=> /psumr_eq0P v0; apply/rowP => k; rewrite mxE; apply/eqP.
-by rewrite -sqrf_eq0 expr2 v0 // => i _; apply: sqr_ge0.
-Qed.
-
 Lemma sqnorm0 {R : realFieldType} d : sqnorm (0 : 'rV[R]_d) = 0.
 Proof. exact: dot0r. Qed.
 
@@ -77,18 +71,7 @@ Proof. by rewrite sqnormD dotNr mulrN sqnormN. Qed.
 
 Lemma cauchy_schwarz {R : realFieldType} d (v u : 'rV[R]_d) :
   dot v u ^+ 2 <= sqnorm v * sqnorm u.
-Proof.
-have [u0|u0] := eqVneq (sqnorm u) 0.
-  by rewrite u0 (sqnorm_eq0 u0) dot0r mulr0 expr0n.
-have u_gt0 : 0 < sqnorm u by rewrite lt_neqAle eq_sym u0 sqnorm_ge0.
-have := sqnorm_ge0 (sqnorm u *: v - dot v u *: u).
-rewrite sqnormB !sqnormZ dotZl dotZr.
-have -> : sqnorm u ^+ 2 * sqnorm v - 2%:R * (sqnorm u * (dot v u * dot v u))
-          + dot v u ^+ 2 * sqnorm u = sqnorm u * (sqnorm v * sqnorm u - dot v u ^+ 2).
-  rewrite mulrBr [dot v u * _]mulrC -!expr2 mulr_natl mulr2n opprD.
-  by rewrite [dot v u ^+ 2 * _]mulrC addrA subrK expr2 -mulrA [sqnorm u * sqnorm v]mulrC.
-by rewrite pmulr_rge0 // subr_ge0.
-Qed.
+Proof. exact: cauchy_schwarz_sum. Qed.
 
 (* x <= y if y is not negative and x^2 <= y^2.                                *)
 Lemma le_of_sqr {R : realFieldType} (x y : R) : 0 <= y -> x ^+ 2 <= y ^+ 2 -> x <= y.
