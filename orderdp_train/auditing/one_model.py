@@ -139,7 +139,7 @@ def audit(
                 part=part,
                 memory_limit=memory_limit,
                 on_batch=on_batch,
-                on_general=shared.slow_parameter,
+                on_general=shared.general.add,
             )
             gradients.update(zip(rows, found, strict=True))
             del found
@@ -158,7 +158,7 @@ def audit(
         loss_range=shared.loss_range,
         gradient_norm=norm,
         rules=[candidate.result(norm) for candidate in candidates],
-        slow=sorted(shared.slow),
+        slow=shared.slow(),
     )
 
 
@@ -203,7 +203,8 @@ class _Pass:
         moments: bool,
         memory_limit: int,
     ) -> None:
-        self.slow: set[str] = set()
+        self.general: set[str] = set()
+        self.slow_covariance = ""
         self.memory_limit = memory_limit
         self.model, self.population, self.losses = model, population, losses
         self.loss_std = float(losses.std(correction=0))
@@ -294,14 +295,21 @@ class _Pass:
             coefficient,
             directions,
             self.memory_limit,
-            self._slow_covariance,
+            self._because,
         )
 
-    def slow_parameter(self, name: str) -> None:
-        self.slow.add(f"{name}: a backward pass for each direction of a batch's weights")
+    def slow(self) -> list[str]:
+        """In words, where no fast path fitted."""
+        found = []
+        if self.general:
+            names = ", ".join(name for name in self.names if name in self.general)
+            found.append(f"a backward pass for each direction of a batch's weights: {names}")
+        if self.slow_covariance:
+            found.append(f"covariances by a backward pass for each sample: {self.slow_covariance}")
+        return found
 
-    def _slow_covariance(self, reason: str) -> None:
-        self.slow.add(f"covariances: a backward pass for each sample ({reason})")
+    def _because(self, reason: str) -> None:
+        self.slow_covariance = reason
 
 
 class _Candidate:

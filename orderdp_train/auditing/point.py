@@ -8,15 +8,34 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from orderdp_theory.common.errors import InputError
+from orderdp_train.auditing.agreement import LEAST_DRAWS
 from orderdp_train.auditing.followed import follow_epoch
-from orderdp_train.auditing.one_model import audit, by_class
+from orderdp_train.auditing.one_model import DRAWS, audit, by_class
 from orderdp_train.auditing.population import population_of_images
 from orderdp_train.auditing.result import SAMPLES, Audit
+from orderdp_train.auditing.walk import MEMORY_LIMIT
 from orderdp_train.data import ImageData
 from orderdp_train.rules import SelectionRule
 from orderdp_train.training.recipe import Recipe
 
 FALSE_ALARM = 0.01  # of all points of an audit together
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What an audit spends: the arguments of these names of :func:`~orderdp_train.audit`."""
+
+    draws: int = DRAWS
+    moments: bool = True
+    monte_carlo: bool = True
+    memory_limit: int = MEMORY_LIMIT
+
+    def __post_init__(self) -> None:
+        if self.draws < LEAST_DRAWS:
+            raise InputError(
+                f"the test of the rules needs at least {LEAST_DRAWS} draws, got {self.draws}"
+            )
 
 
 @dataclass(frozen=True)
@@ -71,7 +90,7 @@ def audit_point(
     *,
     own: bool = True,
     others: Mapping[str, SelectionRule] | None = None,
-    draws: int,
+    effort: Effort,
     false_alarm: float,
 ) -> AuditedPoint:
     """Audit the point's ``own`` rule, under its ``method``'s name, and ``others`` at its model.
@@ -91,9 +110,11 @@ def audit_point(
         point.model,
         population,
         ({method: point.rule} if own else {}) | dict(others or {}),
-        draws=draws,
+        draws=effort.draws,
         false_alarm=false_alarm,
-        monte_carlo=not others,
+        moments=effort.moments,
+        monte_carlo=effort.monte_carlo and not others,
+        memory_limit=effort.memory_limit,
         batch_size=point.recipe.batch_size,
         seed=point.seed + point.epoch,
         followed={method: followed} if followed else None,

@@ -14,6 +14,7 @@ from torch.utils.data import IterableDataset, default_collate
 
 from orderdp_theory.common.errors import InputError
 from orderdp_train.data import ImageData
+from orderdp_train.training.loop import AUTOCAST
 from orderdp_train.training.mixing import sample_losses
 from orderdp_train.training.processes import gather_vectors, shard
 from orderdp_train.training.recipe import Recipe
@@ -137,7 +138,7 @@ def _labels(dataset: Any) -> Tensor | None:
 
 
 def population_of_images(data: ImageData, recipe: Recipe) -> Population:
-    """The training images, unaugmented, with the loss that ``recipe`` trains on."""
+    """The training images, unaugmented, with the loss and precision that ``recipe`` trains in."""
 
     def stream(parts: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         for _, images, labels in data.batches(parts):
@@ -151,4 +152,5 @@ def population_of_images(data: ImageData, recipe: Recipe) -> Population:
         ),
         getattr(data, "train_labels", None),
         stream,
+        AUTOCAST[recipe.precision],
     )

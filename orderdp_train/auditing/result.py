@@ -13,15 +13,18 @@ from orderdp_train.auditing.agreement import Agreement
 SAMPLES = {"samples": True}
 
 
-def plain(value: Any) -> Any:
-    """Dataclasses as dictionaries, ready for JSON, without fields that are marked `SAMPLES`."""
+def plain(value: Any, *, samples: bool = False) -> Any:
+    """Dataclasses as dictionaries, ready for JSON, without fields that are marked `SAMPLES`.
+
+    With ``samples`` these too, as the tensors that they are.
+    """
     if is_dataclass(value):
-        names = [f.name for f in fields(value) if not f.metadata]
-        return {name: plain(getattr(value, name)) for name in names}
+        names = [f.name for f in fields(value) if samples or not f.metadata]
+        return {name: plain(getattr(value, name), samples=samples) for name in names}
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: plain(item, samples=samples) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [plain(item, samples=samples) for item in value]
     return value
 
 
