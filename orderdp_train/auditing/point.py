@@ -29,6 +29,7 @@ class Effort:
     draws: int = DRAWS
     moments: bool = True
     monte_carlo: bool = True
+    views: int | None = None
     memory_limit: int = MEMORY_LIMIT
 
     def __post_init__(self) -> None:
@@ -96,13 +97,19 @@ def audit_point(
     """Audit the point's ``own`` rule, under its ``method``'s name, and ``others`` at its model.
 
     With the own rule goes the epoch that comes next, if each selection is for an epoch: what reuse
-    and minibatches add to the bias. A grid of others is compared without a Monte Carlo gradient.
+    and minibatches add to the bias; not with views, since it is followed on plain images. A grid of
+    others is compared without a Monte Carlo gradient.
     The point is left as it is.
     """
     point.rule.set_epoch(point.epoch)
     population = population_of_images(point.data, point.recipe)
     followed = None
-    if own and point.steps_per_epoch is None and point.epoch < point.recipe.epochs:
+    if (
+        own
+        and effort.views is None
+        and point.steps_per_epoch is None
+        and point.epoch < point.recipe.epochs
+    ):
         followed = follow_epoch(
             point.model, point.data, point.rule, point.recipe, population, point.state
         )
@@ -114,6 +121,7 @@ def audit_point(
         false_alarm=false_alarm,
         moments=effort.moments,
         monte_carlo=effort.monte_carlo and not others,
+        views=effort.views,
         memory_limit=effort.memory_limit,
         batch_size=point.recipe.batch_size,
         seed=point.seed + point.epoch,

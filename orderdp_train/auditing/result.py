@@ -109,6 +109,8 @@ class RuleAudit:
     ``monte_carlo_expected`` its root mean square, ``sqrt(tr Cov / draws)``. ``unreachable`` counts
     the samples with weight 0, which no selection at the present scores can hold, and
     ``unreachable_samples`` are their indices, int64 and ascending; not part of the JSON.
+    ``bias_error`` is the standard error of ``bias`` over the views of augmented samples, if there
+    are several.
     """
 
     method: str
@@ -131,6 +133,7 @@ class RuleAudit:
     layers: list[Layer]
     theorem_four: TheoremFour | None
     epoch: FollowedParts | None
+    bias_error: float | None = None
     unreachable_samples: Tensor | None = field(
         default=None, repr=False, compare=False, metadata=SAMPLES
     )
@@ -141,7 +144,8 @@ class Audit:
     """Rules audited at one model: ``n`` samples with ``mean_loss`` L, ``gradient_norm`` of ``grad
     L``.
 
-    ``slow`` says in words what no fast path fitted, so that a slower exact one was taken.
+    ``slow`` says in words what no fast path fitted, so that a slower exact one was taken. ``views``
+    counts the redraws of the augmentation that gradients are means over; None for plain samples.
     """
 
     n: int
@@ -152,6 +156,7 @@ class Audit:
     gradient_norm: float
     rules: list[RuleAudit]
     slow: list[str] = field(default_factory=list)
+    views: int | None = None
 
     def __getitem__(self, method: str) -> RuleAudit:
         for rule in self.rules:

@@ -50,6 +50,10 @@ def audit(
     draws: Annotated[int, Option(help="Selections drawn to test each rule's expectation.")] = 400,
     moments: Annotated[bool, Option(help="Covariances, the costly part.")] = True,
     monte_carlo: Annotated[bool, Option(help="The gradient of what was drawn.")] = True,
+    views: Annotated[
+        int | None,
+        Option(help="Gradients of augmented images: the mean over so many redraws; plain if none."),
+    ] = None,
     precision: Annotated[
         str | None, Option(help="fp32, bf16 or fp16 (CUDA only); the run's own with --run.")
     ] = None,
@@ -93,7 +97,7 @@ def audit(
         from orderdp_train.cli.rule_options import configured
         from orderdp_train.data import load_data
         from orderdp_train.report import Document, terminal_table, verdicts, versions
-        from orderdp_train.report.table import LEGEND
+        from orderdp_train.report.table import LEGEND, view_in_words
         from orderdp_train.report.unfinished import Unfinished
         from orderdp_train.runs import RunFolder
         from orderdp_train.runs.driver import limit_threads
@@ -102,7 +106,7 @@ def audit(
 
         decided = {"data": data, "model": model, "label_noise": label_noise, "seed": seed}
         decided = {name: value for name, value in decided.items() if value is not None}
-        effort = Effort(draws, moments, monte_carlo, round(memory_limit * 2**30))
+        effort = Effort(draws, moments, monte_carlo, views, round(memory_limit * 2**30))
         chosen = None if precision is None else precision_of(precision)
         if rules is not None and (grid is not None or run is not None):
             raise InputError("--rules trains methods; leave it out with --grid or --run")
@@ -111,7 +115,7 @@ def audit(
                 "options of rules are for --rules; leave them out with --grid or --run"
             )
         given = {"run": run, "rules": rules, "grid": grid, "epochs": epochs, **decided}
-        given |= {"draws": draws, "precision": precision} | rule_options
+        given |= {"draws": draws, "views": views, "precision": precision} | rule_options
         words = [
             f"--{name.replace('_', '-')}={value}"
             for name, value in given.items()
@@ -195,6 +199,7 @@ def audit(
         document = replace(document, points=points)
         write_report(folder, document)
     console.print(terminal_table(document))
-    for line in (LEGEND, *verdicts(document), f"Report: {out / 'report.html'}"):
-        style = "dim" if line is LEGEND else None
+    legend = f"{LEGEND}  {view_in_words(document)}"
+    for line in (legend, *verdicts(document), f"Report: {out / 'report.html'}"):
+        style = "dim" if line is legend else None
         console.print(line, style=style, markup=False, highlight=False)

@@ -37,11 +37,13 @@ class ImageData(Protocol):
         index_batches: Iterable[Tensor],
         split: Split = "train",
         generator: torch.Generator | None = None,
+        view: int | None = None,
     ) -> Iterator[Batch]:
         """Yield ``(indices, images, labels)`` for each index tensor, on the data's device.
 
         ``images`` is float32 ``(b, c, h, w)``, normalised. With a ``generator`` (training) the
-        images are augmented by draws from it; without one they are the plain images.
+        images are augmented by draws from it; without one they are the plain images, or the
+        augmented ones of that ``view``, a number: in a view every image has one look.
         """
         ...
 
@@ -121,6 +123,7 @@ class DataSet:
         index_batches: Iterable[Tensor],
         split: Split = "train",
         generator: torch.Generator | None = None,
+        view: int | None = None,
     ) -> Iterator[Batch]:
         """See :meth:`ImageData.batches`."""
         train = split == "train"
@@ -131,6 +134,8 @@ class DataSet:
             batch = images.index_select(0, indices)  # several times faster than images[indices]
             if generator is not None:
                 batch = self.augmentation(batch, generator)
+            elif view is not None:
+                batch = self.augmentation.view(batch, indices, len(labels), view)
             yield indices, self.normalise(batch), labels[indices]
 
 
