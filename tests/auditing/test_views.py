@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from statistics import stdev
 
 import pytest
@@ -11,10 +12,11 @@ from torch import Tensor, nn
 from orderdp_theory import Design
 from orderdp_train.auditing import Audit, audit
 from orderdp_train.auditing.population import population_of, population_of_images
-from orderdp_train.data import Augmentation, DataSet, load_data
+from orderdp_train.data import Augmentation, DataSet, StreamedDataSet, load_data
 from orderdp_train.models import model_for
 from orderdp_train.rules import OrderDP, RandomSubset, SelectionRule
 from orderdp_train.training.recipe import Recipe
+from tests.data.formats import write_image_folders
 
 N, VIEWS = 40, 3
 RECIPE = Recipe(batch_size=16, label_smoothing=0.1)
@@ -116,6 +118,22 @@ def test_a_view_of_any_dataset_gives_each_sample_one_look() -> None:
     assert torch.equal(torch.get_rng_state(), before)
     found = audit(nn.Linear(4, 3), Noisy(), rules(), draws=0, views=2)
     assert found["random"].bias < 1e-6
+
+
+def test_a_view_of_images_on_disk_gives_each_one_look(tmp_path: Path) -> None:
+    write_image_folders(tmp_path)
+    data = load_data("imagenet", root=tmp_path, num_workers=0)
+    assert isinstance(data, StreamedDataSet)
+    data = replace(data, image_size=16)
+
+    def look(view: int | None, *batches: list[int]) -> Tensor:
+        found = data.batches([torch.tensor(b) for b in batches], view=view)
+        return torch.cat([images for _, images, _ in found])
+
+    whole = look(1, list(range(data.num_train)))
+    assert torch.equal(look(1, [2], [0, 3]), whole[[2, 0, 3]])
+    assert not torch.equal(look(2, [2]), whole[[2]])
+    assert not torch.equal(look(None, [2]), whole[[2]])
 
 
 def test_bad_views() -> None:

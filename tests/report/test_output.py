@@ -148,7 +148,7 @@ def test_a_killed_audit_goes_on(
     assert all(rule["monte_carlo"] is not None for rule in rules)
 
 
-def test_little_memory_and_no_monte_carlo(run_folder: Path, tmp_path: Path) -> None:
+def test_options_of_what_an_audit_spends(run_folder: Path, tmp_path: Path) -> None:
     options = ("audit", f"--run={run_folder}", "--draws=50", "--device=cpu")
     assert command(*options, "--no-monte-carlo", f"--out={tmp_path / 'a'}") == 0
     little = ("--memory-limit=0.0002", "--no-moments")
@@ -160,6 +160,17 @@ def test_little_memory_and_no_monte_carlo(run_folder: Path, tmp_path: Path) -> N
     assert a["rules"][0]["monte_carlo"] is None
     assert b["rules"][0]["bias"] == pytest.approx(a["rules"][0]["bias"], rel=1e-6)
     assert b["rules"][0]["variance"] is None
+    looks = ("--views=2", "--no-monte-carlo")
+    assert command(*options, *looks, f"--out={tmp_path / 'views'}") == 0
+    found = json.loads((tmp_path / "views" / MARK).read_text(encoding="utf-8"))["points"][0]
+    assert found["audit"]["views"] == 2
+    assert found["audit"]["rules"][0]["bias_error"] is not None
+    for name, which in (
+        ("views", "augmented images, the mean over 2 redraws"),
+        ("a", "plain images"),
+    ):
+        page = (tmp_path / name / "report.html").read_text(encoding="utf-8")
+        assert f"Gradients are of {which}" in page
     assert command(*options, "--precision=fp8", f"--out={tmp_path / 'c'}") == 2
 
 
