@@ -36,7 +36,11 @@ from orderdp_theory.horvitz_thompson import (
 from orderdp_theory.impossibility import StoredScoreRun, stored_score_counterexample
 from orderdp_theory.inclusion import inclusion_probabilities, joint_inclusion_probabilities
 from orderdp_theory.limits import cvar, limit_gamma
-<<<<<<< HEAD
+from orderdp_theory.nonconvex import (
+    NonconvexBound,
+    best_nonconvex_step_size,
+    nonconvex_bound,
+)
 from orderdp_theory.pivotal import (
     pivotal_covariance_trace,
     pivotal_joint,
@@ -44,15 +48,8 @@ from orderdp_theory.pivotal import (
     pivotal_sample,
 )
 from orderdp_theory.poisson import poisson_mean_weights
-from orderdp_theory.proportional import proportional_inclusion
-=======
-from orderdp_theory.nonconvex import (
-    NonconvexBound,
-    best_nonconvex_step_size,
-    nonconvex_bound,
-)
 from orderdp_theory.promise import Guarantee, MeasuredRun, promises
->>>>>>> main
+from orderdp_theory.proportional import proportional_inclusion
 from orderdp_theory.rank_design import (
     RankDesign,
     is_convex,
@@ -140,19 +137,15 @@ __all__ = [
     "martingale_deviation",
     "nonconvex_bound",
     "nonconvex_losses",
-<<<<<<< HEAD
     "pivotal_covariance_trace",
     "pivotal_joint",
     "pivotal_pairs",
     "pivotal_sample",
     "poisson_mean_weights",
-    "printed_bound",
-    "proportional_inclusion",
-=======
     "population_bound",
     "printed_bound",
     "promises",
->>>>>>> main
+    "proportional_inclusion",
     "rank_design_loss",
     "rank_design_probabilities",
     "rank_design_weights",
