@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from benchmarks.common import Ratio, duration, report, seconds
 from orderdp_theory import Design, inclusion_probabilities
-from orderdp_train.auditing import Population, audit, expected_gradients
+from orderdp_train.auditing import Population, audit, expected_gradients, supervised
 from orderdp_train.auditing.population import population_of_images
 from orderdp_train.auditing.walk import audit_mode, plan
 from orderdp_train.data import load_data
@@ -126,7 +126,7 @@ class Passes(nn.Module):
         self.population = Population(
             len(scores),
             self.timed(lambda i: (scores[i], scores[i])),
-            self.timed(lambda out, _: out),
+            supervised(self.timed(lambda out, _: out)),
         )
 
     def forward(self, inputs: Tensor) -> Tensor:

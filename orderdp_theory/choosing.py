@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from jaxtyping import Float64
+from numpy.typing import ArrayLike
 
 from orderdp_theory.arguments import double_array, require_design
+from orderdp_theory.common.arrays import Array
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 from orderdp_theory.horvitz_thompson import (
@@ -23,8 +25,6 @@ from orderdp_theory.horvitz_thompson import (
 )
 from orderdp_theory.inclusion import inclusion_probabilities, joint_inclusion_probabilities
 from orderdp_theory.ranking import Ranking
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -132,12 +132,12 @@ def error_bound_from_norms(
     return float(np.vdot(np.abs(coefficients + 1 / design.n**2), aligned))
 
 
-def _weights(design: Design, q2: int) -> Array:
+def _weights(design: Design, q2: int) -> Float64[Array, "{design.n}"]:
     """Weights per rank: uniform ones, or those that make the estimator unbiased."""
     return horvitz_thompson_weights(design, q2) if q2 else np.full(design.n, 1 / design.q)
 
 
-def _checked_gram(gram: ArrayLike) -> Array:
+def _checked_gram(gram: ArrayLike) -> Float64[Array, "n n"]:
     gram = double_array(gram, "gram")
     if gram.ndim != 2 or gram.shape[0] != gram.shape[1] or gram.size == 0:
         raise InputError(f"gram must be a square matrix of inner products, got shape {gram.shape}")

@@ -6,15 +6,17 @@ rule; there an excess n w - 1 has the rounding error of w, relative to uniform w
 """
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from jaxtyping import Float64
+from numpy.typing import ArrayLike
 
 from orderdp_theory.arguments import double_array, require_design
+from orderdp_theory.common.arrays import Array
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 from orderdp_theory.inclusion import inclusion_probabilities
 
 
-def relative_excess(design: Design) -> NDArray[np.float64]:
+def relative_excess(design: Design) -> Float64[Array, "{design.n}"]:
     """n gamma_j / q - 1, the density of the weights relative to uniform ones, less 1; `(n,)`.
 
     Non-increasing, with the mean 0; each value is off by at most 2e-15 times the larger part of the
@@ -32,7 +34,7 @@ def relative_excess(design: Design) -> NDArray[np.float64]:
     return ((s - q) - n * left_out) / q
 
 
-def _excess(weights: Design | ArrayLike) -> NDArray[np.float64]:
+def _excess(weights: Design | ArrayLike) -> Float64[Array, "n"]:
     """n w - 1 for weights, `relative_excess` of a design."""
     if isinstance(weights, Design):
         return relative_excess(weights)

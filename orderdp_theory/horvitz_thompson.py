@@ -9,18 +9,18 @@ proofs/horvitz_thompson.md.
 import operator
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from jaxtyping import Float64
+from numpy.typing import ArrayLike
 
 from orderdp_theory.arguments import double_array, require_design
+from orderdp_theory.common.arrays import Array
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 from orderdp_theory.inclusion import inclusion_probabilities, joint_inclusion_probabilities
 from orderdp_theory.ranking import Ranking
 
-Array = NDArray[np.float64]
 
-
-def horvitz_thompson_inclusion(design: Design, q2: int) -> Array:
+def horvitz_thompson_inclusion(design: Design, q2: int) -> Float64[Array, "{design.n}"]:
     """pi_j = gamma_j + (1 - gamma_j) q2 / (n - q1), float64 `(n,)` in rank order; the sum is q1+q2.
 
     `ValueError` unless 0 <= q2 <= n - q1, `TypeError` if q2 is not an integer.
@@ -30,7 +30,7 @@ def horvitz_thompson_inclusion(design: Design, q2: int) -> Array:
     return gamma + (1 - gamma) * one
 
 
-def horvitz_thompson_weights(design: Design, q2: int) -> Array:
+def horvitz_thompson_weights(design: Design, q2: int) -> Float64[Array, "{design.n}"]:
     """1 / (n pi_j) per rank, float64 `(n,)`: sum_{i in Q} w_i g_i has expectation (1/n) sum_i g_i.
 
     `ValueError` also if some rank can never be kept (q2 = 0 and q1 < s), as no weight can make up
@@ -45,7 +45,7 @@ def horvitz_thompson_weights(design: Design, q2: int) -> Array:
     return 1 / (design.n * pi)
 
 
-def horvitz_thompson_joint(design: Design, q2: int) -> Array:
+def horvitz_thompson_joint(design: Design, q2: int) -> Float64[Array, "{design.n} {design.n}"]:
     """P(ranks j and k are both in Q), float64 `(n, n)`, with pi_j on the diagonal.
 
     For j < k: A J_k + B (gamma_j + gamma_k) + C with J the joint inclusion probabilities of the

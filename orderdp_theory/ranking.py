@@ -1,12 +1,13 @@
 """The descending order of a loss vector, with its ties."""
 
 from dataclasses import dataclass
-from typing import SupportsIndex
 
 import numpy as np
+from jaxtyping import Float64, Int64, Shaped
 from numpy.typing import ArrayLike, NDArray
 
 from orderdp_theory.arguments import real_array
+from orderdp_theory.common.arrays import Array, Indices
 from orderdp_theory.common.errors import InputError
 
 
@@ -19,8 +20,8 @@ class Ranking:
     starts: int64 `(groups + 1,)`, group g has the ranks `starts[g] + 1, ..., starts[g + 1]`.
     """
 
-    order: NDArray[np.int64]
-    starts: NDArray[np.int64]
+    order: Int64[Indices, "n"]
+    starts: Int64[Indices, "bounds"]
 
     @classmethod
     def of(cls, losses: "ArrayLike | Ranking", n: int | None = None) -> "Ranking":
@@ -52,7 +53,9 @@ class Ranking:
     def __len__(self) -> int:
         return self.order.size
 
-    def average_ties(self, per_rank: NDArray[np.float64]) -> NDArray[np.float64]:
+    def average_ties(
+        self, per_rank: Float64[Array, "{len(self)}"]
+    ) -> Float64[Array, "{len(self)}"]:
         """The values of tied ranks replaced by their mean, `(n,)` in rank order.
 
         Equal values stay as they are to the last bit; without ties the argument is returned.
@@ -71,8 +74,10 @@ class Ranking:
         return averaged
 
     def pair_excess(
-        self, later: NDArray[np.float64], earlier: NDArray[np.float64] | None = None
-    ) -> NDArray[np.float64]:
+        self,
+        later: Float64[Array, "{len(self)}"],
+        earlier: Float64[Array, "{len(self)}"] | None = None,
+    ) -> Float64[Array, "{len(self.starts)-1}"]:
         """What pairs of tied ranks have above independent ones, float64 `(groups,)`.
 
         Of coefficients c_jk = earlier_j later_k for ranks j < k (earlier = 1 if not given): their
@@ -101,8 +106,10 @@ class Ranking:
         return excess
 
     def average_matrix(
-        self, matrix: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        self, matrix: Float64[Array, "{len(self)} {len(self)}"]
+    ) -> tuple[
+        Float64[Array, "{len(self)} {len(self)}"], Float64[Array, "{len(self)} {len(self)}"]
+    ]:
         """A symmetric matrix of the samples, `(n, n)`, in rank order and averaged over tie breaks.
 
         First of two different and of two equal samples, as second moments need it: averages over
@@ -122,22 +129,24 @@ class Ranking:
         np.fill_diagonal(distinct, diagonal)
         return distinct, means
 
-    def group(self, number: SupportsIndex) -> NDArray[np.int64]:
+    def group(self, number: int | np.integer) -> Int64[Indices, "size"]:
         """The indices of the losses in a group of ties, groups numbered from 0."""
         return self.order[self.starts[number] : self.starts[number + 1]]
 
-    def group_of_rank(self) -> NDArray[np.int64]:
+    def group_of_rank(self) -> Int64[Indices, "{len(self)}"]:
         """The number of each rank's group, `(n,)`."""
         return np.repeat(np.arange(self.starts.size - 1), np.diff(self.starts))
 
-    def to_input_order(self, per_rank: NDArray[np.float64]) -> NDArray[np.float64]:
+    def to_input_order(
+        self, per_rank: Float64[Array, "{len(self)}"]
+    ) -> Float64[Array, "{len(self)}"]:
         """The value of each loss's rank, `(n,)` in the order of the losses."""
         values = np.empty_like(per_rank)
         values[self.order] = per_rank
         return values
 
 
-def _descending(losses: NDArray) -> tuple[NDArray[np.int64], NDArray]:
+def _descending(losses: Shaped[NDArray, "n"]) -> tuple[Int64[Indices, "n"], Shaped[NDArray, "n"]]:
     """The descending order of finite losses, and something that is equal for equal losses, ordered.
 
     Losses in single precision, most of those that training computes, are sorted with their indices

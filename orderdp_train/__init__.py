@@ -31,6 +31,7 @@ from orderdp_train.runs import RunConfig, run
 from orderdp_train.training.loop import Epoch, NonFiniteLossError, fresh_scorer, losses_of, train
 from orderdp_train.training.recipe import RECIPES, Recipe
 from orderdp_train.training.sampler import RuleSampler, WithIndex
+from orderdp_train.training.text import sequence_losses
 
 __all__ = [
     "RECIPES",
@@ -68,5 +69,6 @@ __all__ = [
     "losses_of",
     "register",
     "run",
+    "sequence_losses",
     "train",
 ]

@@ -2,9 +2,9 @@
 
 from orderdp_train.auditing.agreement import Agreement
 from orderdp_train.auditing.one_model import audit
-from orderdp_train.auditing.population import Population
+from orderdp_train.auditing.population import Population, cross_entropy, supervised
 from orderdp_train.auditing.result import Audit, Layer, RuleAudit, Surrogate
-from orderdp_train.auditing.walk import expected_gradients, stream_expected_gradients
+from orderdp_train.auditing.walk import expected_gradients, parts
 
 __all__ = [
     "Agreement",
@@ -14,6 +14,8 @@ __all__ = [
     "RuleAudit",
     "Surrogate",
     "audit",
+    "cross_entropy",
     "expected_gradients",
-    "stream_expected_gradients",
+    "parts",
+    "supervised",
 ]

@@ -1,13 +1,22 @@
 """Does a rule's code have the expectation it states? A test with a stated false-alarm rate.
 
-Call the code that training calls, many times, and compare. A draw's statistic is the vector ``t =
-(1/m) sum_k weights[k] * a[indices[k]]`` of a few features ``a`` ``(n, d)`` of the samples, whose
-expectation the rule states: ``sum_i w_i a_i``. Hotelling's T² of the draws' mean against it is
-exact for normal ``t``, and ``t`` is an average over a whole selection.
+Call the code that training calls, many times, and compare, in three ways; the p-value is three
+times the smallest of theirs, so a correct rule alarms at most as often as stated.
+
+- *Directions.* A draw's statistic is the vector ``t = (1/m) sum_k weights[k] * a[indices[k]]`` of a
+  few features ``a`` ``(n, d)`` of the samples, whose expectation the rule states: ``sum_i w_i
+  a_i``. Hotelling's T² of the draws' mean against it is exact for normal ``t``. All features are
+  bounded (signs and ranks), so that ``t`` has no heavy tail even where a selection is few samples.
+- *Total weight.* The same in one dimension for ``(1/m) sum_k weights[k]``, which a T² in many
+  dimensions would drown; one that does not vary has to be what is stated, to rounding.
+- *Samples.* If a sample has the same weight a_i whenever it is drawn, it is drawn with probability
+  ``w_i / a_i``, so its number of draws is binomial: an exact test, and the one that sees what
+  happens always or never. Over n samples by Bonferroni.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +26,8 @@ from torch import Tensor
 from orderdp_theory.common.errors import InputError
 from orderdp_train.rules import SelectionRule
 
+# Of a rule, for a test in all directions that commands use.
+LEAST_DRAWS = 50
 # A feature whose draws vary by less than this fraction of its size is taken as not random.
 ROUNDING = 1e-6
 # Directions of the draws' correlation matrix below this share of its largest are not random.
@@ -28,8 +39,8 @@ class Agreement:
     """Outcome of the test: ``p_value`` under the hypothesis that the stated expectation is true.
 
     ``z`` is the two-sided normal deviate of the same p-value. ``alarm`` is ``p_value < level``, so
-    a correct rule raises it with probability ``level``. ``dimensions`` counts the random
-    directions; those without variance must match to rounding, and ``p_value`` is 0 if they do not.
+    a correct rule raises it with probability ``level`` at most. ``dimensions`` counts the random
+    directions.
     """
 
     draws: int
@@ -44,11 +55,17 @@ class Agreement:
 class Draws:
     """Many selections of one rule: statistics ``(draws, d)``, mean weight of each sample ``(n,)``.
 
-    ``kept`` is the mean number of samples in a selection.
+    ``totals`` ``(draws,)`` are the sums of weights, ``counts`` ``(n,)`` how often each sample was
+    drawn, ``smallest`` and ``largest`` ``(n,)`` its weights then (infinite if never); all weights
+    are divided by the size of their selection. ``kept`` is the mean of that size.
     """
 
     statistics: Tensor
     weights: Tensor
+    totals: Tensor
+    counts: Tensor
+    smallest: Tensor
+    largest: Tensor
     kept: float
 
 
@@ -60,7 +77,10 @@ def draw(rule: SelectionRule, features: Tensor, draws: int, generator: torch.Gen
     if draws < 2:
         raise InputError(f"the test needs at least two draws to see a variance, got {draws}")
     n = rule.n
-    mean = torch.zeros(n, dtype=torch.float64)
+    mean, counts = torch.zeros(n, dtype=torch.float64), torch.zeros(n, dtype=torch.int64)
+    smallest, largest = torch.full((2, n), math.inf, dtype=torch.float64)
+    largest.neg_()
+    totals = torch.empty(draws, dtype=torch.float64)
     statistics = torch.empty(draws, features.shape[1], dtype=torch.float64)
     kept = 0
     for r in range(draws):
@@ -76,9 +96,13 @@ def draw(rule: SelectionRule, features: Tensor, draws: int, generator: torch.Gen
             raise InputError(f"{type(rule).__name__}.select gave an index outside 0..{n - 1}")
         weights = weights / m
         mean.index_add_(0, indices, weights / draws)
+        counts.index_add_(0, indices, torch.ones_like(indices))
+        smallest.scatter_reduce_(0, indices, weights, "amin")
+        largest.scatter_reduce_(0, indices, weights, "amax")
+        totals[r] = weights.sum()
         statistics[r] = weights @ features[indices]
         kept += m
-    return Draws(statistics, mean, kept / draws)
+    return Draws(statistics, mean, totals, counts, smallest, largest, kept / draws)
 
 
 def contrasts(order: Tensor, generator: torch.Generator | None, count: int = 8) -> Tensor:
@@ -92,9 +116,19 @@ def contrasts(order: Tensor, generator: torch.Generator | None, count: int = 8) 
     if generator is None:
         return torch.zeros(n, 0, dtype=torch.float64)
     signs = torch.randint(2, (n, count), generator=generator).double() * 2 - 1
-    ranks = torch.empty(n, dtype=torch.float64)
-    ranks[order] = torch.linspace(-0.5, 0.5, n, dtype=torch.float64)
-    return torch.cat([torch.ones(n, 1, dtype=torch.float64), ranks[:, None], signs], 1)
+    constant = torch.ones(n, 1, dtype=torch.float64)
+    return torch.cat([constant, _by_rank(order[:, None]), signs], 1)
+
+
+def ranks(values: Tensor) -> Tensor:
+    """Features from any others ``(n, d)``: each column's ranks, evenly spaced in [-1/2, 1/2]."""
+    return _by_rank(values.argsort(0))
+
+
+def _by_rank(order: Tensor) -> Tensor:
+    n = len(order)
+    spaced = torch.linspace(-0.5, 0.5, n, dtype=torch.float64)[:, None].expand(order.shape)
+    return torch.empty(order.shape, dtype=torch.float64).scatter_(0, order, spaced)
 
 
 def agreement(draws: Draws, features: Tensor, weights: Tensor, level: float) -> Agreement:
@@ -102,6 +136,15 @@ def agreement(draws: Draws, features: Tensor, weights: Tensor, level: float) -> 
 
     Raises ``ValueError`` for fewer draws than twice the random directions.
     """
+    dimensions, directions = _directions(draws, features, weights)
+    p_values = directions, _total(draws, weights), _samples(draws, weights)
+    p_value = min(1.0, len(p_values) * min(p_values))
+    z = float(stats.norm.isf(max(p_value, 1e-300) / 2))
+    return Agreement(len(draws.totals), dimensions, p_value, z, level, p_value < level)
+
+
+def _directions(draws: Draws, features: Tensor, weights: Tensor) -> tuple[int, float]:
+    """How many random directions there are, and the p-value of Hotelling's T² in them."""
     stated = weights @ features
     count = len(draws.statistics)
     # Rounding of a weighted sum is relative to the sum of absolute values.
@@ -109,29 +152,48 @@ def agreement(draws: Draws, features: Tensor, weights: Tensor, level: float) -> 
     error = (draws.statistics.mean(0) - stated) / size
     centred = (draws.statistics - draws.statistics.mean(0)) / size
     random = centred.std(0) > ROUNDING
-    exact = bool((error[~random].abs() <= ROUNDING).all())
-    dimensions, p_value = 0, 1.0
     if int(random.sum()) * 2 > count:
         raise InputError(
             f"{count} draws cannot test {int(random.sum())} directions; take more than twice that"
         )
-    if bool(random.any()):
-        spread = centred[:, random].std(0)
-        values, vectors = torch.linalg.eigh(
-            (centred[:, random] / spread).T @ (centred[:, random] / spread) / (count - 1)
-        )
-        rotated = (error[random] / spread) @ vectors
-        keep = values > DEGENERATE * values[-1]
-        exact &= bool((rotated[~keep].abs() <= ROUNDING / spread.min()).all())
-        dimensions = int(keep.sum())
-        t_squared = count * float((rotated[keep] ** 2 / values[keep]).sum())
-        p_value = float(
-            stats.f.sf(
-                t_squared * (count - dimensions) / (dimensions * (count - 1)),
-                dimensions,
-                count - dimensions,
-            )
-        )
-    p_value = p_value if exact else 0.0
-    z = float(stats.norm.isf(max(p_value, 1e-300) / 2))
-    return Agreement(count, dimensions, p_value, z, level, p_value < level)
+    if not bool(random.any()):
+        return 0, 1.0
+    spread = centred[:, random].std(0)
+    scaled = centred[:, random] / spread
+    values, vectors = torch.linalg.eigh(scaled.T @ scaled / (count - 1))
+    keep = values > DEGENERATE * values[-1]
+    rotated = ((error[random] / spread) @ vectors)[keep]
+    d = int(keep.sum())
+    t_squared = count * float((rotated**2 / values[keep]).sum())
+    return d, float(stats.f.sf(t_squared * (count - d) / (d * (count - 1)), d, count - d))
+
+
+def _total(draws: Draws, weights: Tensor) -> float:
+    """The p-value of Student's t of the total weight; exact, 0 or 1, where it does not vary."""
+    count, size = len(draws.totals), float(weights.abs().sum())
+    error = float(draws.totals.mean() - weights.sum())
+    spread = float(draws.totals.std())
+    if spread <= ROUNDING * size:
+        return float(abs(error) <= ROUNDING * size)
+    return 2 * float(stats.t.sf(abs(error) / spread * math.sqrt(count), count - 1))
+
+
+def _samples(draws: Draws, weights: Tensor) -> float:
+    """``n`` times the smallest p-value of a sample's number of draws.
+
+    A sample that was never drawn would have had at most the largest weight seen. 1, no test, for a
+    rule that weights a sample differently from draw to draw.
+    """
+    seen = draws.counts > 0
+    low, high = draws.smallest[seen], draws.largest[seen]
+    if bool((low <= 0).any()) or bool((high - low > ROUNDING * high).any()):
+        return 1.0
+    count, n = len(draws.totals), len(weights)
+    weight = torch.where(seen, draws.largest, high.max())
+    # Weights are of single precision, so what is certain may seem to be a little less or more.
+    slack = ROUNDING * torch.tensor([1.0, -1.0], dtype=torch.float64)[:, None]
+    most, least = ((weights / weight) * (1 + slack)).clamp(0, 1).numpy()
+    often = draws.counts.numpy()
+    too_many = stats.binom.sf(often - 1, count, most)
+    too_few = stats.binom.cdf(often, count, least)
+    return min(1.0, 2 * n * float(min(too_many.min(), too_few.min())))

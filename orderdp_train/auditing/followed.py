@@ -19,8 +19,11 @@ from orderdp_train.auditing.walk import audit_mode, trainable
 from orderdp_train.data import ImageData
 from orderdp_train.rules import SelectionRule
 from orderdp_train.training.loop import train
+from orderdp_train.training.processes import all_reduce_sum, shard, world_size
 from orderdp_train.training.recipe import Recipe
-from orderdp_train.training.state import next_draws
+from orderdp_train.training.state import next_draws, shared_by
+
+EPOCH_CAUSES = ("draw", "reuse", "minibatches")
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,10 @@ class FollowedEpoch:
     followed: Tensor
     sized: Tensor
     start: Tensor
+
+    def at(self, part: slice) -> FollowedEpoch:
+        """The same on some of the parameters."""
+        return FollowedEpoch(self.followed[part], self.sized[part], self.start[part])
 
     def split(self, full: Tensor, expected: Tensor) -> dict[str, Tensor]:
         """What the epoch adds to the causes of :func:`~orderdp_train.auditing.split.split_bias`.
@@ -61,8 +68,8 @@ def follow_epoch(
 ) -> FollowedEpoch | None:
     """Record the epoch that comes after ``state`` (of a ``TrainState``); None if training is over.
 
-    Nothing given is changed, torch's global generator included. For one selection an epoch and one
-    process.
+    Nothing given is changed, torch's global generator included. For one selection an epoch. All
+    processes must call it, however many trained.
     """
     if state["epoch"] >= recipe.epochs:
         return None
@@ -72,15 +79,21 @@ def follow_epoch(
     weight_of = torch.zeros(rule.n, dtype=torch.float64)
     weight_of[indices.cpu()] = weights.to("cpu", torch.float64)
     recorder = _Recorder(model, population, weight_of)
+    resume = shared_by(state, world_size())
     with torch.random.fork_rng():
         next(
-            train(model, data, rule, recipe, resume=state, evaluated=False, on_step=recorder.record)
+            train(
+                model, data, rule, recipe, resume=resume, evaluated=False, on_step=recorder.record
+            )
         )
     return recorder.result()
 
 
 class _Recorder:
-    """Takes the gradient of every training batch where the loop is about to use it."""
+    """Takes the gradient of every training batch where the loop is about to use it.
+
+    Each of several processes takes that of its part of the batch.
+    """
 
     def __init__(self, model: nn.Module, population: Population, weight_of: Tensor) -> None:
         self.model, self.population, self.weight_of = model, population, weight_of
@@ -89,17 +102,20 @@ class _Recorder:
         self.by_step, self.by_sample = self._zero(), self._zero()
         kept = weight_of.nonzero().flatten()
         self.start = self._zero()
-        for part in kept.split(CHUNK):
+        for part in shard(kept).split(CHUNK):
             self.start += self._gradient(part) / len(kept)
 
     def record(self, indices: Tensor) -> None:
         gradient = self._gradient(indices.cpu())
+        size = int(all_reduce_sum(torch.tensor([len(indices)], device=gradient.device)))
         self.by_sample += gradient
-        self.by_step += gradient / len(indices)
+        self.by_step += gradient / size
         self.steps += 1
-        self.samples += len(indices)
+        self.samples += size
 
     def result(self) -> FollowedEpoch:
+        for gradient in (self.by_step, self.by_sample, self.start):
+            all_reduce_sum(gradient)
         return FollowedEpoch(self.by_step / self.steps, self.by_sample / self.samples, self.start)
 
     def _zero(self) -> Tensor:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import default_collate
 
 from orderdp_theory import (
     LinearPredictors,
@@ -21,17 +23,13 @@ from orderdp_theory import (
     total_variation,
 )
 from orderdp_theory.common.errors import InputError
-from orderdp_train.auditing.agreement import Agreement, Draws, agreement, contrasts, draw
-from orderdp_train.auditing.covariance import (
-    Products,
-    covariance_trace,
-    products,
-    sequence_trace,
-)
-from orderdp_train.auditing.followed import FollowedEpoch
+from orderdp_train.auditing.agreement import Agreement, Draws, agreement, contrasts, draw, ranks
+from orderdp_train.auditing.covariance import Products, covariance_trace, products, sequence_trace
+from orderdp_train.auditing.followed import EPOCH_CAUSES, FollowedEpoch
+from orderdp_train.auditing.inner import Inner, pieces
 from orderdp_train.auditing.population import (
     FORWARD_BATCH,
-    Losses,
+    Loss,
     Population,
     cross_entropy,
     population_of,
@@ -44,12 +42,12 @@ from orderdp_train.auditing.result import (
     Surrogate,
     TheoremFour,
 )
-from orderdp_train.auditing.split import split_bias
+from orderdp_train.auditing.split import CAUSES, split_bias
 from orderdp_train.auditing.walk import (
     MEMORY_LIMIT,
     audit_mode,
     expected_gradients,
-    group_size,
+    parts,
     trainable,
 )
 from orderdp_train.rules import OrderDP, SelectionRule
@@ -60,9 +58,6 @@ DRAWS = 400
 FALSE_ALARM = 0.01
 PROJECTIONS = 4
 FAILURE = 0.05  # of the corrected bound on the population risk, over the draw of the data
-# A rule needs its expected gradient, fresh and stored, a Monte Carlo estimate, the sum of all a_i
-# g_i.
-ROWS_PER_RULE = 4
 # A contraction costs up to half of a pass.
 WORTH_A_WALK = 3
 
@@ -72,7 +67,8 @@ def audit(
     dataset: Any,
     rules: Mapping[str, SelectionRule] | Iterable[SelectionRule],
     *,
-    loss: Losses = cross_entropy,
+    loss: Loss = cross_entropy,
+    collate: Callable[[list[Any]], Any] = default_collate,
     draws: int = DRAWS,
     false_alarm: float = FALSE_ALARM,
     moments: bool = True,
@@ -87,12 +83,15 @@ def audit(
     """Which gradient does each rule follow in expectation, and how far is it from the full one?
 
     Args:
-        model: any module; audited on the device of its parameters, with normalisation and dropout
-            in eval mode, since otherwise the loss of a sample depends on the others.
-        dataset: a map-style dataset of ``(input, target)`` pairs, or a :class:`Population`.
+        model: any module; audited on the device of its parameters, those that require gradients,
+            with normalisation and dropout in eval mode, since otherwise the loss of a sample
+            depends on the others.
+        dataset: a map-style dataset, or a :class:`Population`, which has its own loss and batches.
         rules: by name, or in a sequence (named by their classes); anything with the interface of
             :class:`~orderdp_train.rules.SelectionRule`, at its present scores.
-        loss: ``(outputs, targets) -> (B,)``, one loss a sample.
+        loss: ``(model, batch) -> (B,)``, one loss a sample; for batches of inputs and targets,
+            ``supervised((outputs, targets) -> (B,))``.
+        collate: makes a batch of a list of samples: tensors, tuples, dictionaries, nested or not.
         draws: calls of every rule's ``select`` for the test of its stated expectation; 0 for none.
         false_alarm: chance that the test alarms for any rule if all of them are right.
         moments: also stream per-sample gradients, for covariances and for projections in the test.
@@ -100,7 +99,8 @@ def audit(
         batch_size: samples a forward-backward pass.
         seed: of the selections drawn and of the random projections.
         autocast: precision of forward and backward (``torch.bfloat16``); sums stay float64.
-        memory_limit: bytes for expected gradients; more rules than fit are done in groups.
+        memory_limit: bytes for vectors as long as the parameters; what does not fit at once, for
+            many rules or for one, is done in parts of the parameters, a walk each.
         on_batch: told the number of samples after each batch of the walk, for progress bars.
         followed: by rule name, what :func:`~orderdp_train.auditing.followed.follow_epoch` recorded
             from here on, to split the bias of a whole epoch too.
@@ -111,7 +111,9 @@ def audit(
     """
     named = {name: at_present(rule) for name, rule in _named(rules).items()}
     device = next(iter(model.parameters())).device
-    population = population_of(dataset, device=device, loss=loss)
+    population = population_of(dataset, device=device, loss=loss, collate=collate)
+    if autocast is not None:
+        population = replace(population, autocast=autocast)
     for name, rule in named.items():
         if rule.n != population.n:
             raise InputError(f"{name} selects from {rule.n} samples, the data has {population.n}")
@@ -120,29 +122,37 @@ def audit(
         losses = population.all_losses(model, max(batch_size, FORWARD_BATCH))
     designs = (second_order(rule) for rule in named.values()) if moments else ()
     first = next((d.pairs.ranking for d in designs if d and d.pairs), None)
-    shared = _Pass(model, population, losses, generator, first, draws, moments)
-
-    size = sum(p.numel() for _, p in trainable(model))
-    most = max(
-        1, (group_size(ROWS_PER_RULE * len(named) + 1, size, memory_limit) - 1) // ROWS_PER_RULE
-    )
-    found: list[RuleAudit] = []
-    norm = math.nan
-    names = list(named)
-    for group in (names[i : i + most] for i in range(0, len(names), most)):
-        candidates = [
-            _Candidate(name, named[name], shared, draws, false_alarm / len(named), monte_carlo)
-            for name in group
-        ]
-        gradients = _walk(candidates, shared, batch_size, autocast, memory_limit, on_batch)
-        full = gradients["full"]
-        norm = float(full.norm())
-        if not (math.isfinite(norm) and norm > 0):
-            raise InputError(
-                f"the full-data gradient has norm {norm}, so nothing can be measured relative to it"
+    shared = _Pass(model, population, losses, generator, first, draws, moments, memory_limit)
+    level = false_alarm / len(named)
+    candidates = [
+        _Candidate(name, rule, shared, draws, level, monte_carlo, (followed or {}).get(name))
+        for name, rule in named.items()
+    ]
+    walks = _walks(candidates, shared)
+    size = sum(shared.sizes)
+    for part in parts(sum(len(rows) for _, rows in walks), size, memory_limit):
+        gradients: dict[str, Tensor] = {}
+        for order, rows in walks:
+            found = expected_gradients(
+                model,
+                population,
+                torch.stack(list(rows.values())),
+                order=order,
+                batch_size=batch_size,
+                part=part,
+                memory_limit=memory_limit,
+                on_batch=on_batch,
+                on_general=shared.slow_parameter,
             )
-        epochs = followed or {}
-        found += [c.result(gradients, full, epochs.get(c.name)) for c in candidates]
+            gradients.update(zip(rows, found, strict=True))
+            del found
+        _add(gradients, part, candidates, shared)
+        gradients.clear()  # before the next part takes as much
+    norm = math.sqrt(shared.inner.total("full"))
+    if not (math.isfinite(norm) and norm > 0):
+        raise InputError(
+            f"the full-data gradient has norm {norm}, so nothing can be measured relative to it"
+        )
     return Audit(
         n=population.n,
         parameters=size,
@@ -150,7 +160,8 @@ def audit(
         loss_std=shared.loss_std,
         loss_range=shared.loss_range,
         gradient_norm=norm,
-        rules=found,
+        rules=[candidate.result(norm) for candidate in candidates],
+        slow=sorted(shared.slow),
     )
 
 
@@ -193,7 +204,10 @@ class _Pass:
         first: Ranking | None,
         draws: int,
         moments: bool,
+        memory_limit: int,
     ) -> None:
+        self.slow: set[str] = set()
+        self.memory_limit = memory_limit
         self.model, self.population, self.losses = model, population, losses
         self.loss_std = float(losses.std(correction=0))
         smallest, largest = float(losses.min()), float(losses.max())
@@ -202,6 +216,7 @@ class _Pass:
         self.generator = generator
         self.names, parameters = zip(*trainable(model), strict=True)
         self.sizes = [p.numel() for p in parameters]
+        self.inner = Inner(len(self.sizes))
         self._rankings: list[tuple[Tensor, Ranking, Tensor]] = []
         self._latest: tuple[object, Tensor] = None, losses
         fresh, self.order = self.ranking(losses)
@@ -210,11 +225,10 @@ class _Pass:
         self._by_ranking: list[tuple[Ranking, Products]] = []
         if moments:
             first = first or fresh
-            directions = torch.randn(PROJECTIONS, sum(self.sizes), generator=generator)
-            ones = torch.ones(population.n, dtype=torch.float64)
-            base = products(model, population, first, ones, directions)
+            directions = torch.randint(2**62, (PROJECTIONS,), generator=generator).tolist()
+            base = self._products(first, directions=directions)
             self._by_ranking.append((first, base))
-            self.features = torch.cat([self.features, base.projections], 1)
+            self.features = torch.cat([self.features, ranks(base.projections)], 1)
 
     def ranking(self, scores: Tensor) -> tuple[Ranking, Tensor]:
         """The ranking of ``scores`` and its order, the same objects for the same scores."""
@@ -245,7 +259,7 @@ class _Pass:
         uniform = bool((a == a[0]).all())
         pairs = design.pairs
         if pairs is not None and not uniform:
-            return products(self.model, self.population, pairs.ranking, a)
+            return self._products(pairs.ranking, a)
         base = self._by_ranking[0][1]
         if pairs is not None:
             base = self._ranked(pairs.ranking)
@@ -262,10 +276,33 @@ class _Pass:
             same = np.array_equal(known.order, ranking.order)
             if same and np.array_equal(known.starts, ranking.starts):
                 return found
-        ones = torch.ones(self.population.n, dtype=torch.float64)
-        found = products(self.model, self.population, ranking, ones)
+        found = self._products(ranking)
         self._by_ranking.append((ranking, found))
         return found
+
+    def _products(
+        self,
+        ranking: Ranking,
+        coefficient: Tensor | None = None,
+        directions: list[int] | None = None,
+    ) -> Products:
+        if coefficient is None:
+            coefficient = torch.ones(self.population.n, dtype=torch.float64)
+        return products(
+            self.model,
+            self.population,
+            ranking,
+            coefficient,
+            directions,
+            self.memory_limit,
+            self._slow_covariance,
+        )
+
+    def slow_parameter(self, name: str) -> None:
+        self.slow.add(f"{name}: a backward pass for each direction of a batch's weights")
+
+    def _slow_covariance(self, reason: str) -> None:
+        self.slow.add(f"covariances: a backward pass for each sample ({reason})")
 
 
 class _Candidate:
@@ -279,7 +316,10 @@ class _Candidate:
         draws: int,
         level: float,
         monte_carlo: bool,
+        followed: FollowedEpoch | None,
     ) -> None:
+        self.followed = followed
+        self.inner = Inner(len(shared.sizes))
         self.monte_carlo = monte_carlo and draws > 0
         self.name, self.rule, self.shared = name, rule, shared
         stored = shared.expected_weights(rule)
@@ -324,20 +364,38 @@ class _Candidate:
             rows["sum"] = self.design.coefficient
         return rows
 
-    def result(
-        self, gradients: dict[str, Tensor], full: Tensor, followed: FollowedEpoch | None
-    ) -> RuleAudit:
-        def gradient(row: str) -> Tensor:
-            return gradients[f"{self.name}/{row}"]
-
-        norm = float(full.norm())
-        stored = gradient("stored")
-        fresh = gradients.get(f"{self.name}/fresh", stored)
+    def add(self, layer: int, piece: dict[str, Tensor], here: slice) -> None:
+        """Take the gradients on a piece of a layer, which is `here` among all parameters."""
+        full, stored = piece["full"], piece[f"{self.name}/stored"]
+        fresh = piece.get(f"{self.name}/fresh", stored)
         bias = stored - full
-        total = float(self.stored.sum())
-        parts = split_bias(full, fresh, stored, float(self.fresh.sum()), total)
-        residual = float((sum(parts.values(), torch.zeros_like(bias)) - bias).norm())
+        causes = split_bias(full, fresh, stored, float(self.fresh.sum()), float(self.stored.sum()))
+        add = self.inner.add
+        add(layer, stored=(stored, stored), along=(stored, full), full=(full, full))
+        add(layer, bias=(bias, bias), **{c: (v, v) for c, v in causes.items()})
+        rest = sum(causes.values(), torch.zeros_like(bias)) - bias
+        add(layer, residual=(rest, rest))
+        if self.design is not None:
+            whole = piece[f"{self.name}/sum"]
+            add(layer, sum=(whole, whole), sum_stored=(whole, stored))
+        if self.monte_carlo:
+            error = piece[f"{self.name}/drawn"] - stored
+            add(layer, drawn=(error, error))
+        if self.followed is not None:
+            moved = self.followed.at(here)
+            more = moved.split(full, stored)
+            bias = moved.followed - full
+            rest = sum((causes | more).values(), torch.zeros_like(bias)) - bias
+            add(layer, followed=(moved.followed, moved.followed), ahead=(moved.followed, full))
+            add(layer, epoch_bias=(bias, bias), epoch_residual=(rest, rest))
+            add(layer, **{c: (v, v) for c, v in more.items()})
 
+    def result(self, norm: float) -> RuleAudit:
+        """`norm` is that of the full-data gradient."""
+        bias = self.inner.norm("bias")
+        scale = self.inner.norm("stored")
+        total = float(self.stored.sum())
+        parts = {cause: self.inner.norm(cause) / norm for cause in CAUSES}
         surrogate = _surrogate(self.stored / total, self.shared)
         unreachable = torch.from_numpy(np.flatnonzero(self.stored.numpy() == 0))
         trace: Tensor | None = None
@@ -345,9 +403,9 @@ class _Candidate:
             trace = covariance_trace(
                 self.design,
                 self.shared.products(self.design),
-                stored,
-                gradient("sum"),
-                self.shared.sizes,
+                self.inner["stored"],
+                self.inner["sum"],
+                self.inner["sum_stored"],
             )
             if self.design.sequence is not None:
                 trace += sequence_trace(
@@ -356,9 +414,9 @@ class _Candidate:
                     self.design.sequence,
                     self.design.coefficient,
                 )
-            trace.clamp_min_(0)
+            trace = trace.clamp_min(0)
         variance = None if trace is None else float(trace.sum())
-        drawn = float((gradient("drawn") - stored).norm()) if self.monte_carlo else None
+        drawn = self.inner.norm("drawn") if self.monte_carlo else None
         expected = None
         if variance is not None and self.draws is not None and drawn is not None:
             expected = math.sqrt(variance / len(self.draws.statistics)) / norm
@@ -366,21 +424,21 @@ class _Candidate:
             method=self.name,
             kept=self._kept(),
             kept_fraction=self._kept() / self.rule.n,
-            cosine=_cosine(stored, full),
-            scale=float(stored.norm()) / norm,
+            cosine=_cosine(self.inner.total("along"), scale, norm),
+            scale=scale / norm,
             scale_predicted=self.rule.n * float(self.stored.max()),
-            bias=float(bias.norm()) / norm,
-            parts={cause: float(v.norm()) / norm for cause, v in parts.items()},
-            parts_residual=residual / norm,
+            bias=bias / norm,
+            parts=parts,
+            parts_residual=self.inner.norm("residual") / norm,
             variance=None if variance is None else variance / norm**2,
-            bias_to_variance=_ratio(float(bias.norm()) ** 2, variance),
+            bias_to_variance=_ratio(bias**2, variance),
             agreement=self.agreement,
             monte_carlo=None if drawn is None else drawn / norm,
             monte_carlo_expected=expected,
             surrogate=surrogate,
             unreachable=len(unreachable),
             unreachable_by_class=by_class(unreachable, self.shared.population.labels),
-            layers=self._layers(stored, full, trace),
+            layers=self._layers(trace),
             theorem_four=_theorem_four(
                 self.rule,
                 surrogate
@@ -388,7 +446,7 @@ class _Candidate:
                 else _surrogate(self.fresh / self.fresh.sum(), self.shared),
                 self.shared,
             ),
-            epoch=None if followed is None else _epoch(followed, parts, full, stored),
+            epoch=self._epoch(parts, norm),
             unreachable_samples=unreachable,
         )
 
@@ -400,25 +458,48 @@ class _Candidate:
             return self.draws.kept
         return float(len(self.rule.select(self.shared.generator)[0]))
 
-    def _layers(self, stored: Tensor, full: Tensor, trace: Tensor | None) -> list[Layer]:
-        sizes = self.shared.sizes
+    def _layers(self, trace: Tensor | None) -> list[Layer]:
+        names = "full", "stored", "along", "bias"
         layers = []
-        for i, (name, mine, whole) in enumerate(
-            zip(self.shared.names, stored.split(sizes), full.split(sizes), strict=True)
+        for i, (full, stored, along, bias) in enumerate(
+            zip(*(self.inner[name].tolist() for name in names), strict=True)
         ):
-            norm = float(whole.norm())
-            if norm == 0:
+            if full == 0:
                 continue
             layers.append(
                 Layer(
-                    name=name,
-                    cosine=_cosine(mine, whole),
-                    scale=float(mine.norm()) / norm,
-                    bias=float((mine - whole).norm()) / norm,
-                    variance=None if trace is None else float(trace[i]) / norm**2,
+                    name=self.shared.names[i],
+                    cosine=_cosine(along, math.sqrt(stored), math.sqrt(full)),
+                    scale=math.sqrt(stored / full),
+                    bias=math.sqrt(bias / full),
+                    variance=None if trace is None else float(trace[i]) / full,
                 )
             )
         return layers
+
+    def _epoch(self, parts: dict[str, float], norm: float) -> FollowedParts | None:
+        if self.followed is None:
+            return None
+        length = self.inner.norm("followed")
+        more = {cause: self.inner.norm(cause) / norm for cause in EPOCH_CAUSES}
+        return FollowedParts(
+            bias=self.inner.norm("epoch_bias") / norm,
+            cosine=_cosine(self.inner.total("ahead"), length, norm),
+            scale=length / norm,
+            parts=parts | more,
+            residual=self.inner.norm("epoch_residual") / norm,
+        )
+
+
+def _add(
+    gradients: dict[str, Tensor], part: slice, candidates: list[_Candidate], shared: _Pass
+) -> None:
+    """Give all candidates the gradients on a part of the parameters."""
+    for layer, at, here in pieces(part, shared.sizes):
+        piece = {row: gradient[at] for row, gradient in gradients.items()}
+        shared.inner.add(layer, full=(piece["full"], piece["full"]))
+        for candidate in candidates:
+            candidate.add(layer, piece, here)
 
 
 def by_class(samples: Tensor, labels: Tensor | None) -> list[int] | None:
@@ -427,32 +508,6 @@ def by_class(samples: Tensor, labels: Tensor | None) -> list[int] | None:
         return None
     labels = labels.cpu()
     return torch.bincount(labels[samples], minlength=int(labels.max()) + 1).tolist()
-
-
-def _walk(
-    candidates: list[_Candidate],
-    shared: _Pass,
-    batch_size: int,
-    autocast: torch.dtype | None,
-    memory_limit: int,
-    on_batch: Callable[[int], None] | None,
-) -> dict[str, Tensor]:
-    """All gradients that the candidates need."""
-    gradients: dict[str, Tensor] = {}
-    for order, rows in _walks(candidates, shared):
-        weights = torch.stack(list(rows.values()))
-        found = expected_gradients(
-            shared.model,
-            shared.population,
-            weights,
-            order=order,
-            batch_size=batch_size,
-            autocast=autocast,
-            memory_limit=memory_limit,
-            on_batch=on_batch,
-        )
-        gradients.update(zip(rows, found, strict=True))
-    return gradients
 
 
 def _walks(candidates: list[_Candidate], shared: _Pass) -> list[tuple[Tensor, dict[str, Tensor]]]:
@@ -530,23 +585,8 @@ def _theorem_four(rule: SelectionRule, here: Surrogate, shared: _Pass) -> Theore
     )
 
 
-def _epoch(
-    followed: FollowedEpoch, parts: dict[str, Tensor], full: Tensor, stored: Tensor
-) -> FollowedParts:
-    norm = float(full.norm())
-    parts = parts | followed.split(full, stored)
-    bias = followed.followed - full
-    return FollowedParts(
-        bias=float(bias.norm()) / norm,
-        cosine=_cosine(followed.followed, full),
-        scale=float(followed.followed.norm()) / norm,
-        parts={cause: float(v.norm()) / norm for cause, v in parts.items()},
-        residual=float((sum(parts.values(), torch.zeros_like(bias)) - bias).norm()) / norm,
-    )
-
-
-def _cosine(a: Tensor, b: Tensor) -> float:
-    return float(a @ b / (a.norm() * b.norm()).clamp_min(1e-300))
+def _cosine(product: float, a: float, b: float) -> float:
+    return product / max(a * b, 1e-300)
 
 
 def _ratio(numerator: float, denominator: float | None) -> float | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import default_collate
+from torch.utils._pytree import tree_map
+from torch.utils.data import IterableDataset, default_collate
 
 from orderdp_theory.common.errors import InputError
 from orderdp_train.data import ImageData
@@ -16,48 +18,55 @@ from orderdp_train.training.mixing import sample_losses
 from orderdp_train.training.processes import gather_vectors, shard
 from orderdp_train.training.recipe import Recipe
 
-Losses = Callable[[Any, Any], Tensor]
-Batch = tuple[Any, Any]
+Loss = Callable[[nn.Module, Any], Tensor]
 FORWARD_BATCH = 512  # at least, where nothing is kept for a backward pass
 
 
-def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy of each sample, ``(B,)``."""
-    return nn.functional.cross_entropy(outputs, targets, reduction="none")
+def supervised(loss: Callable[[Any, Any], Tensor]) -> Loss:
+    """For batches that begin with inputs and targets: the loss ``(outputs, targets) -> (B,)``."""
+    return lambda model, batch: loss(model(batch[0]), batch[1])
+
+
+cross_entropy = supervised(partial(nn.functional.cross_entropy, reduction="none"))
+"""Cross-entropy of each sample, ``(B,)``, of a classifier."""
 
 
 @dataclass(frozen=True)
 class Population:
-    """``n`` samples; ``batch(indices)`` gives the inputs and targets of an int64 ``(B,)``.
+    """``n`` samples; ``batch(indices)`` gives the batch of an int64 ``(B,)``, whatever that is.
 
-    ``loss(outputs, targets)`` returns one loss a sample, ``(B,)``. ``labels`` ``(n,)``, if the
+    ``loss(model, batch)`` returns one loss a sample, ``(B,)``, that of a sample independent of the
+    others. It is taken under ``autocast`` in that precision, if any. ``labels`` ``(n,)``, if the
     samples have classes, lets the audit say which classes a method never sees. ``stream``, for
     samples that worker processes read ahead, gives the batches of many index tensors in turn.
     """
 
     n: int
-    batch: Callable[[Tensor], Batch]
-    loss: Losses = cross_entropy
+    batch: Callable[[Tensor], Any]
+    loss: Loss = cross_entropy
     labels: Tensor | None = None
-    stream: Callable[[Iterable[Tensor]], Iterable[Batch]] | None = None
+    stream: Callable[[Iterable[Tensor]], Iterable[Any]] | None = None
+    autocast: torch.dtype | None = None
 
     def __post_init__(self) -> None:
         if self.n < 1:
             raise InputError("the data set is empty, so there is nothing to audit")
 
-    def batches(self, indices: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Batch]]:
+    def batches(self, indices: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Any]]:
         """The samples ``indices`` in batches of ``batch_size``, each with the indices in it."""
         parts = indices.split(batch_size) if len(indices) else ()
         batches = map(self.batch, parts) if self.stream is None else self.stream(parts)
         return zip(parts, batches, strict=True)
 
-    def losses(self, model: nn.Module, indices: Tensor, batch: Batch | None = None) -> Tensor:
+    def losses(self, model: nn.Module, indices: Tensor, batch: Any = None) -> Tensor:
         """Losses ``(B,)`` of the samples ``indices``, with the graph that leads to them.
 
         ``batch`` are these samples, if they have been read.
         """
-        inputs, targets = self.batch(indices) if batch is None else batch
-        losses = self.loss(model(inputs), targets)
+        batch = self.batch(indices) if batch is None else batch
+        device = next(model.parameters()).device.type
+        with torch.autocast(device, self.autocast, enabled=self.autocast is not None):
+            losses = self.loss(model, batch)
         if losses.shape != indices.shape:
             raise InputError(
                 f"the loss gave shape {tuple(losses.shape)} for {len(indices)} samples; an audit "
@@ -87,26 +96,32 @@ class Population:
 
 
 def population_of(
-    dataset: Any, *, device: torch.device, loss: Losses = cross_entropy
+    dataset: Any,
+    *,
+    device: torch.device,
+    loss: Loss = cross_entropy,
+    collate: Callable[[list[Any]], Any] = default_collate,
+    autocast: torch.dtype | None = None,
 ) -> Population:
-    """A :class:`Population` of any map-style dataset of ``(input, target)`` pairs."""
+    """A :class:`Population` of any map-style dataset, batched by ``collate``."""
     if isinstance(dataset, Population):
         return dataset
-    if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+    indexed = hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")
+    if isinstance(dataset, IterableDataset) or not indexed:
         raise TypeError(
             f"{type(dataset).__name__} has no length or indexing; an audit visits samples by "
             "index, so give it a map-style dataset"
         )
 
-    def batch(indices: Tensor) -> tuple[Any, Any]:
-        inputs, targets = default_collate([dataset[int(i)][:2] for i in indices])
-        return _to(inputs, device), _to(targets, device)
+    def batch(indices: Tensor) -> Any:
+        samples = [dataset[i] for i in indices.tolist()]
+        return tree_map(partial(_to, device=device), collate(samples))
 
-    return Population(len(dataset), batch, loss, _labels(dataset))
+    return Population(len(dataset), batch, loss, _labels(dataset), autocast=autocast)
 
 
 def _to(value: Any, device: torch.device) -> Any:
-    return value.to(device) if isinstance(value, Tensor) else value
+    return value.to(device) if hasattr(value, "to") else value
 
 
 def _labels(dataset: Any) -> Tensor | None:
@@ -131,7 +146,9 @@ def population_of_images(data: ImageData, recipe: Recipe) -> Population:
     return Population(
         data.num_train,
         lambda indices: next(stream([indices])),
-        lambda outputs, labels: sample_losses(outputs, labels, None, recipe.label_smoothing),
+        supervised(
+            lambda outputs, labels: sample_losses(outputs, labels, None, recipe.label_smoothing)
+        ),
         getattr(data, "train_labels", None),
         stream,
     )

@@ -137,6 +137,8 @@ class RuleAudit:
 class Audit:
     """Rules audited at one model: ``n`` samples with ``mean_loss`` L, ``gradient_norm`` of ``grad
     L``.
+
+    ``slow`` says in words what no fast path fitted, so that a slower exact one was taken.
     """
 
     n: int
@@ -146,6 +148,7 @@ class Audit:
     loss_range: float
     gradient_norm: float
     rules: list[RuleAudit]
+    slow: list[str] = field(default_factory=list)
 
     def __getitem__(self, method: str) -> RuleAudit:
         for rule in self.rules:

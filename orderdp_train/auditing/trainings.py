@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from orderdp_theory.common.errors import InputError
+from orderdp_train.auditing.agreement import LEAST_DRAWS
 from orderdp_train.auditing.grid import grid_rules
 from orderdp_train.auditing.point import FALSE_ALARM, AuditedPoint, Point, audit_point
 from orderdp_train.data import ImageData
@@ -52,8 +53,8 @@ class AuditConfig:
 
 def check_draws(draws: int) -> int:
     """``draws`` itself; ``InputError`` if so few cannot test a rule."""
-    if draws < 50:
-        raise InputError(f"the test of the rules needs at least 50 draws, got {draws}")
+    if draws < LEAST_DRAWS:
+        raise InputError(f"the test of the rules needs at least {LEAST_DRAWS} draws, got {draws}")
     return draws
 
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from orderdp_theory.common.errors import InputError
-from orderdp_train.auditing.population import Batch, Population
+from orderdp_train.auditing.population import Population
 from orderdp_train.training.processes import all_reduce_sum, rank, world_size
 
 # Parts of the weights below this fraction of their row's largest weight are dropped: a tenth of the
@@ -137,10 +137,12 @@ def audit_mode(model: nn.Module) -> Iterator[None]:
 class _Layers:
     """Outputs of the leaf layers during one forward pass, for weight-gradient contractions.
 
-    A layer is *local* if it is called once, its output has the batch as first dimension, and the
-    contraction of its output's gradient gives its parameters' gradient; this is checked against
-    autograd on a few samples. The parameters of all other layers (shared, called repeatedly,
-    used without their module's forward, windowed) take the general way, a backward pass each.
+    A layer is *local* if it is called once in every batch, its output has the batch as first
+    dimension, and the contraction of its output's gradient gives its parameters' gradient; the
+    last is checked against autograd on a few samples, and again where another layer turns out not
+    to be local. The parameters of all other layers (shared, called repeatedly, in some batches
+    only, used without their module's forward, windowed) take the general way, a backward pass
+    each; `general` says which.
     """
 
     def __init__(self, model: nn.Module, parameters: Sequence[Tensor]) -> None:
@@ -155,6 +157,12 @@ class _Layers:
         self.verified = False
         self.outputs: dict[nn.Module, list[tuple[object, object]]] = {}
         self.inputs: dict[nn.Module, Tensor] = {}
+
+    @property
+    def general(self) -> list[int]:
+        """The parameters that belong to no local layer."""
+        local = {i for own in self.owned.values() for i in own}
+        return [i for i in range(len(self.parameters)) if i not in local]
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -174,11 +182,11 @@ class _Layers:
         self.outputs.setdefault(module, []).append((output, getattr(output, "grad_fn", None)))
 
     def verify(self, losses: Tensor) -> None:
-        """Keep the layers whose contraction agrees with autograd for random sample weights.
+        """Give up the layers that are not local in the pass recorded, whose losses these are.
 
-        The losses are those of the pass recorded.
+        The first pass, and one in which a layer is given up, are compared with autograd for random
+        sample weights.
         """
-        self.verified = True
         size = losses.shape[0]
         usable = {}
         for module, own in self.owned.items():
@@ -188,7 +196,12 @@ class _Layers:
             output, fn = calls[0]
             if isinstance(output, Tensor) and output.grad_fn is fn and output.shape[:1] == (size,):
                 usable[module] = own
+        if self.verified and len(usable) == len(self.owned):
+            return
+        self.verified = True
         self.owned = usable
+        if not usable:
+            return
         generator = torch.Generator().manual_seed(size)
         phi = (torch.rand(size, generator=generator, dtype=torch.float64) + 0.5).to(losses)
         want = torch.autograd.grad(
@@ -211,8 +224,7 @@ class _Layers:
         They are ``(1 + r, size)`` for a basis ``(r, B)``. The losses are those of the pass
         recorded.
         """
-        local = {i for own in self.owned.values() for i in own}
-        loose = {i: p for i, p in enumerate(self.parameters) if i not in local}
+        loose = {i: self.parameters[i] for i in self.general}
         grads = torch.autograd.grad(
             losses.sum(),
             [*loose.values(), *self.outputs_used()],
@@ -280,7 +292,7 @@ class _Layers:
             or module.dilation != (1, 1)
             or isinstance(module.padding, str)
             or module.padding_mode != "zeros"
-            or not all(p.requires_grad for p in module.parameters())
+            or not all(id(p) in self.index for p in module.parameters())
         ):
             return None
         inputs = self.inputs[module].detach().to(output.dtype)  # autocast multiplies in that
@@ -296,19 +308,20 @@ class _Layers:
 
 
 class _Sums:
-    """``K`` weighted sums of gradients, float64 ``(K, P)``, and the plain sum that they share.
+    """``K`` weighted sums of gradients, float64 ``(K, p)``, and the plain sum that they share.
 
-    Summation by parts: a row that changes its level from c to c' gives back (c' - c) of all that
-    was summed so far, and gets its last level of everything at the end.
+    Of every parameter the entries in its slice are added up. Summation by parts: a row that changes
+    its level from c to c' gives back (c' - c) of all that was summed so far, and gets its last
+    level of everything at the end.
     """
 
-    def __init__(self, rows: int, parameters: Sequence[Tensor]) -> None:
-        device, sizes = parameters[0].device, [p.numel() for p in parameters]
+    def __init__(self, rows: int, device: torch.device, cuts: Sequence[slice]) -> None:
+        sizes = [cut.stop - cut.start for cut in cuts]
         self.total = torch.zeros(rows, sum(sizes), dtype=torch.float64, device=device)
         self.running = torch.zeros(sum(sizes), dtype=torch.float64, device=device)
+        self._cuts = cuts
         self._total_of = self.total.split(sizes, dim=1)
-        parts = zip(self.running.split(sizes), parameters, strict=True)
-        self._running_of = [part.view(parameter.shape) for part, parameter in parts]
+        self._running_of = self.running.split(sizes)
         self._level = np.zeros(rows)
 
     def move(self, block: Block) -> None:
@@ -319,13 +332,13 @@ class _Sums:
 
     def add_plain(self, gradients: Sequence[Tensor]) -> None:
         """Add a batch's gradient sums, one of each parameter's shape."""
-        for running, gradient in zip(self._running_of, gradients, strict=True):
-            running.add_(gradient)
+        for running, cut, gradient in zip(self._running_of, self._cuts, gradients, strict=True):
+            running.add_(gradient.flatten()[cut])
 
     def add(self, parameter: int, gradients: Tensor, block: Block) -> None:
         """Add a batch's gradient sum, the first of ``(1 + r, size)``, and those of its basis."""
-        running = self._running_of[parameter]
-        running.add_(gradients[0].view_as(running))
+        gradients = gradients[:, self._cuts[parameter]]
+        self._running_of[parameter].add_(gradients[0])
         coefficients = block.coefficients.to(gradients.device)
         total = self._total_of[parameter]
         for start in range(0, gradients.shape[1], COLUMNS):
@@ -347,15 +360,31 @@ def trainable(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
     return named
 
 
-def group_size(rows: int, parameters: int, memory_limit: int = MEMORY_LIMIT) -> int:
-    """How many of ``rows`` expected gradients fit into ``memory_limit`` bytes at once."""
-    fit = memory_limit // (8 * parameters) - 1
+def parts(rows: int, parameters: int, memory_limit: int = MEMORY_LIMIT) -> list[slice]:
+    """Cut the vector of all parameters so that ``rows`` gradients of a part fit into the limit.
+
+    The parts are nearly equal. Whatever the number of rows, they fit: norms and inner products are
+    sums over the parts.
+    """
+    fit = memory_limit // (8 * (rows + 1))
     if fit < 1:
         raise InputError(
-            f"one expected gradient of {parameters} parameters in float64 and the running sum "
-            f"need {16 * parameters} bytes, more than the limit of {memory_limit}; raise it"
+            f"one entry of {rows} gradients takes more than {memory_limit} bytes; raise the limit"
         )
-    return min(rows, fit)
+    count = -(-parameters // fit)
+    bounds = [parameters * i // count for i in range(count + 1)]
+    return [slice(start, stop) for start, stop in itertools.pairwise(bounds)]
+
+
+def within(part: slice, sizes: Sequence[int]) -> list[tuple[int, slice]]:
+    """The parameters that have entries in a part, each with the slice of its own entries."""
+    found = []
+    for i, (size, end) in enumerate(zip(sizes, itertools.accumulate(sizes), strict=True)):
+        begin = end - size
+        cut = slice(max(part.start - begin, 0), min(part.stop - begin, size))
+        if cut.start < cut.stop:
+            found.append((i, cut))
+    return found
 
 
 def expected_gradients(
@@ -365,17 +394,20 @@ def expected_gradients(
     *,
     order: Tensor | None = None,
     batch_size: int = 128,
-    autocast: torch.dtype | None = None,
+    part: slice | None = None,
     memory_limit: int = MEMORY_LIMIT,
     on_batch: Callable[[int], None] | None = None,
+    on_general: Callable[[str], None] | None = None,
 ) -> Tensor:
     """All ``sum_i weights[k, i] grad L_i`` at once: float64 ``(K, P)`` on the model's device.
 
     ``weights`` is ``(K, n)`` with columns in walk order, ``order`` ``(n,)`` says which sample each
     column is (default: input order). Any order is right; the rank order of the rules makes it fast.
-    Samples are read in batches of ``batch_size``. ``autocast`` runs forward and backward in a
-    lower precision; accumulation stays float64. With an initialised ``torch.distributed`` group
-    the batches are dealt out to the processes and the result is summed over them.
+    Samples are read in batches of ``batch_size``, in the population's precision; accumulation is
+    float64. ``part``: these entries of the gradients only. With an initialised
+    ``torch.distributed`` group the batches are dealt out to the processes and the result is summed
+    over them. ``on_general`` is told the names of the parameters for which no contraction was
+    found, so that each batch that is not constant takes a backward pass a direction.
 
     Error: float32 gradients summed in float64, so about 1e-7 relative to
     ``sum_i |weights[k, i]| |grad L_i|``; weights are used to 1e-8 of their row's largest. On digits
@@ -384,35 +416,31 @@ def expected_gradients(
     rounding and float32 takes the other branch than float64 would; a model and inputs in float64
     leave 1e-9.
     Memory: ``8 (K + 1) P`` bytes, checked against ``memory_limit`` (``ValueError``; use
-    :func:`stream_expected_gradients` to go through the rows in groups that fit), beside what a
-    backward pass and up to ``K`` gradients of one layer take.
+    :func:`parts` to go through the parameters in parts that fit), beside what a backward pass and
+    up to ``K`` gradients of one layer take.
     """
     named = trainable(model)
-    parameters = [p for _, p in named]
-    sizes = [p.numel() for p in parameters]
+    sizes = [p.numel() for _, p in named]
+    part = slice(0, sum(sizes)) if part is None else part
     k, n = weights.shape
     if n != population.n:
         raise InputError(f"weights have {n} columns but the population has {population.n} samples")
-    if group_size(k, sum(sizes), memory_limit) < k:
+    if len(parts(k, part.stop - part.start, memory_limit)) > 1:
         raise InputError(
-            f"{k} expected gradients of {sum(sizes)} parameters need {8 * (k + 1) * sum(sizes)} "
-            f"bytes, more than the limit of {memory_limit}; use stream_expected_gradients, which "
-            "goes through them in groups, or raise memory_limit"
+            f"{k} expected gradients of {part.stop - part.start} parameters need "
+            f"{8 * (k + 1) * (part.stop - part.start)} bytes, more than the limit of "
+            f"{memory_limit}; go through them part by part, or raise memory_limit"
         )
+    cuts = within(part, sizes)
+    parameters = [named[i][1] for i, _ in cuts]
     weights = weights.to("cpu", torch.float64)
     device = parameters[0].device
     order = torch.arange(n) if order is None else order
     if world_size() > 1:  # every process has batches of its own
         own = (torch.arange(n) // batch_size) % world_size() == rank()
         weights, order = weights[:, own], order[own]
-    sums = _Sums(k, parameters)
+    sums = _Sums(k, device, [cut for _, cut in cuts])
     tolerance = TOLERANCE_FLOAT64 if parameters[0].dtype == torch.float64 else TOLERANCE
-    precision = nullcontext() if autocast is None else torch.autocast(device.type, autocast)
-
-    def losses_of(indices: Tensor, batch: Batch | None = None) -> Tensor:
-        with precision:
-            return population.losses(model, indices, batch)
-
     layers = _Layers(model, parameters)
     batches = population.batches(order, batch_size)
     with audit_mode(model):
@@ -422,47 +450,21 @@ def expected_gradients(
                 batches, -(-(block.stop - block.start) // batch_size)
             ):
                 if not block.rows:
-                    losses = losses_of(indices, batch)
+                    losses = population.losses(model, indices, batch)
                     grads = torch.autograd.grad(losses.sum(), parameters, materialize_grads=True)
                     sums.add_plain(grads)
                 else:
                     if not layers.verified:
                         with layers.recording():
-                            layers.verify(losses_of(indices[:FEW]))
+                            layers.verify(population.losses(model, indices[:FEW]))
                     with layers.recording():
-                        losses = losses_of(indices, batch)
+                        losses = population.losses(model, indices, batch)
+                        layers.verify(losses)
                         for i, found in layers.gradients(losses, block.basis.to(device)):
                             sums.add(i, found, block)
                 if on_batch is not None:
                     on_batch(len(indices))
+    if on_general is not None and layers.verified:
+        for i in layers.general:
+            on_general(named[cuts[i][0]][0])
     return all_reduce_sum(sums.result())
-
-
-def stream_expected_gradients(
-    model: nn.Module,
-    population: Population,
-    weights: Tensor,
-    *,
-    order: Tensor | None = None,
-    batch_size: int = 128,
-    autocast: torch.dtype | None = None,
-    memory_limit: int = MEMORY_LIMIT,
-    on_batch: Callable[[int], None] | None = None,
-) -> Iterator[tuple[slice, Tensor]]:
-    """:func:`expected_gradients` in groups of rows that fit into ``memory_limit``, a walk each."""
-    size = group_size(len(weights), sum(p.numel() for _, p in trainable(model)), memory_limit)
-    for start in range(0, len(weights), size):
-        rows = slice(start, min(start + size, len(weights)))
-        yield (
-            rows,
-            expected_gradients(
-                model,
-                population,
-                weights[rows],
-                order=order,
-                batch_size=batch_size,
-                autocast=autocast,
-                memory_limit=memory_limit,
-                on_batch=on_batch,
-            ),
-        )

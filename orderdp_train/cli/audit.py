@@ -38,10 +38,10 @@ def audit(
     ] = None,
     data: Annotated[
         str | None,
-        Option(help="digits (default), mnist5k, cifar10, cifar100, imagenet or synthetic."),
+        Option(help="digits (default), mnist5k, cifar10, cifar100, imagenet, synthetic or prose."),
     ] = None,
     model: Annotated[
-        str | None, Option(help="cnn (default), resnet18, resnet50 or any timm model.")
+        str | None, Option(help="cnn (default), resnet18, resnet50, any timm model; gpt-tiny.")
     ] = None,
     label_noise: Annotated[
         float | None, Option(help="Part of the training labels to flip (0.2).")
@@ -57,13 +57,21 @@ def audit(
     """Audit the gradient bias of selection rules and write table, figures and report.html.
 
     Without options: a small CNN on scikit-learn's digits, six methods, five points of training.
+    Several processes share the work: torchrun --nproc-per-node=2 -m -- orderdp_train audit …
     """
+    from contextlib import nullcontext
+
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from orderdp_train.report.folder import output_folder, write_report
+    from orderdp_train.runs.driver import pick_device
+    from orderdp_train.training.processes import processes, rank
 
-    with output_folder(out) as folder:
+    with (
+        processes(pick_device(device)) as place,
+        output_folder(out) if rank() == 0 else nullcontext() as folder,
+    ):
         from orderdp_train.auditing.grid import parse_grid
         from orderdp_train.auditing.stored_run import audit_run, run_promises
         from orderdp_train.auditing.trainings import (
@@ -78,11 +86,13 @@ def audit(
         from orderdp_train.report import Document, promise_table, terminal_table, verdicts, versions
         from orderdp_train.report.table import LEGEND
         from orderdp_train.runs import RunFolder
-        from orderdp_train.runs.driver import limit_threads, pick_device
+        from orderdp_train.runs.driver import limit_threads
         from orderdp_train.training.recipe import default_recipe
 
         decided = {"data": data, "model": model, "label_noise": label_noise, "seed": seed}
         decided = {name: value for name, value in decided.items() if value is not None}
+        if data == "prose":  # which has no labels that could be flipped
+            decided.setdefault("label_noise", 0.0)
         check_draws(draws)
         if rules is not None and (grid is not None or run is not None):
             raise InputError("--rules trains methods; leave it out with --grid or --run")
@@ -90,7 +100,6 @@ def audit(
             raise InputError(
                 "options of rules are for --rules; leave them out with --grid or --run"
             )
-        place = pick_device(device)
         if run is not None:
             stored = RunFolder(run).config()
             own = {"data": stored.data, "model": stored.model, "label_noise": stored.label_noise}
@@ -137,7 +146,8 @@ def audit(
             TimeElapsedColumn(),
             console=Console(stderr=True),
             transient=True,
-            disable=not sys.stderr.isatty(),  # in a log the bar would leave empty lines
+            # In a log the bar would leave empty lines.
+            disable=rank() > 0 or not sys.stderr.isatty(),
         ) as progress:
             task = progress.add_task("training", total=total)
 
@@ -145,6 +155,8 @@ def audit(
                 progress.update(task, advance=1, description=description)
 
             points = audited(on_step=on_step)
+        if folder is None:
+            return
         given = {"run": run, "rules": rules, "grid": grid, "epochs": epochs, **decided}
         given |= {"draws": draws} | rule_options
         words = [

@@ -22,13 +22,13 @@ MARK = "audit.json"
 
 @contextmanager
 def output_folder(target: Path) -> Iterator[Path]:
-    """A new folder beside ``target`` that takes its name when the block ends without an exception.
+    """A new folder beside `target` that takes its name when the block ends without an exception.
 
-    Checked before anything else is done: an existing ``target`` is replaced only if it is empty or
+    Checked before anything else is done: an existing `target` is replaced only if it is empty or
     the output of an earlier audit, and the folder it lies in must be writable.
 
     Raises:
-        ValueError: ``target`` is a file, or holds something else.
+        ValueError: `target` is a file, or holds something else.
         OSError: the folder cannot be made.
     """
     target = target.absolute()
@@ -75,7 +75,7 @@ def never_seen(document: Document) -> dict[str, NDArray[np.int64]]:
 
 
 def write_report(folder: Path, document: Document) -> None:
-    """Write ``audit.json``, the figures as PNG, ``report.html`` and ``never_seen.npz``."""
+    """Write `audit.json`, the figures as PNG, `report.html` and `never_seen.npz`."""
     figures = audit_figures(document)
     images = {name: render(figure.figure, "png") for name, figure in figures.items()}
     for name, image in images.items():

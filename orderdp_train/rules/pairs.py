@@ -45,7 +45,7 @@ class RankPairs:
 
 
 @dataclass(frozen=True)
-class Sequence:
+class SequencePairs:
     """What a sampling in sequence adds to all pairs: the recurrence, in the sequence of ``order``.
 
     ``order`` int64 ``(n,)`` lists the samples. The sum ``S`` over all pairs of what is added is
@@ -74,7 +74,7 @@ class SecondOrder:
     product: float = 0.0  # D
     pairs: RankPairs | None = None
     pairs_factor: float = 0.0  # C
-    sequence: Sequence | None = None
+    sequence: SequencePairs | None = None
 
 
 def second_order(rule: SelectionRule) -> SecondOrder | None:
@@ -111,8 +111,7 @@ def certain_and_random(
 ) -> SecondOrder:
     """All of ``certain`` ``(n,)`` with one weight, ``kept`` of the rest at random with another."""
     inclusion = certain.double()
-    coefficient = torch.full_like(inclusion, random_weight)
-    coefficient[certain] = certain_weight
+    coefficient = torch.full_like(inclusion, random_weight).masked_fill_(certain, certain_weight)
     size = int((~certain).sum())
     if size in (0, kept):
         return SecondOrder(torch.ones_like(inclusion), coefficient, product=1.0)

@@ -12,7 +12,7 @@ from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.palette import ROSE
 from orderdp_train.rules.base import ScoredRule, Selection, check_budget, finite, rounded
 from orderdp_train.rules.option import INITIAL_SCORE, KEEP, Option, as_number
-from orderdp_train.rules.pairs import SecondOrder, Sequence
+from orderdp_train.rules.pairs import SecondOrder, SequencePairs
 from orderdp_train.rules.registry import Setting, register
 
 FLOOR = 0.5
@@ -107,5 +107,5 @@ class SurveySampling(ScoredRule):
         pairs = pivotal_pairs(in_order.numpy())
         inclusion = self.inclusion_probabilities().cpu()
         recurrence = (torch.from_numpy(x) for x in (pairs.loss, pairs.gain, pairs.decay))
-        sequence = Sequence(order, *recurrence)
+        sequence = SequencePairs(order, *recurrence)
         return SecondOrder(inclusion, 1 / (self.n * inclusion), product=1.0, sequence=sequence)

@@ -76,8 +76,12 @@ class TrainState:
         self.draws.set_state(mine["draws"])
         self.pixels.set_state(mine["pixels"])
         torch.set_rng_state(mine["global"])
-        if self.device.type == "cuda":
+        if self.device.type != "cuda":
+            return
+        if "cuda" in mine:
             torch.cuda.set_rng_state(mine["cuda"], self.device)
+        else:  # saved where there is none: dropout gets a stream that follows from the state
+            torch.cuda.manual_seed(_derived_seeds(mine["global"], 1)[0])
 
     def _random_state(self) -> dict[str, Tensor]:
         states = {
@@ -95,3 +99,27 @@ def next_draws(state: dict[str, Any]) -> torch.Generator:
     draws = torch.Generator()
     draws.set_state(state["random"][0]["draws"])
     return draws
+
+
+def shared_by(state: dict[str, Any], processes: int) -> dict[str, Any]:
+    """A stored state for another number of processes: the same selections, to be looked at.
+
+    Augmentation and dropout go on where they were in the processes that the state has; more of them
+    get streams that follow from the first one's. So a training can be audited from wherever it
+    comes, but it would not be continued bit for bit.
+    """
+    random = list(state["random"])
+    seeds = _derived_seeds(random[0]["pixels"], 2 * processes)
+    for pixels, other in zip(seeds[::2], seeds[1::2], strict=True):
+        streams = {
+            "pixels": torch.Generator().manual_seed(pixels).get_state(),
+            "global": torch.Generator().manual_seed(other).get_state(),
+        }
+        random.append({"draws": random[0]["draws"], **streams})
+    return {**state, "random": random[:processes]}
+
+
+def _derived_seeds(stream: Tensor, count: int) -> list[int]:
+    generator = torch.Generator()
+    generator.set_state(stream)
+    return torch.randint(2**62, (count,), generator=generator).tolist()

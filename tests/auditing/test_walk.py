@@ -17,9 +17,16 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from orderdp_theory import Design, inclusion_probabilities
-from orderdp_train.auditing import Population, expected_gradients, stream_expected_gradients
+from orderdp_train.auditing import Population, expected_gradients, parts, supervised
 from orderdp_train.auditing.population import population_of_images
-from orderdp_train.auditing.walk import TOLERANCE, TOLERANCE_FLOAT64, _Layers, audit_mode, plan
+from orderdp_train.auditing.walk import (
+    TOLERANCE,
+    TOLERANCE_FLOAT64,
+    _Layers,
+    _Sums,
+    audit_mode,
+    plan,
+)
 from orderdp_train.data import DataSet, StreamedDataSet, imagenet, load_data
 from orderdp_train.models import build_model
 from orderdp_train.rules import build_rule
@@ -190,7 +197,8 @@ def test_bfloat16_is_close() -> None:
         N, lambda i: (problem.inputs[i].float(), problem.labels[i]), labels=problem.labels
     )
     weights = rows_of(N)[[0, 5]]
-    low = expected_gradients(model, single, weights, batch_size=8, autocast=torch.bfloat16)
+    lower = replace(single, autocast=torch.bfloat16)
+    low = expected_gradients(model, lower, weights, batch_size=8)
     high = expected_gradients(model, single, weights, batch_size=8)
     assert float(((low - high).norm(dim=1) / high.norm(dim=1)).max()) < 0.05
 
@@ -221,27 +229,37 @@ def test_images_on_disk_are_read_ahead_by_workers(
     assert torch.equal(streamed.all_losses(model, 5), in_memory.all_losses(model, 5))
 
 
-def test_groups_stay_below_the_limit_and_change_nothing() -> None:
+def test_parts_stay_below_the_limit_and_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = small()
     weights = rows_of(N)
     parameters = problem.gradients.shape[1]
-    limit = 8 * parameters * 4  # three rows and the running sum
-    with pytest.raises(ValueError, match="use stream_expected_gradients"):
+    limit = 8 * parameters * 4  # of nine vectors, so that one parameter is cut
+    with pytest.raises(ValueError, match="part by part"):
         expected_gradients(problem.model, problem.population, weights, memory_limit=limit)
-    groups = list(
-        stream_expected_gradients(
-            problem.model, problem.population, weights, memory_limit=limit, batch_size=8
+    cuts = parts(len(weights), parameters, limit)
+    assert [cut.start for cut in cuts] == [0, *(cut.stop for cut in cuts[:-1])]
+    assert cuts[-1].stop == parameters
+    assert len(cuts) == 3
+    made: list[int] = []
+    original = _Sums.__init__
+
+    def counted(self: _Sums, *args: Any) -> None:
+        original(self, *args)
+        made.append(8 * (self.total.numel() + self.running.numel()))
+
+    monkeypatch.setattr(_Sums, "__init__", counted)
+    found = [
+        expected_gradients(
+            problem.model, problem.population, weights, batch_size=8, part=cut, memory_limit=limit
         )
+        for cut in cuts
+    ]
+    assert max(made) <= limit
+    torch.testing.assert_close(
+        torch.cat(found, 1), weights @ problem.gradients, rtol=1e-9, atol=1e-11
     )
-    assert [rows for rows, _ in groups] == [slice(0, 3), slice(3, 6), slice(6, 8)]
-    together = torch.cat([part for _, part in groups])
-    torch.testing.assert_close(together, weights @ problem.gradients, rtol=1e-9, atol=1e-11)
-    with pytest.raises(ValueError, match="raise it"):
-        list(
-            stream_expected_gradients(
-                problem.model, problem.population, weights, memory_limit=8 * parameters
-            )
-        )
+    with pytest.raises(ValueError, match="raise the limit"):
+        parts(8, parameters, 71)
 
 
 def test_bad_input() -> None:
@@ -252,7 +270,7 @@ def test_bad_input() -> None:
         p.requires_grad = False
     with pytest.raises(ValueError, match="no trainable parameters"):
         expected_gradients(frozen, problem.population, torch.ones(1, N))
-    mean = Population(N, problem.population.batch, nn.functional.cross_entropy)
+    mean = Population(N, problem.population.batch, supervised(nn.functional.cross_entropy))
     with pytest.raises(ValueError, match="one loss per sample"):
         expected_gradients(problem.model, mean, torch.ones(1, N))
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from orderdp_theory import Design, Ranking
-from orderdp_train.auditing.covariance import covariance_trace, products
+from orderdp_train.auditing.covariance import covariance_trace, products, signs
 from orderdp_train.rules import (
     UCB,
     EpsilonGreedy,
@@ -117,12 +117,19 @@ def test_trace_equals_enumeration(name: str) -> None:
     assert design is not None
     gradients = problem.gradients
     ranking = design.pairs.ranking if design.pairs else Ranking.of(problem.losses.numpy())
+    whole = design.coefficient @ gradients
+    expectation = (design.inclusion * design.coefficient) @ gradients
+
+    def by_layer(product: Tensor) -> Tensor:
+        sizes = [p.numel() for p in problem.model.parameters()]
+        return torch.stack([part.sum() for part in product.split(sizes)])
+
     found = covariance_trace(
         design,
         products(problem.model, problem.population, ranking, design.coefficient),
-        (design.inclusion * design.coefficient) @ gradients,
-        design.coefficient @ gradients,
-        [p.numel() for p in problem.model.parameters()],
+        by_layer(expectation * expectation),
+        by_layer(whole * whole),
+        by_layer(whole * expectation),
     )
     # The weights are the rule's own, read off its selections.
     weight = torch.zeros(rule.n, dtype=torch.float64)
@@ -160,8 +167,9 @@ def test_products_equal_a_double_loop(n: int, data: st.DataObject) -> None:
     problem = build(nn.Linear(2, CLASSES), 2, n=n)
     ranking = Ranking.of(scores)
     a = torch.rand(n, dtype=torch.float64, generator=torch.Generator().manual_seed(n)) - 0.5
-    directions = torch.randn(2, 3 * CLASSES, generator=torch.Generator().manual_seed(n))
-    found = products(problem.model, problem.population, ranking, a, directions)
+    found = products(problem.model, problem.population, ranking, a, [n, 2 * n])
+    sizes = [p.numel() for p in problem.model.parameters()]
+    directions = torch.cat([signs([n, 2 * n], i, size) for i, size in enumerate(sizes)], 1)
     h = a[:, None] * problem.gradients
     for k, sample in enumerate(ranking.order.tolist()):
         before, within = 0.0, 0.0
@@ -177,20 +185,15 @@ def test_products_equal_a_double_loop(n: int, data: st.DataObject) -> None:
     torch.testing.assert_close(found.projections, problem.gradients @ directions.double().T)
 
 
-def test_chunks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_and_parts_of_the_parameters_do_not_matter() -> None:
     problem = small()
     scores = torch.tensor([1.0, 2.0, 2.0, 3.0]).repeat(11)[: len(problem.losses)]
     ranking = Ranking.of(scores.numpy())
     ones = torch.ones(len(scores), dtype=torch.float64)
-    whole = products(problem.model, problem.population, ranking, ones)
-    size = 8 * problem.gradients.shape[1]
-    import orderdp_train.auditing.covariance as module
-
-    original = module.per_sample_gradients
-    monkeypatch.setattr(
-        module, "per_sample_gradients", lambda *args: original(*args, chunk_bytes=3 * size)
-    )
-    parts = products(problem.model, problem.population, ranking, ones)
-    for name in ("squares", "between", "within"):
-        torch.testing.assert_close(getattr(parts, name), getattr(whole, name))
+    whole = products(problem.model, problem.population, ranking, ones, [0])
+    # Enough for a part of a third of the parameters, one sample at a time or a few.
+    limit = 8 * 6 * problem.gradients.shape[1] // 3
+    split = products(problem.model, problem.population, ranking, ones, [0], limit)
+    for name in ("squares", "between", "within", "projections"):
+        torch.testing.assert_close(getattr(split, name), getattr(whole, name))
     assert math.isfinite(float(whole.within.sum()))

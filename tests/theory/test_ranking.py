@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jaxtyping import TypeCheckError
 
 from orderdp_theory import Ranking
 from tests.strategies import losses
@@ -28,7 +29,7 @@ def test_averages_and_returns_to_input_order(vector: np.ndarray) -> None:
     ranking = Ranking.of(vector)
     per_rank = np.random.default_rng(vector.size).random(vector.size)
     found = ranking.to_input_order(ranking.average_ties(per_rank))
-    ranks = ranking.to_input_order(np.arange(vector.size))
+    ranks = ranking.to_input_order(np.arange(vector.size, dtype=float)).astype(int)
     for i, loss in enumerate(vector):
         assert found[i] == pytest.approx(per_rank[ranks[vector == loss]].mean(), rel=1e-14)
 
@@ -121,3 +122,14 @@ def test_wrong_losses(vector: object, error: type[Exception], message: str) -> N
 def test_wrong_length() -> None:
     with pytest.raises(ValueError, match="expected n=3 losses, one for each sample, got 2"):
         Ranking.of([1.0, 2.0], 3)
+
+
+def test_a_wrong_shape_is_caught_where_it_enters_and_where_it_leaves() -> None:
+    """What the tests check of every signature; without the check both would go unnoticed."""
+    ranking = Ranking.of([3.0, 2.0, 1.0])
+    with pytest.raises(TypeCheckError, match="per_rank"):
+        ranking.average_ties(np.ones(4))
+    with pytest.raises(TypeCheckError, match="per_rank"):
+        ranking.average_ties(np.ones(3, dtype=np.float32))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeCheckError, match="return value"):
+        Ranking(ranking.order, np.array([0, 1, 2])).group_of_rank()
