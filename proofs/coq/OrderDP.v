@@ -3,6 +3,6 @@
 
 From OrderDP Require Export Counting Expectation Ranking Rearrangement Inclusion Unbiased.
 From OrderDP Require Export Convex Surrogate Counterexamples Gap HorvitzThompson Variance.
-From OrderDP Require Export Ties RankDesign Window.
+From OrderDP Require Export Ties RankDesign Window Limit.
 From OrderDP Require Export Vectors Sequences Convergence Epoch Staleness Impossibility.
 From OrderDP Require Export Transfer Generalization.
