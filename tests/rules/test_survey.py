@@ -89,7 +89,7 @@ def test_an_audit_has_the_exact_variance(chunk, monkeypatch):
     """Against the O(n d) formula of the theory, on all per-sample gradients at once."""
     original = covariance.per_sample_gradients
 
-    def in_chunks(model, population, order, parameters=None, **options):
+    def in_chunks(model, population, order, parameters=None, *rest):
         size = sum(p.numel() * p.element_size() for p in model.parameters())
         return original(model, population, order, parameters, chunk_bytes=chunk * size)
 
