@@ -40,6 +40,7 @@ ARROWS = {
     "data": set(),
     "models": {"data"},
     "training": {"rules", "data"},
+    "integrations": {"rules", "training"},
     "runs": {"rules", "data", "models", "training"},
     "auditing": {"rules", "data", "models", "training", "runs"},
     "report": {"rules", "auditing"},

@@ -89,6 +89,23 @@ class SelectionMixin(Base):
             "give sample_losses(outputs, labels) -> (B,)"
         )
 
+    def losses(self, model: nn.Module, batch: dict[str, Any]) -> Tensor:
+        """Losses `(B,)` of a collated batch, as training takes them and as `audit` wants them:
+
+        `audit(model, samples, rules, loss=trainer.losses, collate=trainer.data_collator)`.
+        """
+        return self._forward(model, batch)[1]
+
+    def _forward(self, model: nn.Module, batch: dict[str, Any]) -> tuple[Any, Tensor]:
+        inputs = dict(batch)
+        labels = inputs.get("labels")
+        if labels is None:
+            raise InputError("the training data has no labels to compute a loss from")
+        if not getattr(getattr(model, "config", None), "is_encoder_decoder", False):
+            del inputs["labels"]  # the model's own loss is not needed
+        outputs = model(**inputs)
+        return outputs, self.sample_losses(outputs, labels)
+
     def compute_loss(
         self,
         model: nn.Module,
@@ -104,15 +121,11 @@ class SelectionMixin(Base):
                 "a training batch has lost its index: leave get_train_dataloader as it is, or give "
                 f"its batches the indices of their samples as {INDEX!r}"
             )
-        indices, labels = inputs.pop(INDEX), inputs.get("labels")
-        if labels is None:
-            raise InputError("the training data has no labels to compute a loss from")
-        if not getattr(getattr(model, "config", None), "is_encoder_decoder", False):
-            del inputs["labels"]  # the model's own loss is not needed
-        outputs = model(**inputs)
+        indices = inputs.pop(INDEX)
+        outputs, losses = self._forward(model, inputs)
         loss = self.rule_sampler.loss(
             indices,
-            self.sample_losses(outputs, labels),
+            losses,
             accumulate=self.args.gradient_accumulation_steps,
             on_nonfinite="skip" if self.args.fp16 else "raise",
         )

@@ -249,6 +249,8 @@ class RuleSampler(Sampler[int]):
         self.exchange()
         self.rule.set_epoch(self._epoch)
         indices, weights = draw_epoch(self.rule, self.generator)
+        if not len(indices):
+            raise InputError(f"{type(self.rule).__name__} has selected no sample at all")
         _check_alike(indices)
         weight_of = torch.zeros(self.rule.n, device=weights.device)
         weight_of[indices] = weights.float()

@@ -19,7 +19,7 @@ from orderdp_train import (
     sequence_losses,
     train,
 )
-from orderdp_train.auditing import Population
+from orderdp_train.auditing import Population, supervised
 from orderdp_train.data import DATA_SETS, TextDataSet
 from orderdp_train.models import GPT, build_model, model_for
 from orderdp_train.training.mixing import mix
@@ -164,7 +164,7 @@ def test_the_audit_of_text_is_exact():
     data = small()
     model = model_for("gpt-tiny", data)
     tokens = data.train_bytes[:12].long()
-    population = Population(12, lambda i: (tokens[i], tokens[i]), loss=sequence_losses)
+    population = Population(12, lambda i: (tokens[i], tokens[i]), supervised(sequence_losses))
     losses = sequence_losses(model(tokens), tokens)
     rule = OrderDP(Design(12, 8, 5), scorer=losses.detach().__getitem__)
     found = audit(model, population, {"OrderDP": rule}, draws=60).rules[0]
