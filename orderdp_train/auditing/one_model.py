@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from statistics import stdev
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,7 @@ def audit(
     false_alarm: float = FALSE_ALARM,
     moments: bool = True,
     monte_carlo: bool = True,
+    views: int | None = None,
     batch_size: int = 128,
     seed: int = 0,
     autocast: torch.dtype | None = None,
@@ -96,6 +98,10 @@ def audit(
         false_alarm: chance that the test alarms for any rule if all of them are right.
         moments: also stream per-sample gradients, for covariances and for projections in the test.
         monte_carlo: also the gradient of what was drawn, at a third of a pass over the data a rule.
+        views: gradients of augmented samples instead of plain ones, the mean over so many redraws
+            of the augmentation, the same for the full data and for every rule; biases come with
+            their uncertainty over them. Fresh scores are of plain samples still; covariances, which
+            one view would not tell, are left out.
         batch_size: samples a forward-backward pass.
         seed: of the selections drawn and of the random projections.
         autocast: precision of forward and backward (``torch.bfloat16``); sums stay float64.
@@ -103,7 +109,7 @@ def audit(
             many rules or for one, is done in parts of the parameters, a walk each.
         on_batch: told the number of samples after each batch of the walk, for progress bars.
         followed: by rule name, what :func:`~orderdp_train.auditing.followed.follow_epoch` recorded
-            from here on, to split the bias of a whole epoch too.
+            from here on, on plain samples, to split the bias of a whole epoch too.
 
     Raises:
         ValueError: wrong sizes, non-finite losses, weights or gradients, a full-data gradient of 0.
@@ -117,6 +123,14 @@ def audit(
     for name, rule in named.items():
         if rule.n != population.n:
             raise InputError(f"{name} selects from {rule.n} samples, the data has {population.n}")
+    looks = [population]
+    if views is not None:
+        if views < 1 or population.view is None:
+            raise InputError("views need at least one redraw, of a data set that is augmented")
+        if followed:
+            raise InputError("an epoch is followed on plain samples: leave views out with it")
+        looks = [replace(population.view(k), autocast=population.autocast) for k in range(views)]
+        moments = False
     generator = torch.Generator().manual_seed(seed)
     with audit_mode(model):
         losses = population.all_losses(model, max(batch_size, FORWARD_BATCH))
@@ -130,22 +144,25 @@ def audit(
     ]
     walks = _walks(candidates, shared)
     size = sum(shared.sizes)
-    for part in parts(sum(len(rows) for _, rows in walks), size, memory_limit):
-        gradients: dict[str, Tensor] = {}
-        for order, rows in walks:
-            found = expected_gradients(
-                model,
-                population,
-                torch.stack(list(rows.values())),
-                order=order,
-                batch_size=batch_size,
-                part=part,
-                memory_limit=memory_limit,
-                on_batch=on_batch,
-                on_general=shared.slow_parameter,
-            )
-            gradients.update(zip(rows, found, strict=True))
-            del found
+    rows = len(looks) * sum(len(rows) for _, rows in walks)
+    for part in parts(rows, size, memory_limit):
+        gradients: list[dict[str, Tensor]] = []
+        for look in looks:
+            gradients.append({})
+            for order, weights in walks:
+                found = expected_gradients(
+                    model,
+                    look,
+                    torch.stack(list(weights.values())),
+                    order=order,
+                    batch_size=batch_size,
+                    part=part,
+                    memory_limit=memory_limit,
+                    on_batch=on_batch,
+                    on_general=shared.general.add,
+                )
+                gradients[-1].update(zip(weights, found, strict=True))
+                del found
         _add(gradients, part, candidates, shared)
         gradients.clear()  # before the next part takes as much
     norm = math.sqrt(shared.inner.total("full"))
@@ -161,7 +178,8 @@ def audit(
         loss_range=shared.loss_range,
         gradient_norm=norm,
         rules=[candidate.result(norm) for candidate in candidates],
-        slow=sorted(shared.slow),
+        slow=shared.slow(),
+        views=views,
     )
 
 
@@ -206,7 +224,8 @@ class _Pass:
         moments: bool,
         memory_limit: int,
     ) -> None:
-        self.slow: set[str] = set()
+        self.general: set[str] = set()
+        self.slow_covariance = ""
         self.memory_limit = memory_limit
         self.model, self.population, self.losses = model, population, losses
         self.loss_std = float(losses.std(correction=0))
@@ -295,14 +314,21 @@ class _Pass:
             coefficient,
             directions,
             self.memory_limit,
-            self._slow_covariance,
+            self._because,
         )
 
-    def slow_parameter(self, name: str) -> None:
-        self.slow.add(f"{name}: a backward pass for each direction of a batch's weights")
+    def slow(self) -> list[str]:
+        """In words, where no fast path fitted."""
+        found = []
+        if self.general:
+            names = ", ".join(name for name in self.names if name in self.general)
+            found.append(f"a backward pass for each direction of a batch's weights: {names}")
+        if self.slow_covariance:
+            found.append(f"covariances by a backward pass for each sample: {self.slow_covariance}")
+        return found
 
-    def _slow_covariance(self, reason: str) -> None:
-        self.slow.add(f"covariances: a backward pass for each sample ({reason})")
+    def _because(self, reason: str) -> None:
+        self.slow_covariance = reason
 
 
 class _Candidate:
@@ -319,6 +345,7 @@ class _Candidate:
         followed: FollowedEpoch | None,
     ) -> None:
         self.followed = followed
+        self.views = 1
         self.inner = Inner(len(shared.sizes))
         self.monte_carlo = monte_carlo and draws > 0
         self.name, self.rule, self.shared = name, rule, shared
@@ -364,8 +391,13 @@ class _Candidate:
             rows["sum"] = self.design.coefficient
         return rows
 
-    def add(self, layer: int, piece: dict[str, Tensor], here: slice) -> None:
-        """Take the gradients on a piece of a layer, which is `here` among all parameters."""
+    def add(
+        self, layer: int, piece: dict[str, Tensor], here: slice, views: list[dict[str, Tensor]]
+    ) -> None:
+        """Take the gradients on a piece of a layer, which is `here` among all parameters.
+
+        They are the means over the views.
+        """
         full, stored = piece["full"], piece[f"{self.name}/stored"]
         fresh = piece.get(f"{self.name}/fresh", stored)
         bias = stored - full
@@ -375,6 +407,11 @@ class _Candidate:
         add(layer, bias=(bias, bias), **{c: (v, v) for c, v in causes.items()})
         rest = sum(causes.values(), torch.zeros_like(bias)) - bias
         add(layer, residual=(rest, rest))
+        self.views = len(views)
+        if self.views > 1:
+            for k, view in enumerate(views):
+                own = view[f"{self.name}/stored"] - view["full"]
+                add(layer, **{f"view {k}": (own, bias)})
         if self.design is not None:
             whole = piece[f"{self.name}/sum"]
             add(layer, sum=(whole, whole), sum_stored=(whole, stored))
@@ -447,6 +484,7 @@ class _Candidate:
                 self.shared,
             ),
             epoch=self._epoch(parts, norm),
+            bias_error=self._bias_error(bias, norm),
             unreachable_samples=unreachable,
         )
 
@@ -477,6 +515,13 @@ class _Candidate:
             )
         return layers
 
+    def _bias_error(self, bias: float, norm: float) -> float | None:
+        """The standard error of the bias over views, from their biases along its direction."""
+        if self.views < 2:
+            return None
+        along = [self.inner.total(f"view {k}") for k in range(self.views)]
+        return stdev(along) / math.sqrt(self.views) / max(bias, 1e-300) / norm
+
     def _epoch(self, parts: dict[str, float], norm: float) -> FollowedParts | None:
         if self.followed is None:
             return None
@@ -492,14 +537,17 @@ class _Candidate:
 
 
 def _add(
-    gradients: dict[str, Tensor], part: slice, candidates: list[_Candidate], shared: _Pass
+    gradients: list[dict[str, Tensor]], part: slice, candidates: list[_Candidate], shared: _Pass
 ) -> None:
-    """Give all candidates the gradients on a part of the parameters."""
+    """Give all candidates the gradients on a part of the parameters, those of each view."""
     for layer, at, here in pieces(part, shared.sizes):
-        piece = {row: gradient[at] for row, gradient in gradients.items()}
+        views = [{row: vector[at] for row, vector in view.items()} for view in gradients]
+        piece = views[0]
+        if len(views) > 1:
+            piece = {row: torch.stack([view[row] for view in views]).mean(0) for row in piece}
         shared.inner.add(layer, full=(piece["full"], piece["full"]))
         for candidate in candidates:
-            candidate.add(layer, piece, here)
+            candidate.add(layer, piece, here, views)
 
 
 def by_class(samples: Tensor, labels: Tensor | None) -> list[int] | None:

@@ -9,16 +9,35 @@ from typing import Any
 from torch import Tensor, nn
 
 from orderdp_theory import score_error_bound
+from orderdp_theory.common.errors import InputError
+from orderdp_train.auditing.agreement import LEAST_DRAWS
 from orderdp_train.auditing.followed import follow_epoch
-from orderdp_train.auditing.one_model import audit, by_class
+from orderdp_train.auditing.one_model import DRAWS, audit, by_class
 from orderdp_train.auditing.population import Population, population_of_images
 from orderdp_train.auditing.result import SAMPLES, Audit
-from orderdp_train.auditing.walk import audit_mode
+from orderdp_train.auditing.walk import MEMORY_LIMIT, audit_mode
 from orderdp_train.data import ImageData
 from orderdp_train.rules import OrderDP, SelectionRule
 from orderdp_train.training.recipe import Recipe
 
 FALSE_ALARM = 0.01  # of all points of an audit together
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What an audit spends: the arguments of these names of :func:`~orderdp_train.audit`."""
+
+    draws: int = DRAWS
+    moments: bool = True
+    monte_carlo: bool = True
+    views: int | None = None
+    memory_limit: int = MEMORY_LIMIT
+
+    def __post_init__(self) -> None:
+        if self.draws < LEAST_DRAWS:
+            raise InputError(
+                f"the test of the rules needs at least {LEAST_DRAWS} draws, got {self.draws}"
+            )
 
 
 @dataclass(frozen=True)
@@ -75,19 +94,25 @@ def audit_point(
     *,
     own: bool = True,
     others: Mapping[str, SelectionRule] | None = None,
-    draws: int,
+    effort: Effort,
     false_alarm: float,
 ) -> AuditedPoint:
     """Audit the point's ``own`` rule, under its ``method``'s name, and ``others`` at its model.
 
     With the own rule goes the epoch that comes next, if each selection is for an epoch: what reuse
-    and minibatches add to the bias. A grid of others is compared without a Monte Carlo gradient.
+    and minibatches add to the bias; not with views, since it is followed on plain images. A grid of
+    others is compared without a Monte Carlo gradient.
     The point is left as it is.
     """
     point.rule.set_epoch(point.epoch)
     population = population_of_images(point.data, point.recipe)
     followed = None
-    if own and point.steps_per_epoch is None and point.epoch < point.recipe.epochs:
+    if (
+        own
+        and effort.views is None
+        and point.steps_per_epoch is None
+        and point.epoch < point.recipe.epochs
+    ):
         followed = follow_epoch(
             point.model, point.data, point.rule, point.recipe, population, point.state
         )
@@ -95,9 +120,12 @@ def audit_point(
         point.model,
         population,
         ({method: point.rule} if own else {}) | dict(others or {}),
-        draws=draws,
+        draws=effort.draws,
         false_alarm=false_alarm,
-        monte_carlo=not others,
+        moments=effort.moments,
+        monte_carlo=effort.monte_carlo and not others,
+        views=effort.views,
+        memory_limit=effort.memory_limit,
         batch_size=point.recipe.batch_size,
         seed=point.seed + point.epoch,
         followed={method: followed} if followed else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,8 @@ from torch.utils.data import IterableDataset, default_collate
 
 from orderdp_theory.common.errors import InputError
 from orderdp_train.data import ImageData
+from orderdp_train.data.augment import seed_of
+from orderdp_train.training.loop import AUTOCAST
 from orderdp_train.training.mixing import sample_losses
 from orderdp_train.training.processes import gather_vectors, shard
 from orderdp_train.training.recipe import Recipe
@@ -39,6 +41,8 @@ class Population:
     others. It is taken under ``autocast`` in that precision, if any. ``labels`` ``(n,)``, if the
     samples have classes, lets the audit say which classes a method never sees. ``stream``, for
     samples that worker processes read ahead, gives the batches of many index tensors in turn.
+    ``view(k)``, if the samples are augmented in training, is the population in the k-th redraw of
+    the augmentation, in which every sample has one look.
     """
 
     n: int
@@ -47,6 +51,7 @@ class Population:
     labels: Tensor | None = None
     stream: Callable[[Iterable[Tensor]], Iterable[Any]] | None = None
     autocast: torch.dtype | None = None
+    view: Callable[[int], Population] | None = None
 
     def __post_init__(self) -> None:
         if self.n < 1:
@@ -103,7 +108,10 @@ def population_of(
     collate: Callable[[list[Any]], Any] = default_collate,
     autocast: torch.dtype | None = None,
 ) -> Population:
-    """A :class:`Population` of any map-style dataset, batched by ``collate``."""
+    """A :class:`Population` of any map-style dataset, batched by ``collate``.
+
+    In a view torch's global generator, from which a transform draws, is seeded for each sample.
+    """
     if isinstance(dataset, Population):
         return dataset
     indexed = hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")
@@ -117,7 +125,19 @@ def population_of(
         samples = [dataset[i] for i in indices.tolist()]
         return tree_map(partial(_to, device=device), collate(samples))
 
-    return Population(len(dataset), batch, loss, _labels(dataset), autocast=autocast)
+    def view(number: int) -> Population:
+        def batch(indices: Tensor) -> Any:
+            samples = []
+            with torch.random.fork_rng(devices=[]):
+                for i in indices.tolist():
+                    torch.manual_seed(seed_of(number, i))
+                    samples.append(dataset[i])
+            return tree_map(partial(_to, device=device), collate(samples))
+
+        return replace(plain, batch=batch)
+
+    plain = Population(len(dataset), batch, loss, _labels(dataset), autocast=autocast, view=view)
+    return plain
 
 
 def _to(value: Any, device: torch.device) -> Any:
@@ -136,11 +156,14 @@ def _labels(dataset: Any) -> Tensor | None:
     )
 
 
-def population_of_images(data: ImageData, recipe: Recipe) -> Population:
-    """The training images, unaugmented, with the loss that ``recipe`` trains on."""
+def population_of_images(data: ImageData, recipe: Recipe, view: int | None = None) -> Population:
+    """The training images with the loss and precision that ``recipe`` trains in.
+
+    They are unaugmented, or those of a ``view`` of the augmentation.
+    """
 
     def stream(parts: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-        for _, images, labels in data.batches(parts):
+        for _, images, labels in data.batches(parts, view=view):
             yield images, labels
 
     return Population(
@@ -151,4 +174,6 @@ def population_of_images(data: ImageData, recipe: Recipe) -> Population:
         ),
         getattr(data, "train_labels", None),
         stream,
+        AUTOCAST[recipe.precision],
+        partial(population_of_images, data, recipe),
     )

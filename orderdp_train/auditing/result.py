@@ -13,15 +13,18 @@ from orderdp_train.auditing.agreement import Agreement
 SAMPLES = {"samples": True}
 
 
-def plain(value: Any) -> Any:
-    """Dataclasses as dictionaries, ready for JSON, without fields that are marked `SAMPLES`."""
+def plain(value: Any, *, samples: bool = False) -> Any:
+    """Dataclasses as dictionaries, ready for JSON, without fields that are marked `SAMPLES`.
+
+    With ``samples`` these too, as the tensors that they are.
+    """
     if is_dataclass(value):
-        names = [f.name for f in fields(value) if not f.metadata]
-        return {name: plain(getattr(value, name)) for name in names}
+        names = [f.name for f in fields(value) if samples or not f.metadata]
+        return {name: plain(getattr(value, name), samples=samples) for name in names}
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: plain(item, samples=samples) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [plain(item, samples=samples) for item in value]
     return value
 
 
@@ -106,6 +109,8 @@ class RuleAudit:
     ``monte_carlo_expected`` its root mean square, ``sqrt(tr Cov / draws)``. ``unreachable`` counts
     the samples with weight 0, which no selection at the present scores can hold, and
     ``unreachable_samples`` are their indices, int64 and ascending; not part of the JSON.
+    ``bias_error`` is the standard error of ``bias`` over the views of augmented samples, if there
+    are several.
     """
 
     method: str
@@ -128,6 +133,7 @@ class RuleAudit:
     layers: list[Layer]
     theorem_four: TheoremFour | None
     epoch: FollowedParts | None
+    bias_error: float | None = None
     unreachable_samples: Tensor | None = field(
         default=None, repr=False, compare=False, metadata=SAMPLES
     )
@@ -138,7 +144,8 @@ class Audit:
     """Rules audited at one model: ``n`` samples with ``mean_loss`` L, ``gradient_norm`` of ``grad
     L``.
 
-    ``slow`` says in words what no fast path fitted, so that a slower exact one was taken.
+    ``slow`` says in words what no fast path fitted, so that a slower exact one was taken. ``views``
+    counts the redraws of the augmentation that gradients are means over; None for plain samples.
     """
 
     n: int
@@ -149,6 +156,7 @@ class Audit:
     gradient_norm: float
     rules: list[RuleAudit]
     slow: list[str] = field(default_factory=list)
+    views: int | None = None
 
     def __getitem__(self, method: str) -> RuleAudit:
         for rule in self.rules:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from orderdp_theory import Guarantee
 from orderdp_train.auditing.grid import grid_rules
-from orderdp_train.auditing.point import FALSE_ALARM, AuditedPoint, Point, audit_point
+from orderdp_train.auditing.point import FALSE_ALARM, AuditedPoint, Effort, Point, audit_point
 from orderdp_train.auditing.promises import promises_of
 from orderdp_train.data import ImageData, load_data
 from orderdp_train.models import model_for
 from orderdp_train.runs import RunConfig, RunFolder
 from orderdp_train.training.loop import fresh_scorer
+from orderdp_train.training.recipe import Precision
 
 
 def stored_point(stored: dict[str, Any], config: RunConfig, data: ImageData) -> Point:
@@ -44,31 +46,50 @@ def audit_run(
     folder: Path,
     *,
     grid: str | None = None,
-    draws: int,
+    effort: Effort,
     root: Path,
     device: Any,
+    precision: Precision | None = None,
+    workers: int = 2,
+    done: Sequence[AuditedPoint] = (),
+    on_point: Callable[[AuditedPoint], Any] = lambda _: None,
     on_step: Callable[[str], Any] = lambda _: None,
 ) -> list[AuditedPoint]:
     """Audit a run where it is, at each checkpoint that its folder keeps: its own rule, and the
     designs of ``grid`` at the scores that it had stored by then.
 
-    The folder is only read. ``on_step`` is told after every checkpoint. Raises ``InputError`` if it
-    holds no run, or none that has finished an epoch.
+    The folder is only read. ``precision`` is that of the run unless given. Points that are ``done``
+    are not audited again; ``on_point`` is told each that is audited, ``on_step`` is told after
+    every checkpoint. Raises ``InputError`` if the folder holds no run, or none that has finished an
+    epoch.
     """
     place = RunFolder(folder)
     config, paths = place.config(), place.checkpoints()
     data = load_data(
-        config.data, label_noise=config.label_noise, seed=config.seed, device=device, root=root
+        config.data,
+        label_noise=config.label_noise,
+        seed=config.seed,
+        device=device,
+        root=root,
+        num_workers=workers,
     )
     method = config.rule.rule.label
+    level = FALSE_ALARM / len(paths)
+    ready = {point.epoch: point for point in done}
     found = []
     for path in paths:
         stored = place.load(path)
         assert stored is not None  # listed a moment ago
-        point = stored_point(stored, config, data)
-        others = None if grid is None else grid_rules(grid, point, stored=True)
-        level = FALSE_ALARM / len(paths)
-        found.append(audit_point(point, method, others=others, draws=draws, false_alarm=level))
+        epoch = stored["state"]["epoch"]
+        if epoch not in ready:
+            own = config if precision is None else with_precision(config, precision)
+            point = stored_point(stored, own, data)
+            others = None if grid is None else grid_rules(grid, point, stored=True)
+            ready[epoch] = audit_point(
+                point, method, others=others, effort=effort, false_alarm=level
+            )
+            on_point(ready[epoch])
+        found.append(ready[epoch])
         on_step(method)
     return found
 
@@ -83,3 +104,8 @@ def run_promises(folder: Path, *, root: Path, device: Any) -> tuple[Guarantee, .
         config.data, label_noise=config.label_noise, seed=config.seed, device=device, root=root
     )
     return promises_of(stored_point(stored, config, data), config)
+
+
+def with_precision(config: RunConfig, precision: Precision) -> RunConfig:
+    """The configuration of the same run in another precision."""
+    return replace(config, recipe=replace(config.recipe, precision=precision))

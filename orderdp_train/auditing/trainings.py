@@ -9,9 +9,8 @@ from typing import Any
 import torch
 
 from orderdp_theory.common.errors import InputError
-from orderdp_train.auditing.agreement import LEAST_DRAWS
 from orderdp_train.auditing.grid import grid_rules
-from orderdp_train.auditing.point import FALSE_ALARM, AuditedPoint, Point, audit_point
+from orderdp_train.auditing.point import FALSE_ALARM, AuditedPoint, Effort, Point, audit_point
 from orderdp_train.data import ImageData
 from orderdp_train.models import model_for
 from orderdp_train.rules import RuleConfig
@@ -23,7 +22,6 @@ DEFAULT_RULES = tuple(
     RuleConfig(name)
     for name in ("full", "random", "orderdp-fresh", "orderdp", "infobatch", "orderdp-unbiased")
 )
-DRAWS = 400
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class AuditConfig:
     rules: tuple[RuleConfig, ...] = DEFAULT_RULES
     label_noise: float = 0.2
     seed: int = 0
-    draws: int = DRAWS
+    effort: Effort = field(default_factory=Effort)
     recipe: Recipe = field(default_factory=Recipe)
 
     def __post_init__(self) -> None:
@@ -44,18 +42,10 @@ class AuditConfig:
         names = [rule.name for rule in self.rules]
         if len(set(names)) < len(names):
             raise InputError("a rule is named twice: name each once")
-        check_draws(self.draws)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
         return {**asdict(self), "rules": [rule.to_json() for rule in self.rules]}
-
-
-def check_draws(draws: int) -> int:
-    """``draws`` itself; ``InputError`` if so few cannot test a rule."""
-    if draws < LEAST_DRAWS:
-        raise InputError(f"the test of the rules needs at least {LEAST_DRAWS} draws, got {draws}")
-    return draws
 
 
 def live_points(
@@ -106,7 +96,7 @@ def audit_trainings(
                     method,
                     own=grid is None,
                     others=others,
-                    draws=config.draws,
+                    effort=config.effort,
                     false_alarm=FALSE_ALARM / (stops * len(rules)),
                 )
             )

@@ -48,6 +48,19 @@ def audit(
     ] = None,
     epochs: Annotated[int | None, Option(help="Overrides the recipe's.")] = None,
     draws: Annotated[int, Option(help="Selections drawn to test each rule's expectation.")] = 400,
+    moments: Annotated[bool, Option(help="Covariances, the costly part.")] = True,
+    monte_carlo: Annotated[bool, Option(help="The gradient of what was drawn.")] = True,
+    views: Annotated[
+        int | None,
+        Option(help="Gradients of augmented images: the mean over so many redraws; plain if none."),
+    ] = None,
+    precision: Annotated[
+        str | None, Option(help="fp32, bf16 or fp16 (CUDA only); the run's own with --run.")
+    ] = None,
+    memory_limit: Annotated[
+        float, Option(help="GiB for gradients; what does not fit takes several passes.")
+    ] = 4.0,
+    workers: Annotated[int, Option(help="Processes that decode ImageNet.")] = 2,
     seed: Annotated[int | None, Option(help="Seed of all randomness (0).")] = None,
     root: Annotated[Path, Option(help="Where CIFAR and ImageNet lie.")] = Path("data"),
     device: Annotated[str, Option(help="auto, cpu or cuda.")] = "auto",
@@ -73,33 +86,46 @@ def audit(
         output_folder(out) if rank() == 0 else nullcontext() as folder,
     ):
         from orderdp_train.auditing.grid import parse_grid
+        from orderdp_train.auditing.point import Effort
         from orderdp_train.auditing.stored_run import audit_run, run_promises
         from orderdp_train.auditing.trainings import (
             DEFAULT_RULES,
             AuditConfig,
             audit_trainings,
-            check_draws,
             steps,
         )
         from orderdp_train.cli.rule_options import configured
         from orderdp_train.data import load_data
         from orderdp_train.report import Document, promise_table, terminal_table, verdicts, versions
-        from orderdp_train.report.table import LEGEND
+        from orderdp_train.report.table import LEGEND, view_in_words
+        from orderdp_train.report.unfinished import Unfinished
         from orderdp_train.runs import RunFolder
         from orderdp_train.runs.driver import limit_threads
-        from orderdp_train.training.recipe import default_recipe
+        from orderdp_train.training.processes import gather_objects
+        from orderdp_train.training.recipe import default_recipe, precision_of
 
         decided = {"data": data, "model": model, "label_noise": label_noise, "seed": seed}
         decided = {name: value for name, value in decided.items() if value is not None}
         if data == "prose":  # which has no labels that could be flipped
             decided.setdefault("label_noise", 0.0)
-        check_draws(draws)
+        effort = Effort(draws, moments, monte_carlo, views, round(memory_limit * 2**30))
+        chosen = None if precision is None else precision_of(precision)
         if rules is not None and (grid is not None or run is not None):
             raise InputError("--rules trains methods; leave it out with --grid or --run")
         if rule_options and (grid is not None or run is not None):
             raise InputError(
                 "options of rules are for --rules; leave them out with --grid or --run"
             )
+        given = {"run": run, "rules": rules, "grid": grid, "epochs": epochs, **decided}
+        given |= {"draws": draws, "views": views, "precision": precision} | rule_options
+        words = [
+            f"--{name.replace('_', '-')}={value}"
+            for name, value in given.items()
+            if value is not None
+        ]
+        words += [] if moments else ["--no-moments"]
+        words += [] if monte_carlo else ["--no-monte-carlo"]
+        command = shlex.join(["orderdp-train", "audit", *words])
         if run is not None:
             stored = RunFolder(run).config()
             own = {"data": stored.data, "model": stored.model, "label_noise": stored.label_noise}
@@ -111,27 +137,42 @@ def audit(
                         "leave it out"
                     )
             limit_threads(stored.model)
-            settings = stored.as_dict()
-            total = len(RunFolder(run).checkpoints())
-            audited = partial(audit_run, run, grid=grid, draws=draws, root=root, device=place)
+            paths = RunFolder(run).checkpoints()
+            total = len(paths)
+            document = Document(command, stored.as_dict(), versions(), [])
+            begun = Unfinished(out, document) if folder is not None else None
+            audited = partial(
+                audit_run,
+                run,
+                grid=grid,
+                effort=effort,
+                root=root,
+                device=place,
+                precision=chosen,
+                workers=workers,
+                done=gather_objects(begun and begun.points)[0],
+                on_point=begun.add if begun else lambda _: None,
+            )
         else:
             recipe = default_recipe(data or "digits", model or "cnn")
             recipe = recipe if epochs is None else replace(recipe, epochs=epochs)
+            recipe = recipe if chosen is None else replace(recipe, precision=chosen)
             names = rules.split(",") if rules else [rule.name for rule in DEFAULT_RULES]
             config = AuditConfig(
                 **decided,
                 rules=tuple(configured(names, rule_options)),
-                draws=draws,
+                effort=effort,
                 recipe=recipe,
             )
             limit_threads(config.model)
-            settings = config.as_dict()
+            document = Document(command, config.as_dict(), versions(), [])
             images = load_data(
                 config.data,
                 label_noise=config.label_noise,
                 seed=config.seed,
                 device=place,
                 root=root,
+                num_workers=workers,
             )
             if grid is not None:
                 parse_grid(grid, images.num_train)
@@ -140,7 +181,7 @@ def audit(
         # A pipe or a file has no width of its own; the table needs 100 columns.
         console = Console() if sys.stdout.isatty() else Console(width=100)
         with Progress(
-            TextColumn("{task.description:24}"),
+            TextColumn("{task.description:24}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -157,21 +198,13 @@ def audit(
             points = audited(on_step=on_step)
         if folder is None:
             return
-        given = {"run": run, "rules": rules, "grid": grid, "epochs": epochs, **decided}
-        given |= {"draws": draws} | rule_options
-        words = [
-            f"--{name.replace('_', '-')}={value}"
-            for name, value in given.items()
-            if value is not None
-        ]
-        document = Document(
-            shlex.join(["orderdp-train", "audit", *words]), settings, versions(), points
-        )
+        document = replace(document, points=points)
         write_report(folder, document)
     console.print(terminal_table(document))
-    console.print(LEGEND, style="dim", markup=False, highlight=False)
+    legend = f"{LEGEND}  {view_in_words(document)}"
+    console.print(legend, style="dim", markup=False, highlight=False)
     for sentence in verdicts(document):
-        console.print(sentence, highlight=False, markup=False)
+        console.print(sentence, markup=False, highlight=False)
     if run is not None and (guarantees := run_promises(run, root=root, device=place)):
         console.print(promise_table(guarantees))
-    console.print(f"Report: {out / 'report.html'}", highlight=False, markup=False)
+    console.print(f"Report: {out / 'report.html'}", markup=False, highlight=False)

@@ -1,5 +1,6 @@
 """Batched augmentation of uint8 images where they lie: no worker, no Python loop over images."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +23,26 @@ class Augmentation:
         The draws are two offsets and a coin an image, made on the generator's device and moved, so
         a CPU generator gives the same images on every device. Needs ``padding < min(h, w)``.
         """
+
+        def draw(below: int) -> Tensor:
+            return torch.randint(
+                below, (len(images), 1), generator=generator, device=generator.device
+            )
+
+        return self._apply(images, draw)
+
+    def view(self, images: Tensor, indices: Tensor, n: int, number: int) -> Tensor:
+        """Augment the samples ``indices`` ``(b,)`` of ``n``, by draws of their own in every view.
+
+        Which view it is alone decides how a sample looks, not what it is in a batch with.
+        """
+        generator = torch.Generator().manual_seed(number)
+        where = indices.cpu()
+        return self._apply(
+            images, lambda below: torch.randint(below, (n, 1), generator=generator)[where]
+        )
+
+    def _apply(self, images: Tensor, drawn: Callable[[int], Tensor]) -> Tensor:
         if not (self.padding or self.flip):
             return images
         batch, channels, height, width = images.shape
@@ -29,8 +50,7 @@ class Augmentation:
         columns = torch.arange(width, device=images.device).expand(batch, -1)
 
         def draw(below: int) -> Tensor:
-            values = torch.randint(below, (batch, 1), generator=generator, device=generator.device)
-            return values.to(images.device)
+            return drawn(below).to(images.device)
 
         if self.padding:
             rows = _reflect(rows + draw(2 * self.padding + 1) - self.padding, height)
@@ -46,3 +66,8 @@ class Augmentation:
 def _reflect(positions: Tensor, size: int) -> Tensor:
     """Fold positions outside 0 … size − 1 back inside, without repeating the border."""
     return (size - 1) - ((size - 1) - positions.abs()).abs()
+
+
+def seed_of(view: int, index: int) -> int:
+    """A seed for a sample in a view; a generator on the CPU has 32 bits for it, no more."""
+    return (2_654_435_769 * view + index) % 2**32

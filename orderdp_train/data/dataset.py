@@ -33,12 +33,14 @@ class ImageData(Protocol):
         index_batches: Iterable[Tensor],
         split: Split = "train",
         generator: torch.Generator | None = None,
+        view: int | None = None,
     ) -> Iterator[Batch]:
         """Yield ``(indices, images, labels)`` for each index tensor, on the data's device.
 
         ``images`` is float32 ``(b, c, h, w)``, normalised. With a ``generator`` (training) the
-        images are augmented by draws from it; without one they are the plain images. Of text both
-        are the tokens, int64 ``(b, length)``.
+        images are augmented by draws from it; without one they are the plain images, or the
+        augmented ones of that ``view``, a number: in a view every image has one look. Of
+        text all are the tokens, int64 `(b, length)`.
         """
         ...
 
@@ -128,6 +130,7 @@ class DataSet:
         index_batches: Iterable[Tensor],
         split: Split = "train",
         generator: torch.Generator | None = None,
+        view: int | None = None,
     ) -> Iterator[Batch]:
         """See :meth:`ImageData.batches`."""
         train = split == "train"
@@ -138,6 +141,8 @@ class DataSet:
             batch = images.index_select(0, indices)  # several times faster than images[indices]
             if generator is not None:
                 batch = self.augmentation(batch, generator)
+            elif view is not None:
+                batch = self.augmentation.view(batch, indices, len(labels), view)
             yield indices, self.normalise(batch), labels[indices]
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from orderdp_theory.common.errors import InputError
+from orderdp_train.data.augment import seed_of
 from orderdp_train.data.dataset import Batch, Split, normalise
 
 if TYPE_CHECKING:  # importing torchvision takes seconds, which other data sets need not wait for
@@ -65,6 +66,7 @@ class StreamedDataSet:
         index_batches: Iterable[Tensor],
         split: Split = "train",
         generator: torch.Generator | None = None,
+        view: int | None = None,
     ) -> Iterator[Batch]:
         """See :meth:`ImageData.batches`; ``ValueError`` names the file that cannot be decoded.
 
@@ -74,7 +76,7 @@ class StreamedDataSet:
         labels = self.train_labels if train else self.test_labels
         loader = DataLoader(
             _Files(self.train_paths if train else self.test_paths, self.image_size),
-            batch_sampler=_requests(index_batches, generator),
+            batch_sampler=_requests(index_batches, generator, view),
             num_workers=self.num_workers,
             collate_fn=_collate,
             generator=torch.Generator(),  # or it would draw from the global one
@@ -172,7 +174,7 @@ class _Files(Dataset[tuple[int, Tensor | str]]):
 
 
 def _requests(
-    index_batches: Iterable[Tensor], generator: torch.Generator | None
+    index_batches: Iterable[Tensor], generator: torch.Generator | None, view: int | None
 ) -> Iterator[list[Request]]:
     # One draw a call: how far the workers read ahead must not show in the generator's state.
     seed = None
@@ -180,6 +182,9 @@ def _requests(
         draw = torch.randint(2**62, (), generator=generator, device=generator.device)
         seed = int(draw.item())
     for batch in index_batches:
+        if view is not None:
+            yield [(index, seed_of(view, index)) for index in batch.tolist()]
+            continue
         requests: list[Request] = []
         for index in batch.tolist():
             requests.append((index, seed))

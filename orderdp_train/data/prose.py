@@ -63,6 +63,7 @@ class TextDataSet:
         index_batches: Iterable[Tensor],
         split: Split = "train",
         generator: torch.Generator | None = None,
+        view: int | None = None,
     ) -> Iterator[Batch]:
         """Yield `(indices, tokens, tokens)`, int64 `(b,)` and `(b, length)`; no augmentation."""
         data = self.train_bytes if split == "train" else self.test_bytes

@@ -40,7 +40,7 @@ def without_split(accelerator: Accelerator, loader: DataLoader[Any]) -> DataLoad
         batch_sampler=_AsItIs(loader.batch_sampler),
         **{name: getattr(loader, name) for name in KEPT},
     )
-    prepared._is_accelerate_prepared = True  # accelerator.prepare passes it through
+    vars(prepared)["_is_accelerate_prepared"] = True  # accelerator.prepare passes it through
     return prepared
 
 

@@ -50,8 +50,9 @@ class SelectionCallback(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Tell Lightning how many batches the pass has, where it knows an upper bound only."""
+        loader: Any = trainer.train_dataloader
         if self.sampler.rule.budget is None:
-            batches, limit = len(trainer.train_dataloader), trainer.limit_train_batches
+            batches, limit = len(loader), trainer.limit_train_batches
             batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
             progress = trainer.fit_loop.epoch_loop.batch_progress
             progress.is_last_batch |= batch_idx + 1 == batches

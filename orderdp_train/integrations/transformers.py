@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Container, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +25,10 @@ from orderdp_train.training.text import sequence_losses
 INDEX = "selection_index"
 
 
-class SelectionMixin:
+Base = Trainer if TYPE_CHECKING else object  # it is mixed into a Trainer of the user's choice
+
+
+class SelectionMixin(Base):
     """Trains any `Trainer` on what a rule selects; the arguments beside the usual ones are
 
     `rule`, over as many samples as `train_dataset` has; `reduction`, "mean" for the mean loss over
@@ -116,16 +119,16 @@ class SelectionMixin:
         return (loss, outputs) if return_outputs else loss
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        if len(self.train_dataset) != self.rule.n:
+        data: Any = self.train_dataset
+        if len(data) != self.rule.n:
             raise InputError(
-                f"the rule selects from {self.rule.n} samples and train_dataset has "
-                f"{len(self.train_dataset)}"
+                f"the rule selects from {self.rule.n} samples and train_dataset has {len(data)}"
             )
         self._batches = _Batches(self.rule_sampler, self._train_batch_size)
         collator = self._get_collator_with_removed_columns(self.data_collator, "Training")
         workers = self.args.dataloader_num_workers
         loader = DataLoader(
-            _Numbered(self.train_dataset),
+            _Numbered(data),
             batch_sampler=self._batches,
             collate_fn=_Collate(collator),
             num_workers=workers,
@@ -133,7 +136,7 @@ class SelectionMixin:
             persistent_workers=self.args.dataloader_persistent_workers,
             prefetch_factor=self.args.dataloader_prefetch_factor,
         )
-        return without_split(self.accelerator, loader)
+        return cast(Any, without_split(self.accelerator, loader))
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """The Trainer's schedule; if the losses decide the number of steps, by passes trained."""
@@ -141,7 +144,7 @@ class SelectionMixin:
         if self.rule.budget is None and isinstance(scheduler, LambdaLR) and self.args.max_steps < 0:
             per_pass = num_training_steps / self.args.num_train_epochs
             scheduler.lr_lambdas = [
-                lambda _, rate=rate: rate(per_pass * self.rule_sampler.progress)
+                lambda _, rate=cast(Any, rate): rate(per_pass * self.rule_sampler.progress)
                 for rate in scheduler.lr_lambdas
             ]
         return scheduler
@@ -154,7 +157,7 @@ class SelectionMixin:
         rest = {name: value for name, value in inputs.items() if name not in index}
         return {**super()._prepare_inputs(rest), **index}
 
-    def _run_epoch(self, **how: Any) -> None:
+    def _run_epoch(self, **how: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The number of steps is that of the pass, which the losses may decide."""
         self.rule_sampler.set_epoch(how["epoch"])
         steps = self._batches.draw()
@@ -167,11 +170,17 @@ class SelectionMixin:
         torch.save(self.rule_sampler.state_dict(), _state_file(output_dir))
 
     def _init_training_state(
-        self, max_steps: int, num_update_steps: int, epochs: int, checkpoint: str | None, trial: Any
+        self,
+        max_steps: int,
+        num_update_steps_per_epoch: int,
+        num_train_epochs: int,
+        resume_from_checkpoint: str | None,
+        trial: Any,
     ) -> tuple[int, int]:
         """Where to go on: the sampler knows, and the Trainer skips just what the loss was told."""
+        checkpoint = resume_from_checkpoint
         started = super()._init_training_state(
-            max_steps, num_update_steps, epochs, checkpoint, trial
+            max_steps, num_update_steps_per_epoch, num_train_epochs, checkpoint, trial
         )
         if checkpoint is None:
             return started
@@ -187,12 +196,13 @@ class SelectionMixin:
     def _mean_tokens(self) -> float:
         if self._tokens is None:
             shift = _is_causal(self.accelerator.unwrap_model(self.model))
-            labels = [self.data_collator([sample])["labels"] for sample in self.train_dataset]
+            data: Any = self.train_dataset
+            labels = [self.data_collator([data[i]])["labels"] for i in range(len(data))]
             self._tokens = sum(int((row[:, shift:] != -100).sum()) for row in labels) / len(labels)
         return self._tokens
 
 
-class SelectiveTrainer(SelectionMixin, Trainer):
+class SelectiveTrainer(SelectionMixin, Trainer):  # pyright: ignore[reportIncompatibleMethodOverride]
     """Hugging Face's `Trainer` on what a rule selects; see :class:`SelectionMixin`."""
 
 
@@ -258,7 +268,7 @@ def _state_file(folder: str) -> Path:
 
 def _is_causal(model: nn.Module) -> bool:
     """Whether the labels are those of the next tokens."""
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    base = cast(Any, model).get_base_model() if hasattr(model, "get_base_model") else model
     return type(base).__name__ in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -17,47 +18,66 @@ from orderdp_train.report.document import Document
 from orderdp_train.report.figures import audit_figures
 from orderdp_train.report.page import render_page
 
-MARK = "audit.json"
+MARK, UNFINISHED = "audit.json", "unfinished.pt"
+OWN = (
+    *("gradient.png", "causes.png", "layers.png", "noise.png", "grid.png"),
+    *("report.html", "never_seen.npz", MARK, UNFINISHED),
+)
+"""All that an audit writes; it replaces and removes nothing else."""
 
 
 @contextmanager
 def output_folder(target: Path) -> Iterator[Path]:
-    """A new folder beside `target` that takes its name when the block ends without an exception.
+    """A new folder whose files go to `target` when the block ends without an exception.
 
-    Checked before anything else is done: an existing `target` is replaced only if it is empty or
-    the output of an earlier audit, and the folder it lies in must be writable.
+    Checked before anything else is done: an existing `target` must be empty or that of an earlier
+    audit, whose files are replaced; whatever else is in it stays. A symbolic link stays one. The
+    points of an unfinished audit stay where they are if this one does not end.
 
     Raises:
         ValueError: `target` is a file, or holds something else.
         OSError: the folder cannot be made.
     """
-    target = target.absolute()
+    target = target.resolve()
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file; give --out a folder")
-    if target.is_dir() and any(target.iterdir()) and not (target / MARK).is_file():
+    if target.is_dir() and any(target.iterdir()) and not _of_an_audit(target):
         raise InputError(f"{target} holds other files; give --out a new folder or an earlier audit")
     parents = [p for p in target.parents if not p.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
+    home = target if target.exists() else target.parent
     try:
-        work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+        work = Path(tempfile.mkdtemp(dir=home, prefix=f".{target.name}."))
     except OSError as error:  # name the folder, not the temporary one
-        raise type(error)(error.errno, error.strerror, str(target.parent)) from None
-    replaced = work.with_name(work.name + ".replaced")
+        raise type(error)(error.errno, error.strerror, str(home)) from None
     try:
         yield work
         work.chmod(0o755)
-        if target.exists():
-            target.rename(replaced)
-        work.rename(target)
-    except BaseException:
+        if not target.exists():
+            work.rename(target)
+            return
+        made = [name for name in OWN if (work / name).exists()]  # the mark comes last
+        for name in made:
+            (work / name).replace(target / name)
+        for name in set(OWN) - set(made):
+            (target / name).unlink(missing_ok=True)
+    finally:
         shutil.rmtree(work, ignore_errors=True)
-        if replaced.exists() and not target.exists():
-            replaced.rename(target)
         for parent in parents:
-            if not any(parent.iterdir()):
+            if parent.exists() and not any(parent.iterdir()):
                 parent.rmdir()
-        raise
-    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _of_an_audit(folder: Path) -> bool:
+    """Whether an audit has written here: not every file of that name is the document of one."""
+    mark = folder / MARK
+    if not mark.exists():
+        return (folder / UNFINISHED).is_file()
+    try:
+        document = json.loads(mark.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(document, dict) and {"command", "config", "versions"} <= document.keys()
 
 
 def never_seen(document: Document) -> dict[str, NDArray[np.int64]]:

@@ -12,7 +12,7 @@ from jinja2 import Environment
 from orderdp_train.auditing.point import AuditedPoint
 from orderdp_train.auditing.result import RuleAudit
 from orderdp_train.report.document import Document
-from orderdp_train.report.table import agreement_text, number
+from orderdp_train.report.table import agreement_text, number, view_in_words
 from orderdp_train.report.verdict import verdicts
 
 COLUMNS = {
@@ -40,6 +40,7 @@ MOST_CLASSES = 20  # that a table has columns for
 def _cells(point: AuditedPoint, rule: RuleAudit) -> list[tuple[str, float | str]]:
     """Text and sort key of each column of `COLUMNS`."""
     std = None if rule.variance is None else rule.variance**0.5
+    error = "" if rule.bias_error is None else f" ± {number(rule.bias_error)}"
     z = 0.0 if rule.agreement is None else rule.agreement.z
 
     def numeric(value: float | None, digits: int = 3) -> tuple[str, float]:
@@ -52,7 +53,7 @@ def _cells(point: AuditedPoint, rule: RuleAudit) -> list[tuple[str, float | str]
         numeric(rule.cosine),
         numeric(rule.scale),
         numeric(rule.scale_predicted),
-        numeric(rule.bias),
+        (number(rule.bias) + error, rule.bias),
         numeric(rule.parts["ranking"]),
         numeric(rule.parts["staleness"]),
         numeric(rule.parts["normalisation"]),
@@ -137,6 +138,8 @@ def render_page(
         never_seen=_never_seen(document),
         epoch_causes=list(epochs[0].parts) if epochs else [],
         epoch_rows=_epoch(document),
+        view=view_in_words(document),
+        slow=sorted({sentence for point in document.points for sentence in point.audit.slow}),
         config=_flat(document.config),
         versions=document.versions,
         command=document.command,

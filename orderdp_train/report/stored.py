@@ -26,28 +26,28 @@ def read_audit(path: Path) -> Document:
             raise TypeError(
                 f"it is of version {version} and this program reads version {FORMAT}; audit again"
             )
-        return _build(Document, values)
+        return build(Document, values)
     except (ValueError, TypeError) as error:
         raise InputError(f"{path} is not the document of an audit: {error}") from None
 
 
-def _build(kind: Any, value: Any) -> Any:
-    """`value`, from JSON, as the annotated type `kind`."""
+def build(kind: Any, value: Any, *, samples: bool = False) -> Any:
+    """`value`, from `plain`, as the annotated `kind`."""
     if kind is Any:
         return value
     if isinstance(kind, type) and is_dataclass(kind):
-        stored = {field.name for field in fields(kind) if not field.metadata}
+        stored = {field.name for field in fields(kind) if samples or not field.metadata}
         hints = {name: hint for name, hint in get_type_hints(kind).items() if name in stored}
         if not isinstance(value, dict) or set(value) != set(hints):
             raise TypeError(f"{kind.__name__} needs {', '.join(hints)}")
-        return kind(**{name: _build(hints[name], value[name]) for name in hints})
+        return kind(**{name: build(hints[name], value[name], samples=samples) for name in hints})
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is UnionType:
-        return None if value is None else _build(arguments[0], value)
+        return None if value is None else build(arguments[0], value, samples=samples)
     if origin is list and isinstance(value, list):
-        return [_build(arguments[0], item) for item in value]
+        return [build(arguments[0], item, samples=samples) for item in value]
     if origin is dict and isinstance(value, dict):
-        return {name: _build(arguments[1], item) for name, item in value.items()}
+        return {name: build(arguments[1], item, samples=samples) for name, item in value.items()}
     if isinstance(value, (int, float) if kind is float else origin or kind):
         return value
     raise TypeError(f"{value!r} where {getattr(kind, '__name__', kind)} belongs")

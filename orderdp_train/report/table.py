@@ -12,9 +12,15 @@ from orderdp_train.report.document import Document
 LEGEND = (
     "cosine, scale: direction and length of E g̃ against ∇L.  bias = ‖E g̃ − ∇L‖/‖∇L‖, the sum of "
     "three vectors: ranking (fresh scores − ∇L), stale (stored − fresh scores), norm. (weights not "
-    "summing to 1).  std: ‖·‖ of one selection's noise.  z: Monte Carlo against the closed form.  "
-    "Gradients are of plain images with normalisation layers and dropout in eval mode."
+    "summing to 1).  std: ‖·‖ of one selection's noise.  z: Monte Carlo against the closed form."
 )
+
+
+def view_in_words(document: Document) -> str:
+    """Which samples the gradients of an audit are of, and in which mode."""
+    views = document.points[0].audit.views
+    of = "plain images" if views is None else f"augmented images, the mean over {views} redraws,"
+    return f"Gradients are of {of} with normalisation layers and dropout in eval mode."
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -64,6 +64,16 @@ class Recipe:
 
 WARM_UP = 0.3
 
+
+def precision_of(name: str) -> Precision:
+    """The precision of that name; `ValueError` if there is none."""
+    for known in get_args(Precision):
+        if known == name:
+            return known
+    known = ", ".join(get_args(Precision))
+    raise InputError(f"unknown precision {name!r}: choose one of {known}")
+
+
 RECIPES = {
     "smoke": Recipe(epochs=20, batch_size=64, max_lr=0.1),
     "prose": Recipe(

@@ -194,11 +194,15 @@ class RuleSampler(Sampler[int]):
         averaged. `accumulate`: over that many batches of one size, whose gradients are summed; the
         last group of a pass may be shorter. The rule is told the losses at the end of the pass.
 
+        Weights of your own go into the losses: with `u[indices] * losses` a rule that is unbiased
+        for the mean loss is unbiased for (1/n) sum_i u_i loss_i, and scores are the products.
+
         `on_nonfinite`: "raise" a `NonFiniteLossError`, on the CPU at once and on an accelerator,
         which would have to be waited for, at the end of the pass; "skip" leaves the step to a
         `GradScaler`, which skips it, and tells the rule nothing of it.
 
-        Raises `InputError` unless `indices` are those that come next in the pass.
+        Nothing waits for an accelerator before the end of the pass if `indices` are on the CPU, as
+        a loader gives them. Raises `InputError` unless they are those that come next in the pass.
         """
         indices = self._checked(indices, losses)
         this = self._under_way(indices)
@@ -212,7 +216,9 @@ class RuleSampler(Sampler[int]):
             _check_finite(indices, losses.detach(), this.epoch)
         count = this.trained[this.live["group_end"]] - this.trained[this.live["group_start"]]
         own = losses[: max(this.own - this.position, 0)]
-        weights = this.weights[this.position :][: len(own)].to(losses)
+        weights = this.weights[this.position :][: len(own)].to(
+            losses.device, losses.dtype, non_blocking=True
+        )
         total = (weights * own).sum()
         this.live["skips"] = on_nonfinite == "skip"
         this.note(losses.detach())

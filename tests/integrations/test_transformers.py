@@ -217,6 +217,35 @@ def test_sequences_are_weighted_as_they_say(tmp_path, reduction):
     torch.testing.assert_close((before - after) / 0.5, step, rtol=1e-3, atol=2e-6)
 
 
+def test_an_adapter_is_audited_over_its_own_parameters(tmp_path):
+    peft = pytest.importorskip("peft", reason="needs orderdp[peft]")
+    samples = sentences()
+    config = peft.LoraConfig(r=2, target_modules=["c_attn"], fan_in_fan_out=True)
+    model = peft.get_peft_model(language_model(), config).eval()
+    adapter = [p for p in model.parameters() if p.requires_grad]
+    for parameter in adapter:  # LoRA starts at the product zero, where half the gradients vanish
+        torch.nn.init.normal_(parameter, std=0.3, generator=torch.Generator().manual_seed(1))
+    tokens, labels = (torch.stack([s[k] for s in samples]) for k in ("input_ids", "labels"))
+
+    class Logits(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = model
+
+        def forward(self, tokens):
+            return self.model(input_ids=tokens).logits
+
+    losses = sequence_losses(model(input_ids=tokens).logits, labels)
+    rows = [torch.autograd.grad(loss, adapter, retain_graph=True) for loss in losses]
+    gradients = torch.stack([torch.cat([g.flatten() for g in row]).double() for row in rows])
+    rule = build_rule("orderdp", 20, keep=0.3)
+    rule.update(torch.arange(20), losses.detach())
+    population = Population(20, lambda i: (tokens[i], labels[i]), sequence_losses)
+    found = audit(Logits(), population, {"OrderDP": rule}, draws=50).rules[0]
+    followed, full = rule.expected_weights() @ gradients, gradients.mean(0)
+    assert found.bias == pytest.approx(float((followed - full).norm() / full.norm()), rel=1e-4)
+
+
 def test_what_is_not_supported_is_refused_in_one_line(tmp_path, monkeypatch):
     def start(**arguments):
         return transformers_trainer("orderdp", 5, tmp_path, **arguments)

@@ -17,7 +17,6 @@ from orderdp_train.auditing.grid import parse_grid
 from orderdp_train.cli.app import app
 from orderdp_train.data import load_data
 from orderdp_train.report import Document, audit_figures, terminal_table, verdicts
-from orderdp_train.report.folder import output_folder
 from orderdp_train.report.verdict import gradient_in_words
 from tests.report.documents import replace_rule, tiny_document
 
@@ -312,26 +311,6 @@ def test_bad_input_is_one_line(
     assert lines[0].startswith("error: ")
     assert message in lines[0]
     assert list(tmp_path.iterdir()) == []
-
-
-def test_output_folder_is_whole_or_absent(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    with output_folder(out) as folder:
-        (folder / "audit.json").write_text("1", encoding="utf-8")
-        assert not out.exists()
-    assert (out / "audit.json").read_text(encoding="utf-8") == "1"
-    with pytest.raises(FileNotFoundError), output_folder(out) as folder:
-        (folder / "missing" / "audit.json").write_text("2", encoding="utf-8")
-    assert (out / "audit.json").read_text(encoding="utf-8") == "1"
-    with output_folder(out) as folder:
-        (folder / "audit.json").write_text("3", encoding="utf-8")
-    assert (out / "audit.json").read_text(encoding="utf-8") == "3"
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
-    (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(ValueError, match="is a file"), output_folder(tmp_path / "file"):
-        pass
-    with pytest.raises(ValueError, match="holds other files"), output_folder(tmp_path):
-        pass
 
 
 def test_document_goes_to_json_and_back() -> None:
