@@ -176,7 +176,7 @@ def examples() -> str:
     """A section an example script, as it stands in `examples`; the plain loop first."""
     paths = sorted((ROOT / "examples").glob("*.py"), key=lambda path: (path.stem != "plain", path))
     return "\n\n".join(
-        f"## {path.stem.removesuffix('_example').replace('_', ' ')}\n\n"
+        f"### {path.stem.removesuffix('_example').replace('_', ' ')}\n\n"
         f"```python\n{path.read_text(encoding='utf-8')}```"
         for path in paths
     )

@@ -92,7 +92,7 @@ def test_every_public_name_is_in_the_reference(site):
 
 @pytest.mark.slow
 def test_every_rule_claim_and_example_has_its_place(site, pages):
-    names = ("methods", "claims", "adopt")
+    names = ("methods", "claims", "adopting")
     methods, claims, adopt = (pages[site / "docs" / f"{name}.html"] for name in names)
     scripts = [path.read_text() for path in (ROOT / "examples").glob("*.py")]
     assert scripts
