@@ -172,6 +172,16 @@ def _text(text: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"([\\*_`<>$\[\]|~{}#])", r"\\\1", text))
 
 
+def examples() -> str:
+    """A section an example script, as it stands in `examples`; the plain loop first."""
+    paths = sorted((ROOT / "examples").glob("*.py"), key=lambda path: (path.stem != "plain", path))
+    return "\n\n".join(
+        f"### {path.stem.removesuffix('_example').replace('_', ' ')}\n\n"
+        f"```python\n{path.read_text(encoding='utf-8')}```"
+        for path in paths
+    )
+
+
 def arrows() -> str:
     """What each package of the two imports from the others, read from the sources."""
     return "\n\n".join(_arrows(ROOT / name) for name in ("orderdp_theory", "orderdp_train"))

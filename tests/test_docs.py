@@ -91,8 +91,12 @@ def test_every_public_name_is_in_the_reference(site):
 
 
 @pytest.mark.slow
-def test_every_rule_and_every_claim_has_its_place(site, pages):
-    methods, claims = (pages[site / "docs" / f"{name}.html"] for name in ("methods", "claims"))
+def test_every_rule_claim_and_example_has_its_place(site, pages):
+    names = ("methods", "claims", "adopting")
+    methods, claims, adopt = (pages[site / "docs" / f"{name}.html"] for name in names)
+    scripts = [path.read_text() for path in (ROOT / "examples").glob("*.py")]
+    assert scripts
+    assert all(script.strip() in adopt.text for script in scripts)
     assert all(f"--rule {name}" in methods.text for name in RULES)
     assert all(identifier in claims.anchors for identifier in all_claims())
 
