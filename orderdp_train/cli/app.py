@@ -1,4 +1,4 @@
-"""The command line ``orderdp-train``: one module a command."""
+"""The command line `orderdp-train`: one module a command."""
 
 from collections.abc import Sequence
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""``orderdp-train audit``: which gradient does each method really follow?"""
+"""`orderdp-train audit`: which gradient does each method really follow?"""
 
 from __future__ import annotations
 

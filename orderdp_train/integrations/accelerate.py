@@ -1,7 +1,7 @@
 """Hugging Face accelerate: loaders that are not split a second time.
 
 `accelerator.prepare` would deal the batches of a loader among the processes, which a `RuleSampler`
-has done already; give it the loader that :func:`prepare` returns, or none.
+has done already; give it the loader that `prepare` returns, or none.
 """
 
 from collections.abc import Iterator

@@ -16,7 +16,7 @@ from orderdp_train.training.sampler import EveryProcess, RuleBatchSampler, RuleS
 class SelectionCallback(L.Callback):
     """Give it to a `Trainer(use_distributed_sampler=False)` that trains on `sampler`'s loader.
 
-    In `training_step` return :meth:`loss`. Checkpoints hold rule and sampler, of all processes, and
+    In `training_step` return `loss`. Checkpoints hold rule and sampler, of all processes, and
     a training that is interrupted in an epoch continues there.
     """
 

@@ -34,7 +34,7 @@ class SelectionMixin(Base):
     `rule`, over as many samples as `train_dataset` has; `reduction`, "mean" for the mean loss over
     sequences of their mean over tokens, or "sum" for their sum over tokens, divided by the fixed
     mean number of tokens a sequence; and `sample_losses(outputs, labels) -> (B,)` instead of
-    :meth:`sample_losses`.
+    `sample_losses`.
 
     The loss is normalised by the samples of the accumulated batch of all processes, never by
     `num_items_in_batch`, whose random number of tokens would make the estimate a biased ratio.
@@ -216,7 +216,7 @@ class SelectionMixin(Base):
 
 
 class SelectiveTrainer(SelectionMixin, Trainer):  # pyright: ignore[reportIncompatibleMethodOverride]
-    """Hugging Face's `Trainer` on what a rule selects; see :class:`SelectionMixin`."""
+    """Hugging Face's `Trainer` on what a rule selects; see `SelectionMixin`."""
 
 
 class AuditCallback(TrainerCallback):

@@ -117,7 +117,7 @@ START = {
 class RuleSampler(Sampler[int]):
     """Each pass over it draws a new selection of `rule` from `generator` and yields it shuffled.
 
-    Train on :meth:`loss` of each batch; at the end of the pass the rule is told all losses. Whole
+    Train on `loss` of each batch; at the end of the pass the rule is told all losses. Whole
     passes are drawn before they start, so worker processes and prefetching change nothing. Under
     `torch.distributed` each process gets its share; rule and generator must start alike in all, and
     all must start passes together. Use no `drop_last`: what is dropped is not trained.
@@ -342,7 +342,7 @@ class RuleSampler(Sampler[int]):
 
 
 class RuleBatchSampler(Sampler[list[int]]):
-    """See :meth:`RuleSampler.batches`. Processes get the batches of a selection in turn."""
+    """See `RuleSampler.batches`. Processes get the batches of a selection in turn."""
 
     def __init__(self, sampler: RuleSampler, group: Grouping) -> None:
         self.sampler = sampler
