@@ -41,7 +41,15 @@ from orderdp_theory.nonconvex import (
     best_nonconvex_step_size,
     nonconvex_bound,
 )
+from orderdp_theory.pivotal import (
+    pivotal_covariance_trace,
+    pivotal_joint,
+    pivotal_pairs,
+    pivotal_sample,
+)
+from orderdp_theory.poisson import poisson_mean_weights
 from orderdp_theory.promise import Guarantee, MeasuredRun, promises
+from orderdp_theory.proportional import proportional_inclusion
 from orderdp_theory.rank_design import (
     RankDesign,
     is_convex,
@@ -129,9 +137,15 @@ __all__ = [
     "martingale_deviation",
     "nonconvex_bound",
     "nonconvex_losses",
+    "pivotal_covariance_trace",
+    "pivotal_joint",
+    "pivotal_pairs",
+    "pivotal_sample",
+    "poisson_mean_weights",
     "population_bound",
     "printed_bound",
     "promises",
+    "proportional_inclusion",
     "rank_design_loss",
     "rank_design_probabilities",
     "rank_design_weights",

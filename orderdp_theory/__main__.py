@@ -1,4 +1,4 @@
-"""``python -m orderdp_theory`` is the command ``orderdp-theory``."""
+"""`python -m orderdp_theory` is the command `orderdp-theory`."""
 
 from orderdp_theory.cli import main
 

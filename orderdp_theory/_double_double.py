@@ -11,9 +11,9 @@ blocks of double-word arithmetic", ACM TOMS 2017).
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64
 
-Array = NDArray[np.float64]
+from orderdp_theory.common.arrays import Array
 
 _SPLITTER = 2.0**27 + 1
 
@@ -38,7 +38,7 @@ def _rounding_error(product: Array, a: Array, b: Array) -> Array:
     return ((a_hi * b_hi - product) + a_hi * b_lo + a_lo * b_hi) + a_lo * b_lo
 
 
-def quotient(a: Array, b: Array) -> Array:
+def quotient(a: Float64[Array, "*m"], b: Float64[Array, "*m"]) -> Float64[Array, "2 *m"]:
     """a / b of two float64 arrays."""
     hi = a / b
     back = hi * b
@@ -68,7 +68,9 @@ def add_rounded(x: Array, y: Array) -> Array:
     return (x[0] + y[0]) + (x[1] + y[1])
 
 
-def scan(operation: Callable[[Array, Array], Array], x: Array) -> Array:
+def scan(
+    operation: Callable[[Array, Array], Array], x: Float64[Array, "2 m"]
+) -> Float64[Array, "2 m"]:
     """All prefixes x_0, x_0∘x_1, x_0∘x_1∘x_2, ... of an associative operation; shape `(2, m)`.
 
     Combines neighbours, scans the half as many pairs, then fills in the prefixes of odd length:
@@ -88,9 +90,9 @@ def scan(operation: Callable[[Array, Array], Array], x: Array) -> Array:
 def scan_blocks(
     operation: Callable[[Array, Array], Array],
     rounded: Callable[[Array, Array], Array],
-    x: Array,
-    carry: Array,
-) -> tuple[Array, Array]:
+    x: Float64[Array, "2 rows columns"],
+    carry: Float64[Array, "2 1"],
+) -> tuple[Float64[Array, "rows columns"], Float64[Array, "2 1"]]:
     """The prefixes of carry, x_0, x_1, ... as float64, and the last of them in full.
 
     x: `(2, rows, columns)`, each column is a block of consecutive numbers: x[:, r, c] is number

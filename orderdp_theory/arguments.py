@@ -3,8 +3,10 @@
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Float64
 from numpy.typing import ArrayLike, NDArray
 
+from orderdp_theory.common.arrays import Array
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 
@@ -20,7 +22,7 @@ def require_design(design: Any) -> None:
         )
 
 
-def real_array(values: ArrayLike, name: str = "losses") -> NDArray[np.floating]:
+def real_array(values: ArrayLike, name: str = "losses") -> Float[NDArray[np.floating], "..."]:
     """The values as an array of at most double precision, none of them changed on the way.
 
     Arrays of floats come back as they are, integers and booleans as float64. `TypeError` for masked
@@ -34,12 +36,12 @@ def real_array(values: ArrayLike, name: str = "losses") -> NDArray[np.floating]:
     return array if array.dtype.kind == "f" else array.astype(np.float64)
 
 
-def double_array(values: ArrayLike, name: str = "losses") -> NDArray[np.float64]:
+def double_array(values: ArrayLike, name: str = "losses") -> Float64[Array, "..."]:
     """`real_array` in float64, a copy only if it is not already."""
     return real_array(values, name).astype(np.float64, copy=False)
 
 
-def step_array(step_sizes: ArrayLike) -> NDArray[np.float64]:
+def step_array(step_sizes: ArrayLike) -> Float64[Array, "steps"]:
     """Positive finite step sizes `(T,)`, T >= 1, in float64; else `ValueError`."""
     eta = double_array(step_sizes, "step_sizes")
     if eta.ndim != 1 or eta.size == 0:

@@ -36,13 +36,13 @@ def check_inclusion_probabilities(design: Design, gamma: Sequence[Any]) -> list[
 
     Args:
         design: the design that γ claims to belong to.
-        gamma: n numbers: ``float`` (float64 array), ``Fraction`` or ``flint.arb``. Rationals are
+        gamma: n numbers: `float` (float64 array), `Fraction` or `flint.arb`. Rationals are
             compared exactly. An enclosure passes if it contains the demanded value. Floats may be
             off by 1e-12 relative in the sum and by one rounding elsewhere, and a probability below
             the smallest normal float may have become zero.
 
     Raises:
-        ValueError: ``gamma`` does not have n entries.
+        ValueError: `gamma` does not have n entries.
     """
     require_design(design)
     if len(gamma) != design.n:

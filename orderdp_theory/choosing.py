@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from jaxtyping import Float64
+from numpy.typing import ArrayLike
 
 from orderdp_theory.arguments import double_array, require_design
+from orderdp_theory.common.arrays import Array
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 from orderdp_theory.horvitz_thompson import (
@@ -23,8 +25,6 @@ from orderdp_theory.horvitz_thompson import (
 )
 from orderdp_theory.inclusion import inclusion_probabilities, joint_inclusion_probabilities
 from orderdp_theory.ranking import Ranking
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def choose(
     gram = _checked_gram(gram)
     n = len(gram)
     ranking = Ranking.of(losses, n)
-    distinct, means = _over_ties(gram, ranking)
+    distinct, means = ranking.average_matrix(gram)
     squares, above = np.diag(distinct), np.triu(distinct, 1)
     Design(n, n, q)  # refuses an impossible budget
     wanted = range(1, n + 1) if sizes is None else sorted(set(sizes))
@@ -125,40 +125,19 @@ def error_bound_from_norms(
     norms = double_array(norms, "norms")
     if norms.shape != (design.n,) or not np.all(np.isfinite(norms) & (norms >= 0)):
         raise InputError(f"norms must be {design.n} finite numbers >= 0, got shape {norms.shape}")
-    aligned, _ = _over_ties(np.outer(norms, norms), Ranking.of(losses, design.n))
+    aligned, _ = Ranking.of(losses, design.n).average_matrix(np.outer(norms, norms))
     weights, joint = _weights(design, q2), horvitz_thompson_joint(design, q2)
     mean = weights * np.diag(joint)
     coefficients = weights[:, None] * weights * joint - (mean[:, None] + mean) / design.n
     return float(np.vdot(np.abs(coefficients + 1 / design.n**2), aligned))
 
 
-def _weights(design: Design, q2: int) -> Array:
+def _weights(design: Design, q2: int) -> Float64[Array, "{design.n}"]:
     """Weights per rank: uniform ones, or those that make the estimator unbiased."""
     return horvitz_thompson_weights(design, q2) if q2 else np.full(design.n, 1 / design.q)
 
 
-def _over_ties(gram: Array, ranking: Ranking) -> tuple[Array, Array]:
-    """The Gram matrix in rank order, averaged over the ways to break ties.
-
-    First of two different and of two equal samples, as second moments need it: the averages of
-    <g_j, g_k> over the pairs of ranks. Then of independent ways for either index, as the squared
-    norm of an expectation needs it.
-    """
-    gram = gram[np.ix_(ranking.order, ranking.order)]
-    starts, sizes = ranking.starts[:-1], np.diff(ranking.starts)
-    sums = np.add.reduceat(np.add.reduceat(gram, starts, axis=0), starts, axis=1)
-    means = np.repeat(np.repeat(sums / np.outer(sizes, sizes), sizes, axis=0), sizes, axis=1)
-    distinct = means.copy()
-    squares = ranking.average_ties(np.diag(gram).copy())
-    for start, size, total in zip(starts, sizes, np.diag(sums), strict=True):
-        if size > 1:
-            tied = slice(start, start + size)
-            distinct[tied, tied] = (total - size * squares[start]) / (size * (size - 1))
-    np.fill_diagonal(distinct, squares)
-    return distinct, means
-
-
-def _checked_gram(gram: ArrayLike) -> Array:
+def _checked_gram(gram: ArrayLike) -> Float64[Array, "n n"]:
     gram = double_array(gram, "gram")
     if gram.ndim != 2 or gram.shape[0] != gram.shape[1] or gram.size == 0:
         raise InputError(f"gram must be a square matrix of inner products, got shape {gram.shape}")

@@ -1,18 +1,22 @@
-"""How far the kept samples' weights gamma_j / q are from uniform weights 1/n.
+"""How far the kept samples' weights gamma_j / q, or any other weights, are from uniform ones, 1/n.
 
-Every function takes a design and returns a float that is zero for q = s; its relative error is at
-most 1e-14 for every design (proofs/inclusion.md).
+A function of a design returns zero for q = s, and its relative error is at most 1e-14 for every
+design (proofs/inclusion.md). The same function of weights `(n,)`, which add up to 1, serves any
+rule; there an excess n w - 1 has the rounding error of w, relative to uniform weights.
 """
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64
+from numpy.typing import ArrayLike
 
-from orderdp_theory.arguments import require_design
+from orderdp_theory.arguments import double_array, require_design
+from orderdp_theory.common.arrays import Array
+from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 from orderdp_theory.inclusion import inclusion_probabilities
 
 
-def relative_excess(design: Design) -> NDArray[np.float64]:
+def relative_excess(design: Design) -> Float64[Array, "{design.n}"]:
     """n gamma_j / q - 1, the density of the weights relative to uniform ones, less 1; `(n,)`.
 
     Non-increasing, with the mean 0; each value is off by at most 2e-15 times the larger part of the
@@ -30,25 +34,39 @@ def relative_excess(design: Design) -> NDArray[np.float64]:
     return ((s - q) - n * left_out) / q
 
 
-def chi(design: Design) -> float:
-    """chi = sqrt(n sum_j (gamma_j/q)^2 - 1), the chi-square divergence from uniform, rooted.
+def _excess(weights: Design | ArrayLike) -> Float64[Array, "n"]:
+    """n w - 1 for weights, `relative_excess` of a design."""
+    if isinstance(weights, Design):
+        return relative_excess(weights)
+    weights = double_array(weights, "weights")
+    if weights.ndim != 1 or not abs(weights.sum() - 1) <= 1e-6:
+        raise InputError(
+            "weights must be one-dimensional, finite and add up to 1, "
+            f"got shape {weights.shape} and sum {weights.sum()}"
+        )
+    return weights.size * weights - 1
 
-    At most sqrt(s/q - 1), attained for s = n (proofs/sandwich.md).
+
+def chi(weights: Design | ArrayLike) -> float:
+    """chi = sqrt(n sum_j w_j^2 - 1), the chi-square divergence from uniform, rooted.
+
+    For a design at most sqrt(s/q - 1), attained for s = n (proofs/sandwich.md).
     """
-    return float(np.sqrt(np.mean(relative_excess(design) ** 2)))
+    return float(np.sqrt(np.mean(_excess(weights) ** 2)))
 
 
-def total_variation(design: Design) -> float:
-    """TV(gamma/q, uniform) = (1/2) sum_j |gamma_j/q - 1/n|.
+def total_variation(weights: Design | ArrayLike) -> float:
+    """TV(w, uniform) = (1/2) sum_j |w_j - 1/n|.
 
-    At most 1 - q/s, attained for s = n (proofs/sandwich.md).
+    For a design at most 1 - q/s, attained for s = n (proofs/sandwich.md).
     """
-    return float(np.mean(np.abs(relative_excess(design))) / 2)
+    return float(np.mean(np.abs(_excess(weights))) / 2)
 
 
-def effective_sample_size(design: Design) -> float:
-    """1 / sum_j (gamma_j/q)^2 = n / (1 + chi^2) (Kish), at most n and at least n q/s."""
-    return design.n / (1 + chi(design) ** 2)
+def effective_sample_size(weights: Design | ArrayLike) -> float:
+    """1 / sum_j w_j^2 = n / (1 + chi^2) (Kish), at most n and for a design at least n q/s."""
+    excess = _excess(weights)
+    return float(excess.size / (1 + np.mean(excess**2)))
 
 
 def spectrum_deviation(design: Design) -> float:

@@ -3,19 +3,21 @@
 from collections.abc import Iterator
 
 import numpy as np
+from jaxtyping import Float, Float64, Int64
 from numpy.typing import ArrayLike, NDArray
 
 from orderdp_theory.arguments import real_array
+from orderdp_theory.common.arrays import Array, Indices
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 from orderdp_theory.inclusion import inclusion_probabilities, joint_inclusion_probabilities
 from orderdp_theory.ranking import Ranking
 from orderdp_theory.surrogate import surrogate_weights
 
-Array = NDArray[np.float64]
 
-
-def estimator_mean(gradients: ArrayLike, losses: ArrayLike | Ranking, design: Design) -> Array:
+def estimator_mean(
+    gradients: ArrayLike, losses: ArrayLike | Ranking, design: Design
+) -> Float64[Array, "d"]:
     """E[(1/q) sum_{i in Q} g_i] = sum_i (gamma_rank(i) / q) g_i, float64 `(d,)` (Theorem 1).
 
     gradients: float32 or float64 `(n, d)`, summed in float64; losses: `(n,)`, the scores that Q is
@@ -71,19 +73,16 @@ def estimator_covariance_trace(
 
 
 def _excess_within_ties(
-    gradients: NDArray[np.floating], centre: Array, ranking: Ranking, pi: Array
+    gradients: Float[NDArray[np.floating], "n d"],
+    centre: Float64[Array, "d"],
+    ranking: Ranking,
+    pi: Float64[Array, "n"],
 ) -> float:
     """Sum over tied pairs of g_i.g_k times (mean of pi over the group's pairs - over its ranks)."""
-    starts, sizes = ranking.starts[:-1], np.diff(ranking.starts)
-    place = np.arange(len(ranking)) - np.repeat(starts, sizes)
-    size = np.repeat(sizes, sizes)
-    weight = 2 * place / (size * np.maximum(size - 1, 1)) - 1 / size
-    # The weights of a group sum to zero, so subtracting its first pi changes nothing, except that
-    # the excess is exactly zero where pi is constant.
-    excess = np.add.reduceat(weight * (pi - np.repeat(pi[starts], sizes)), starts)
+    excess = ranking.pair_excess(pi)
     result = 0.0
     for group in np.flatnonzero(excess):
-        tied = ranking.order[starts[group] :][: sizes[group]]
+        tied = ranking.group(group)
         total, norms = np.zeros_like(centre), 0.0
         for _, g in _centred_blocks(gradients, tied, centre):
             total += g.sum(axis=0)
@@ -92,7 +91,7 @@ def _excess_within_ties(
     return result
 
 
-def _centre(gradients: NDArray[np.floating]) -> Array:
+def _centre(gradients: Float[NDArray[np.floating], "n d"]) -> Float64[Array, "d"]:
     """The mean of a few gradients, or zero, which is free, if that is small beside their spread."""
     sample = gradients[:: len(gradients) // 256 + 1].astype(np.float64)
     centre = sample.mean(axis=0)
@@ -100,7 +99,9 @@ def _centre(gradients: NDArray[np.floating]) -> Array:
 
 
 def _centred_blocks(
-    gradients: NDArray[np.floating], order: NDArray[np.int64], centre: Array
+    gradients: Float[NDArray[np.floating], "n d"],
+    order: Int64[Indices, "m"],
+    centre: Float64[Array, "d"],
 ) -> Iterator[tuple[slice, Array]]:
     """Successive rows of gradients[order] - centre, in one buffer that stays in the cache."""
     rows = max(8, min(64, 2**16 // max(len(centre), 1)))
@@ -116,7 +117,7 @@ def _centred_blocks(
         yield block, centred[:size]
 
 
-def _matrix(gradients: ArrayLike, design: Design) -> NDArray[np.floating]:
+def _matrix(gradients: ArrayLike, design: Design) -> Float[NDArray[np.floating], "{design.n} d"]:
     matrix = real_array(gradients, "gradients")
     if matrix.ndim != 2 or len(matrix) != design.n:
         raise InputError(f"gradients must have shape (n={design.n}, d), got {matrix.shape}")

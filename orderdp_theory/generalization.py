@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from math import log, sqrt
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from jaxtyping import Float64
+from numpy.typing import ArrayLike
 
-from orderdp_theory.arguments import double_array
+from orderdp_theory.arguments import double_array, require_design
+from orderdp_theory.common.arrays import Array
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 from orderdp_theory.deviation import relative_excess, spectrum_deviation, total_variation
@@ -153,6 +155,7 @@ def corrected_bound(
         losses: per-sample losses at the iterates, `(n,)` or `(T, n)`, if known.
         reference_losses: per-sample losses at the reference, `(n,)`, if known.
     """
+    require_design(design)
     if reference_losses is None:
         reference_gap = total_variation(design) * predictors.loss_range
     else:
@@ -166,14 +169,14 @@ def corrected_bound(
     )
 
 
-def _smallest_gap(rows: NDArray[np.float64], design: Design) -> float:
+def _smallest_gap(rows: Float64[Array, "rows {design.n}"], design: Design) -> float:
     """The smallest `gap(row, design).value`, for many rows at once."""
     descending = -np.sort(-rows, axis=1)
     centred = descending - descending.mean(axis=1, keepdims=True)
     return float(np.min(centred @ relative_excess(design))) / design.n
 
 
-def _rows(losses: ArrayLike, design: Design) -> NDArray[np.float64]:
+def _rows(losses: ArrayLike, design: Design) -> Float64[Array, "rows {design.n}"]:
     rows = np.atleast_2d(double_array(losses))
     if rows.ndim != 2 or rows.shape[0] == 0 or rows.shape[1] != design.n:
         raise InputError(

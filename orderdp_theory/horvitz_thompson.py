@@ -9,28 +9,28 @@ proofs/horvitz_thompson.md.
 import operator
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from jaxtyping import Float64
+from numpy.typing import ArrayLike
 
 from orderdp_theory.arguments import double_array, require_design
+from orderdp_theory.common.arrays import Array
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 from orderdp_theory.inclusion import inclusion_probabilities, joint_inclusion_probabilities
 from orderdp_theory.ranking import Ranking
 
-Array = NDArray[np.float64]
 
-
-def horvitz_thompson_inclusion(design: Design, q2: int) -> Array:
+def horvitz_thompson_inclusion(design: Design, q2: int) -> Float64[Array, "{design.n}"]:
     """pi_j = gamma_j + (1 - gamma_j) q2 / (n - q1), float64 `(n,)` in rank order; the sum is q1+q2.
 
     `ValueError` unless 0 <= q2 <= n - q1, `TypeError` if q2 is not an integer.
     """
-    one, _ = _uniform_part(design, q2)
+    one, _ = uniform_part(design, q2)
     gamma = inclusion_probabilities(design)
     return gamma + (1 - gamma) * one
 
 
-def horvitz_thompson_weights(design: Design, q2: int) -> Array:
+def horvitz_thompson_weights(design: Design, q2: int) -> Float64[Array, "{design.n}"]:
     """1 / (n pi_j) per rank, float64 `(n,)`: sum_{i in Q} w_i g_i has expectation (1/n) sum_i g_i.
 
     `ValueError` also if some rank can never be kept (q2 = 0 and q1 < s), as no weight can make up
@@ -45,7 +45,7 @@ def horvitz_thompson_weights(design: Design, q2: int) -> Array:
     return 1 / (design.n * pi)
 
 
-def horvitz_thompson_joint(design: Design, q2: int) -> Array:
+def horvitz_thompson_joint(design: Design, q2: int) -> Float64[Array, "{design.n} {design.n}"]:
     """P(ranks j and k are both in Q), float64 `(n, n)`, with pi_j on the diagonal.
 
     For j < k: A J_k + B (gamma_j + gamma_k) + C with J the joint inclusion probabilities of the
@@ -90,15 +90,11 @@ def horvitz_thompson_covariance_trace(
     pairs = mean_m @ np.einsum("ij,ij->i", g, _before(mean_u[:, None] * g))
     pairs += mean_u @ np.einsum("ij,ij->i", g, _before(mean_v[:, None] * g))
     pairs -= np.einsum("ij,ij->", g, before)
-    for start, stop in zip(ranking.starts[:-1], ranking.starts[1:], strict=True):
-        size = stop - start
-        if size > 1:
-            tied = slice(start, stop)
-            within = (m[tied] @ _before(u[tied]) + u[tied] @ _before(v[tied])) * 2
-            across = mean_u[start] * (mean_m[start] + mean_v[start])
-            total = g[tied].sum(axis=0)
-            inside = (total @ total - squares[tied].sum()) / 2
-            pairs += (within / (size * (size - 1)) - across) * inside
+    excess = ranking.pair_excess(m, earlier=u) + ranking.pair_excess(u, earlier=v)
+    for group in np.flatnonzero(excess):
+        tied = gradients[ranking.group(group)]
+        total = tied.sum(axis=0)
+        pairs += excess[group] * (total @ total - np.einsum("ij,ij->", tied, tied)) / 2
     return float((mean_u - 1) @ squares + 2 * pairs) / design.n**2
 
 
@@ -107,8 +103,8 @@ def _before(x: Array) -> Array:
     return np.cumsum(x, axis=0) - x
 
 
-def _uniform_part(design: Design, q2: int) -> tuple[float, float]:
-    """P(one, P(two given samples that random-then-top left are drawn by the uniform part)."""
+def uniform_part(design: Design, q2: int) -> tuple[float, float]:
+    """P(one), P(two given samples that random-then-top left are drawn by the uniform part)."""
     require_design(design)
     try:
         q2 = operator.index(q2)
@@ -117,8 +113,13 @@ def _uniform_part(design: Design, q2: int) -> tuple[float, float]:
     rest = design.n - design.q
     if not 0 <= q2 <= rest:
         raise InputError(f"q2 must lie in 0 ... n - q1 = {rest}: only those are left, got {q2=}")
-    one = q2 / rest if rest else 0.0
-    two = one * (q2 - 1) / (rest - 1) if rest > 1 else 0.0
+    return simple_random_sampling(rest, q2)
+
+
+def simple_random_sampling(population: int, drawn: int) -> tuple[float, float]:
+    """P(one), P(two given elements are drawn) without replacement; 0 where there are none."""
+    one = drawn / population if population else 0.0
+    two = one * (drawn - 1) / (population - 1) if population > 1 else 0.0
     return one, two
 
 
@@ -129,5 +130,5 @@ def pair_constants(design: Design, q2: int) -> tuple[float, float, float]:
     1 - gamma_j - gamma_k + J; the uniform part then adds what is missing with probability 1, `one`
     and `two`.
     """
-    one, two = _uniform_part(design, q2)
+    one, two = uniform_part(design, q2)
     return 1 - 2 * one + two, one - two, two

@@ -1,20 +1,19 @@
 """Inclusion probabilities of a design in double precision, at the speed of memory."""
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64
 
 from orderdp_theory import _double_double as dd
 from orderdp_theory._window import window
 from orderdp_theory.arguments import require_design
+from orderdp_theory.common.arrays import Array
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
-
-Array = NDArray[np.float64]
 
 _ROWS, _CHUNK = 16, 2**15  # double-double vectors of length _CHUNK / _ROWS stay in the cache
 
 
-def inclusion_probabilities(design: Design) -> Array:
+def inclusion_probabilities(design: Design) -> Float64[Array, "{design.n}"]:
     """gamma_j = P(the sample of rank j is kept), float64 `(n,)`; rank 1 has the largest loss.
 
     gamma_j = sum_{l=1..q} C(j-1, l-1) C(n-j, s-l) / C(n, s) (Eq. 3). The sequence is
@@ -39,7 +38,7 @@ def inclusion_probabilities(design: Design) -> Array:
     return gamma
 
 
-def joint_inclusion_probabilities(design: Design) -> Array:
+def joint_inclusion_probabilities(design: Design) -> Float64[Array, "{design.n}"]:
     """pi_k = P(ranks j and k are both kept), the same for every j < k; float64 `(n,)`, pi_1 = 0.
 
     pi_k = C(n-2, s-2) / C(n, s) * P(Y <= q-2), Y hypergeometric with population n-2, k-2 marked
@@ -56,7 +55,7 @@ def joint_inclusion_probabilities(design: Design) -> Array:
     return joint
 
 
-def _fill(gamma: Array, design: Design, top: float) -> None:
+def _fill(gamma: Float64[Array, "{design.n}"], design: Design, top: float) -> None:
     """Write the design's inclusion probabilities, times top / (s/n), into an array of zeros."""
     n, s, q = design.n, design.s, design.q
     if n >= 2**27:
@@ -77,7 +76,7 @@ def _fill(gamma: Array, design: Design, top: float) -> None:
     np.minimum.accumulate(tails, out=tails)
 
 
-def _fill_terms(terms: Array, design: Design, first: int) -> None:
+def _fill_terms(terms: Float64[Array, "terms"], design: Design, first: int) -> None:
     """Write p_j for j = first, first + 1, ..., up to a common factor."""
     n, s, q = design.n, design.s, design.q
     last_ratio = first + len(terms) - 2
@@ -95,7 +94,7 @@ def _fill_terms(terms: Array, design: Design, first: int) -> None:
         part[:] = products.T.ravel()[: len(part)]
 
 
-def _sum_tails(terms: Array) -> None:
+def _sum_tails(terms: Float64[Array, "terms"]) -> None:
     """Replace each of the positive terms by the sum of itself and all later ones."""
     carry = np.zeros((2, 1))
     for stop in range(len(terms), 0, -_CHUNK):

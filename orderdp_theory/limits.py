@@ -1,16 +1,18 @@
 """What the inclusion probabilities and the surrogate loss tend to as the population grows."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from jaxtyping import Float64
+from numpy.typing import ArrayLike
 from scipy.special import betaincc
 
 from orderdp_theory.arguments import double_array
+from orderdp_theory.common.arrays import Array
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 from orderdp_theory.ranking import Ranking
 
 
-def limit_gamma(z: ArrayLike, s: int, q: int) -> NDArray[np.float64]:
+def limit_gamma(z: ArrayLike, s: int, q: int) -> Float64[Array, "..."]:
     """gamma(z) of Proposition 2: the limit of n gamma_j for fixed s, q as n grows and j/n -> z.
 
     gamma(z) = sum_{l=1..q} s! / ((l-1)! (s-l)!) z^(l-1) (1-z)^(s-l) = s (1 - I_z(q, s-q)), with

@@ -6,15 +6,16 @@ from itertools import pairwise
 from math import comb
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from jaxtyping import Float64
+from numpy.typing import ArrayLike
 
 from orderdp_theory.arguments import double_array
+from orderdp_theory.common.arrays import Array
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 from orderdp_theory.inclusion import inclusion_probabilities
 from orderdp_theory.ranking import Ranking
 
-Array = NDArray[np.float64]
 Block = tuple[int, int]
 
 
@@ -81,7 +82,7 @@ class RankDesign:
         return sum(last - first + 1 for first, last in self.blocks)
 
 
-def rank_design_probabilities(design: RankDesign) -> Array:
+def rank_design_probabilities(design: RankDesign) -> Float64[Array, "{design.n}"]:
     """P(the sample of rank j is kept), float64 `(n,)`; rank 1 has the largest loss.
 
     sum_{l in A} C(j-1, l-1) C(n-j, s-l) / C(n, s). A block first ... last is the top `last` without
@@ -100,7 +101,7 @@ def rank_design_probabilities(design: RankDesign) -> Array:
     return np.maximum(total, 0)
 
 
-def rank_design_weights(losses: ArrayLike, design: RankDesign) -> Array:
+def rank_design_weights(losses: ArrayLike, design: RankDesign) -> Float64[Array, "{design.n}"]:
     """Per-sample weights of the design's surrogate, float64 `(n,)` in input order, sum 1.
 
     Tied losses share the mean of their weights; refusals as in `surrogate_weights`.
@@ -144,7 +145,7 @@ def is_convex(design: RankDesign) -> bool:
     return first_rise(design) is None
 
 
-def nonconvex_losses(design: RankDesign) -> Array | None:
+def nonconvex_losses(design: RankDesign) -> Float64[Array, "3 {design.n}"] | None:
     """Affine losses at theta = -1, 0, 1 with L_A(0) > (L_A(-1) + L_A(1)) / 2, float64 `(3, n)`.
 
     None if the design's surrogate is convex. Ranks j and j + 1, where the probability rises, belong

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64, Int64, Shaped
 from numpy.typing import ArrayLike, NDArray
 
 from orderdp_theory.arguments import real_array
+from orderdp_theory.common.arrays import Array, Indices
 from orderdp_theory.common.errors import InputError
 
 
@@ -18,8 +20,8 @@ class Ranking:
     starts: int64 `(groups + 1,)`, group g has the ranks `starts[g] + 1, ..., starts[g + 1]`.
     """
 
-    order: NDArray[np.int64]
-    starts: NDArray[np.int64]
+    order: Int64[Indices, "n"]
+    starts: Int64[Indices, "bounds"]
 
     @classmethod
     def of(cls, losses: "ArrayLike | Ranking", n: int | None = None) -> "Ranking":
@@ -51,7 +53,9 @@ class Ranking:
     def __len__(self) -> int:
         return self.order.size
 
-    def average_ties(self, per_rank: NDArray[np.float64]) -> NDArray[np.float64]:
+    def average_ties(
+        self, per_rank: Float64[Array, "{len(self)}"]
+    ) -> Float64[Array, "{len(self)}"]:
         """The values of tied ranks replaced by their mean, `(n,)` in rank order.
 
         Equal values stay as they are to the last bit; without ties the argument is returned.
@@ -69,14 +73,80 @@ class Ranking:
         averaged[ranks] = np.repeat(first + excess / sizes, sizes)
         return averaged
 
-    def to_input_order(self, per_rank: NDArray[np.float64]) -> NDArray[np.float64]:
+    def pair_excess(
+        self,
+        later: Float64[Array, "{len(self)}"],
+        earlier: Float64[Array, "{len(self)}"] | None = None,
+    ) -> Float64[Array, "{len(self.starts)-1}"]:
+        """What pairs of tied ranks have above independent ones, float64 `(groups,)`.
+
+        Of coefficients c_jk = earlier_j later_k for ranks j < k (earlier = 1 if not given): their
+        mean over the pairs of a group, less mean(earlier) mean(later) over its ranks. Random tie
+        breaks replace c_jk by the product of the means from `average_ties`, and by this much more
+        within a group. Zero to the last bit where both are constant; groups of one have no pairs.
+        """
+        starts, sizes = self.starts[:-1], np.diff(self.starts)
+        size = np.repeat(sizes, sizes)
+        place = np.arange(len(self)) - np.repeat(starts, sizes)
+        # A pair's later rank has place p in p of the t (t - 1) / 2 pairs. These weights sum to
+        # zero in a group, so its first value can be subtracted, and constants have no excess.
+        weight = 2 * place / (size * np.maximum(size - 1, 1)) - 1 / size
+        behind = later - np.repeat(later[starts], sizes)
+        excess = np.add.reduceat(weight * behind, starts)
+        if earlier is None:
+            return excess
+        ahead = earlier - np.repeat(earlier[starts], sizes)
+        excess = earlier[starts] * excess
+        excess -= later[starts] * np.add.reduceat(weight * ahead, starts)
+        for group in np.flatnonzero(np.logical_or.reduceat(ahead * behind != 0, starts)):
+            size, tied = sizes[group], slice(starts[group], starts[group] + sizes[group])
+            a, b = ahead[tied], behind[tied]
+            pairs = 2 * (np.cumsum(a) - a) @ b / (size * (size - 1))
+            excess[group] += pairs - a.mean() * b.mean()
+        return excess
+
+    def average_matrix(
+        self, matrix: Float64[Array, "{len(self)} {len(self)}"]
+    ) -> tuple[
+        Float64[Array, "{len(self)} {len(self)}"], Float64[Array, "{len(self)} {len(self)}"]
+    ]:
+        """A symmetric matrix of the samples, `(n, n)`, in rank order and averaged over tie breaks.
+
+        First of two different and of two equal samples, as second moments need it: averages over
+        the pairs of ranks. Then of independent ways for either index, as the squared norm of an
+        expectation needs it.
+        """
+        matrix = matrix[np.ix_(self.order, self.order)]
+        starts, sizes = self.starts[:-1], np.diff(self.starts)
+        sums = np.add.reduceat(np.add.reduceat(matrix, starts, axis=0), starts, axis=1)
+        means = np.repeat(np.repeat(sums / np.outer(sizes, sizes), sizes, axis=0), sizes, axis=1)
+        distinct = means.copy()
+        diagonal = self.average_ties(np.diag(matrix).copy())
+        for start, size, total in zip(starts, sizes, np.diag(sums), strict=True):
+            if size > 1:
+                tied = slice(start, start + size)
+                distinct[tied, tied] = (total - size * diagonal[start]) / (size * (size - 1))
+        np.fill_diagonal(distinct, diagonal)
+        return distinct, means
+
+    def group(self, number: int | np.integer) -> Int64[Indices, "size"]:
+        """The indices of the losses in a group of ties, groups numbered from 0."""
+        return self.order[self.starts[number] : self.starts[number + 1]]
+
+    def group_of_rank(self) -> Int64[Indices, "{len(self)}"]:
+        """The number of each rank's group, `(n,)`."""
+        return np.repeat(np.arange(self.starts.size - 1), np.diff(self.starts))
+
+    def to_input_order(
+        self, per_rank: Float64[Array, "{len(self)}"]
+    ) -> Float64[Array, "{len(self)}"]:
         """The value of each loss's rank, `(n,)` in the order of the losses."""
         values = np.empty_like(per_rank)
         values[self.order] = per_rank
         return values
 
 
-def _descending(losses: NDArray) -> tuple[NDArray[np.int64], NDArray]:
+def _descending(losses: Shaped[NDArray, "n"]) -> tuple[Int64[Indices, "n"], Shaped[NDArray, "n"]]:
     """The descending order of finite losses, and something that is equal for equal losses, ordered.
 
     Losses in single precision, most of those that training computes, are sorted with their indices

@@ -3,15 +3,19 @@
 from math import ceil, sqrt
 
 import numpy as np
+from jaxtyping import Bool, Int64
 from numpy.typing import NDArray
 
 from orderdp_theory.arguments import require_design
+from orderdp_theory.common.arrays import Indices
 from orderdp_theory.design import Design
 
 _BLOCK = 2**18  # coins tossed at a time
 
 
-def draw_ranks(design: Design, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def draw_ranks(
+    design: Design, size: int, rng: np.random.Generator
+) -> Int64[Indices, "{size} {design.q}"]:
     """Ranks kept in `size` independent draws: int64 `(size, q)`, 1-based, each row ascending.
 
     Only the candidates among the first m ranks are drawn, with m so large that q are hardly ever
@@ -49,8 +53,8 @@ def _enough(design: Design) -> int:
 
 
 def _keep(
-    row: NDArray[np.int64],
-    candidates: NDArray[np.int64],
+    row: Int64[Indices, "q"],
+    candidates: Int64[Indices, "c"],
     design: Design,
     m: int,
     rng: np.random.Generator,
@@ -66,7 +70,9 @@ def _keep(
         row[found:] = m + draw_ranks(behind, 1, rng)[0]
 
 
-def _subsets(m: int, sizes: list[int], p: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+def _subsets(
+    m: int, sizes: list[int], p: float, rng: np.random.Generator
+) -> Bool[NDArray[np.bool_], "{len(sizes)} {m}"]:
     """Masks `(rows, m)` of uniform subsets of m elements of the given sizes, about p m each.
 
     A coin for each element gives a subset of nearly the right size, and elements picked at random
@@ -86,7 +92,9 @@ def _subsets(m: int, sizes: list[int], p: float, rng: np.random.Generator) -> ND
     return subsets
 
 
-def _coins(rows: int, m: int, p: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+def _coins(
+    rows: int, m: int, p: float, rng: np.random.Generator
+) -> Bool[NDArray[np.bool_], "{rows} {m}"]:
     """Independent coins `(rows, m)` with P(heads) = t / 2^b as close to p as matters.
 
     b random words of 64 fair coins give 64 such coins: a bit 0 of t halves the probability by

@@ -1,15 +1,16 @@
 """The surrogate loss L_q that random-then-top selection minimizes, and its per-sample weights."""
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from jaxtyping import Float64
+from numpy.typing import ArrayLike
 
 from orderdp_theory.arguments import double_array
+from orderdp_theory.common.arrays import Array
 from orderdp_theory.design import Design
 from orderdp_theory.inclusion import inclusion_probabilities
 from orderdp_theory.ranking import Ranking
 
 
-def surrogate_weights(losses: ArrayLike | Ranking, design: Design) -> NDArray[np.float64]:
+def surrogate_weights(losses: ArrayLike | Ranking, design: Design) -> Float64[Array, "{design.n}"]:
     """Weights gamma_rank(i) / q of the samples in L_q (Eq. 3), float64 `(n,)` in input order.
 
     losses: `(n,)`, or their `Ranking`, which many designs can share. Tied losses share the mean

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from orderdp_theory.common.errors import InputError
-from orderdp_train.data import ImageData
+from orderdp_train.data import ImageData, Pictures, TextDataSet
 
 SMALL_IMAGE = 64  # below it the ImageNet stem would throw away nearly all of the image
 
@@ -37,6 +37,57 @@ class SmallCNN(nn.Module):
         return self.head(F.adaptive_avg_pool2d(x, 2).flatten(1))
 
 
+class GPT(nn.Module):
+    """A decoder-only transformer with learnt positions and layer norms before its blocks.
+
+    No dropout and no tied weights: the loss of a sequence depends on that sequence alone, and each
+    parameter belongs to one layer.
+    """
+
+    def __init__(self, vocabulary: int, length: int, *, width: int, depth: int, heads: int) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(vocabulary, width)
+        self.positions = nn.Embedding(length, width)
+        self.blocks = nn.Sequential(*(Block(width, heads) for _ in range(depth)))
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, vocabulary)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Logits `(b, length, vocabulary)` of what follows each of the tokens int64 `(b, length)`.
+
+        Those at a place depend on the tokens up to it.
+        """
+        places = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
+        x = self.tokens(tokens) + self.positions(places)
+        return self.head(self.norm(self.blocks(x)))
+
+
+class Block(nn.Module):
+    """Causal self-attention and a two-layer perceptron, each added to what it reads."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same shape `(b, length, width)`."""
+        b, length, width = x.shape
+        qkv = self.qkv(self.norm1(x)).view(b, length, 3, self.heads, -1)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        # Written out, because the fused kernels have no rule for gradients of many samples at once.
+        future = torch.ones(length, length, dtype=torch.bool, device=x.device).triu(1)
+        scores = (q @ k.transpose(2, 3) / q.shape[-1] ** 0.5).masked_fill(future, -torch.inf)
+        attended = scores.softmax(3) @ v
+        x = x + self.out(attended.transpose(1, 2).reshape(b, length, width))
+        return x + self.down(F.gelu(self.up(self.norm2(x))))
+
+
+GPT_TINY = {"width": 64, "depth": 2, "heads": 4}  # 137 thousand parameters
+
+
 def build_model(name: str, *, in_channels: int, num_classes: int, image_size: int) -> nn.Module:
     """Build a model with fresh weights from torch's global generator (seed it first).
 
@@ -53,7 +104,12 @@ def build_model(name: str, *, in_channels: int, num_classes: int, image_size: in
 
 
 def model_for(name: str, data: ImageData) -> nn.Module:
-    """The model that fits a data set, on the data's device."""
+    """The model that fits a data set, on the data's device; for text that is `gpt-tiny`."""
+    if isinstance(data, TextDataSet) != (name == "gpt-tiny"):
+        raise InputError(f"{name} does not take {data.name}: text goes with the model gpt-tiny")
+    if isinstance(data, TextDataSet):
+        return GPT(data.num_classes, data.length, **GPT_TINY).to(data.device)
+    assert isinstance(data, Pictures)
     model = build_model(
         name,
         in_channels=data.in_channels,

@@ -1,1 +1,1 @@
-"""Proofs: informal (``*.md``), symbolic (``symbolic``) and formal (``coq``); see README.md."""
+"""Proofs: informal (`*.md`), symbolic (`symbolic`) and formal (`coq`); see README.md."""

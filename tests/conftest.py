@@ -1,8 +1,18 @@
-"""Settings of all property tests."""
+"""Settings of all property tests, and the check of shapes in signatures."""
 
 import os
 
 from hypothesis import settings
+from jaxtyping import install_import_hook
+
+import tests.shapes
+
+# Modules imported from here on check the arrays that enter and leave them; outside the tests the
+# annotations cost nothing.
+install_import_hook(
+    ["orderdp_theory", "orderdp_train"],
+    f"{tests.shapes.__name__}.{tests.shapes.checked.__name__}",
+)
 
 # No deadline: a busy machine is not a wrong result. In continuous integration the examples are the
 # same every time, so that a failure is the change's own; elsewhere each run tries new ones.

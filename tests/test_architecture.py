@@ -3,6 +3,7 @@
 import ast
 import importlib
 import pkgutil
+import re
 import subprocess
 import sys
 import tomllib
@@ -174,3 +175,38 @@ def test_commands_work_without_docstrings_and_asserts(line, tmp_path):
     if line == "orderdp_train":
         command += ["run", "--out", str(tmp_path / "run"), "--epochs", "1", "--device", "cpu"]
     subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
+
+
+# Single backticks, as in Markdown; sections as Google names them; no roles, only Sphinx reads them.
+OTHER_DIALECT = re.compile(r"``|:[a-z:]+:`|^ *:(param|returns?|raises|rtype)\b", re.MULTILINE)
+ONE_DIALECT = [
+    "orderdp_theory",
+    "orderdp_train/runs",
+    "orderdp_train/report",
+    "orderdp_train/scores",
+    "orderdp_train/reproduce",
+    "proofs",
+]
+
+
+def docstrings(path: Path) -> list[str]:
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    nodes = (n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, documented))
+    return [doc for node in nodes if (doc := ast.get_docstring(node))]
+
+
+@pytest.mark.parametrize("folder", ONE_DIALECT)
+def test_docstrings_speak_one_dialect(folder):
+    offenders = {
+        f"{path.relative_to(ROOT)}: {doc.splitlines()[0]}"
+        for path in (ROOT / folder).rglob("*.py")
+        for doc in docstrings(path)
+        if OTHER_DIALECT.search(doc)
+    }
+    assert not offenders
+
+
+@pytest.mark.parametrize("text", ["``x``", "see :class:`~a.B`", "Sum.\n\n    :param x: a number"])
+def test_another_dialect_is_noticed(text):
+    assert OTHER_DIALECT.search(text)
+    assert not OTHER_DIALECT.search("`x`: see `B`.\n\nArgs:\n    x: a number")

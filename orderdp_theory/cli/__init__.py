@@ -1,4 +1,4 @@
-"""Commands of ``orderdp-theory``."""
+"""Commands of `orderdp-theory`."""
 
 from orderdp_theory.cli.app import main
 

@@ -1,4 +1,4 @@
-"""The command line ``orderdp-theory``: one module a command."""
+"""The command line `orderdp-theory`: one module a command."""
 
 from importlib import import_module
 

@@ -1,4 +1,4 @@
-"""Numbers from files: ``.npy``, or text with one row a line and commas between."""
+"""Numbers from files: `.npy`, or text with one row a line and commas between."""
 
 import warnings
 from pathlib import Path
@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 from orderdp_theory.common.errors import InputError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from orderdp_theory.common.arrays import Array
 
 
-def read_array(path: Path, dimensions: tuple[int, ...]) -> "NDArray[np.float64]":
+def read_array(path: Path, dimensions: tuple[int, ...]) -> "Array":
     """A finite float64 array whose number of dimensions is one of those given.
 
     A text file with a single row or a single column is a vector if vectors are wanted.

@@ -1,4 +1,4 @@
-"""``orderdp-theory bound``: the terms of the convergence and generalization bounds."""
+"""`orderdp-theory bound`: the terms of the convergence and generalization bounds."""
 
 import math
 from pathlib import Path

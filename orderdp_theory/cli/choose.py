@@ -1,4 +1,4 @@
-"""``orderdp-theory choose``: which (s, q) estimates the gradient best at a given budget."""
+"""`orderdp-theory choose`: which (s, q) estimates the gradient best at a given budget."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

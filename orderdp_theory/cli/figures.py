@@ -1,4 +1,4 @@
-"""``orderdp-theory figures``: draw the figures of the theory into a folder."""
+"""`orderdp-theory figures`: draw the figures of the theory into a folder."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""``orderdp-theory prove``: check the symbolic certificates and explain them."""
+"""`orderdp-theory prove`: check the symbolic certificates and explain them."""
 
 from typing import TYPE_CHECKING, Annotated
 

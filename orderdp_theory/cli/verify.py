@@ -1,4 +1,4 @@
-"""``orderdp-theory verify``: the paper's sentences, each decided by a computation."""
+"""`orderdp-theory verify`: the paper's sentences, each decided by a computation."""
 
 import os
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""``orderdp-theory weights``: the inclusion probabilities of a design, checked."""
+"""`orderdp-theory weights`: the inclusion probabilities of a design, checked."""
 
 import math
 from collections.abc import Sequence

@@ -14,9 +14,9 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 def run(app: Callable[..., Any], arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command line and exit with its status.
 
-    Bad input reaches this point as a usage error of the parser, as ``InputError`` (the library
-    refused a value) or as ``OSError`` (a file cannot be read or written); each becomes one line
-    ``error: …`` and status 2. Anything else is a defect of ours: it keeps its traceback, says how
+    Bad input reaches this point as a usage error of the parser, as `InputError` (the library
+    refused a value) or as `OSError` (a file cannot be read or written); each becomes one line
+    `error: …` and status 2. Anything else is a defect of ours: it keeps its traceback, says how
     to report it, and is status 1.
     """
     try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> None:
-    """Write ``content`` to ``path`` so that a reader, or a crash, never sees half of it.
+    """Write `content` to `path` so that a reader, or a crash, never sees half of it.
 
     The bytes go to a temporary file in the same folder, reach the disk, and take the name in one
     step; an existing file stays as it was until then. Text is written as UTF-8.

@@ -1,6 +1,6 @@
 """One look for every figure: sizes, lines, bytes that repeat.
 
-Figures are built on ``matplotlib.figure.Figure`` directly, never through pyplot: no window, no
+Figures are built on `matplotlib.figure.Figure` directly, never through pyplot: no window, no
 global state, nothing to close.
 """
 
@@ -105,8 +105,8 @@ def render(figure: Figure, format: str) -> bytes:
     """The file contents of a figure; equal figures give equal bytes (no date, no random ids).
 
     Args:
-        figure: what a function decorated with :func:`styled` returned.
-        format: ``png``, ``svg`` or ``pdf``, with or without a leading dot, in any case.
+        figure: what a function decorated with `styled` returned.
+        format: `png`, `svg` or `pdf`, with or without a leading dot, in any case.
 
     Raises:
         ValueError: another format.

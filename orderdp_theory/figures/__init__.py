@@ -1,7 +1,7 @@
-"""Figures of the theory, one module a family; ``FIGURES`` lists them, ``style`` is what they share.
+"""Figures of the theory, one module a family; `FIGURES` lists them, `style` is what they share.
 
-A new figure is a function decorated with :func:`~orderdp_theory.common.style.styled` and a line in
-``FIGURES``. Nothing in a figure is typed in: it draws what the public functions compute.
+A new figure is a function decorated with `orderdp_theory.common.style.styled` and a line in
+`FIGURES`. Nothing in a figure is typed in: it draws what the public functions compute.
 """
 
 from collections.abc import Callable

@@ -2,9 +2,9 @@
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from orderdp_theory.choosing import choose
+from orderdp_theory.common.arrays import Array
 from orderdp_theory.common.palette import BLUE, GREEN, GREY
 from orderdp_theory.common.style import WIDE, new_figure, panel_letters, styled
 
@@ -13,7 +13,7 @@ ORDERDP, UNIFORM = BLUE, GREY
 UNBIASED = GREEN
 
 
-def logistic_problem(descents: int = 8) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def logistic_problem(descents: int = 8) -> tuple[Array, Array]:
     """Per-sample losses `(n,)` and gradients `(n, d)` of a logistic regression while it is trained.
 
     Gaussian features, a random true direction, 10 % of the labels flipped, and full-gradient steps

@@ -13,7 +13,7 @@ from orderdp_theory.limits import limit_gamma
 
 
 def _curves(ax: Axes, designs: list[Design], per: str) -> None:
-    """n γ_j (``per`` = "rank") or its density n γ_j/q against (j − ½)/n, darker with n."""
+    """n γ_j (`per` = "rank") or its density n γ_j/q against (j − ½)/n, darker with n."""
     for shade, design in zip(np.linspace(0, 1, len(designs)), designs, strict=True):
         z = (np.arange(1, design.n + 1) - 0.5) / design.n
         scale = design.n / (design.q if per == "density" else 1)

@@ -1,4 +1,4 @@
-"""The inclusion probabilities of one design, as ``orderdp-theory weights --plot`` draws them."""
+"""The inclusion probabilities of one design, as `orderdp-theory weights --plot` draws them."""
 
 import numpy as np
 from matplotlib.figure import Figure

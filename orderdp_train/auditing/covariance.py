@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from orderdp_theory import Ranking
 from orderdp_train.auditing.population import Loss, Population
 from orderdp_train.auditing.walk import COLUMNS, MEMORY_LIMIT, audit_mode, parts, trainable, within
-from orderdp_train.rules.pairs import SecondOrder
+from orderdp_train.rules.pairs import SecondOrder, SequencePairs
 
 CHUNK_BYTES = 2**28
 # Vectors of float64 as long as a part: two running sums, and a sample's gradient in two precisions
@@ -153,9 +153,7 @@ def products(
     """
     n = population.n
     order = torch.from_numpy(ranking.order)
-    group_start = torch.from_numpy(ranking.starts[:-1]).repeat_interleave(
-        torch.from_numpy(ranking.starts).diff()
-    )
+    group_start = torch.from_numpy(ranking.starts[ranking.group_of_rank()])
     named = trainable(model)
     device = named[0][1].device
     sizes = [p.numel() for _, p in named]
@@ -220,6 +218,39 @@ def _project(gradients: Tensor, directions: Tensor) -> Tensor:
     return found
 
 
+@torch.no_grad()
+def sequence_trace(
+    model: nn.Module, population: Population, sequence: SequencePairs, coefficient: Tensor
+) -> Tensor:
+    """What the pairs of a sampling in ``sequence`` add to the trace, float64 ``(layers,)``.
+
+    One pass over the samples in its order, with one running sum of weighted gradients;
+    ``coefficient`` float64 ``(n,)`` as for :func:`products`.
+    """
+    sizes = [p.numel() for _, p in trainable(model)]
+    running = [torch.zeros(size, dtype=torch.float64) for size in sizes]
+    total = torch.zeros(len(sizes), dtype=torch.float64)
+    with audit_mode(model):
+        for start, grads in per_sample_gradients(model, population, sequence.order):
+            here = slice(start, start + len(grads[0]))
+            loss, gain, decay = (x[here] for x in (sequence.loss, sequence.gain, sequence.decay))
+            # The running sum before sample l, and after all: old[l] * running + new[l] @ h.
+            old, new = (
+                torch.ones(len(loss) + 1).double(),
+                torch.zeros(len(loss) + 1, len(loss)).double(),
+            )
+            for k in range(len(loss)):
+                old[k + 1], new[k + 1] = decay[k] * old[k], decay[k] * new[k]
+                new[k + 1, k] = gain[k]
+            a = coefficient[sequence.order[here]]
+            for layer, gradient in enumerate(grads):
+                h = a[:, None] * gradient.flatten(1).double().cpu()
+                before = old[:-1] * (h @ running[layer]) + (new[:-1] * (h @ h.T)).sum(1)
+                total[layer] -= 2 * float(loss @ before)
+                running[layer] = old[-1] * running[layer] + new[-1] @ h
+    return total
+
+
 def covariance_trace(
     design: SecondOrder, products: Products, mean_mean: Tensor, sum_sum: Tensor, sum_mean: Tensor
 ) -> Tensor:
@@ -227,7 +258,8 @@ def covariance_trace(
 
     ``products`` belong to the design's coefficients and, if it has rank pairs, its ranking. The
     others are inner products by layer, ``(layers,)``, of ``E[g~] = sum_i p_i a_i g_i`` with itself,
-    of ``sum_i a_i g_i`` with itself, and of the two.
+    of ``sum_i a_i g_i`` with itself, and of the two. Without the pairs of a
+    sequence, which are those of `sequence_trace`.
     """
     p = design.inclusion[:, None]
     squares = products.squares

@@ -17,12 +17,15 @@ from orderdp_theory import (
     LinearPredictors,
     PrintedBound,
     Ranking,
+    chi,
+    effective_sample_size,
     spectrum_deviation,
     surrogate_weights,
+    total_variation,
 )
 from orderdp_theory.common.errors import InputError
 from orderdp_train.auditing.agreement import Agreement, Draws, agreement, contrasts, draw, ranks
-from orderdp_train.auditing.covariance import Products, covariance_trace, products
+from orderdp_train.auditing.covariance import Products, covariance_trace, products, sequence_trace
 from orderdp_train.auditing.followed import EPOCH_CAUSES, FollowedEpoch
 from orderdp_train.auditing.inner import Inner, pieces
 from orderdp_train.auditing.population import (
@@ -263,9 +266,7 @@ class _Pass:
             if scores is not None and isinstance(rule, ScoredRule):
                 scores = scores.to(rule.scores.device)
             return rule.expected_weights(scores)
-        if scores is None and rule.scorer is not None:
-            scores = rule.scorer(torch.arange(rule.n, device=rule.scores.device))
-        ranking, _ = self.ranking(rule.scores if scores is None else scores)
+        ranking, _ = self.ranking(rule.ranked_by(scores))
         key = id(ranking), rule.design
         if self._latest[0] != key:
             self._latest = key, torch.from_numpy(surrogate_weights(ranking, rule.design))
@@ -442,7 +443,15 @@ class _Candidate:
                 self.inner["stored"],
                 self.inner["sum"],
                 self.inner["sum_stored"],
-            ).clamp_min(0)
+            )
+            if self.design.sequence is not None:
+                trace += sequence_trace(
+                    self.shared.model,
+                    self.shared.population,
+                    self.design.sequence,
+                    self.design.coefficient,
+                )
+            trace = trace.clamp_min(0)
         variance = None if trace is None else float(trace.sum())
         drawn = self.inner.norm("drawn") if self.monte_carlo else None
         expected = None
@@ -469,7 +478,9 @@ class _Candidate:
             layers=self._layers(trace),
             theorem_four=_theorem_four(
                 self.rule,
-                surrogate if self.fresh is self.stored else _surrogate(self.fresh, self.shared),
+                surrogate
+                if self.fresh is self.stored
+                else _surrogate(self.fresh / self.fresh.sum(), self.shared),
                 self.shared,
             ),
             epoch=self._epoch(parts, norm),
@@ -584,18 +595,16 @@ def _monotone(weights: Tensor) -> bool:
 
 def _surrogate(unit: Tensor, shared: _Pass) -> Surrogate:
     """``unit`` are weights that add up to 1."""
-    n = len(unit)
-    excess = unit - 1 / n
-    chi = math.sqrt(n * float(excess @ excess))
-    tv = float(torch.linalg.vector_norm(excess, ord=1)) / 2
+    weights = unit.numpy()
+    from_uniform, variation = chi(weights), total_variation(weights)
     return Surrogate(
         loss=float(unit @ shared.losses),
-        gap=float(excess @ shared.losses),
-        chi=chi,
-        chi_bound=chi * shared.loss_std,
-        tv=tv,
-        tv_bound=tv * shared.loss_range,
-        effective_sample_size=n / (1 + chi**2),
+        gap=float((unit - 1 / len(unit)) @ shared.losses),
+        chi=from_uniform,
+        chi_bound=from_uniform * shared.loss_std,
+        tv=variation,
+        tv_bound=variation * shared.loss_range,
+        effective_sample_size=effective_sample_size(weights),
     )
 
 

@@ -38,10 +38,10 @@ def audit(
     ] = None,
     data: Annotated[
         str | None,
-        Option(help="digits (default), mnist5k, cifar10, cifar100, imagenet or synthetic."),
+        Option(help="digits (default), mnist5k, cifar10, cifar100, imagenet, synthetic or prose."),
     ] = None,
     model: Annotated[
-        str | None, Option(help="cnn (default), resnet18, resnet50 or any timm model.")
+        str | None, Option(help="cnn (default), resnet18, resnet50, any timm model; gpt-tiny.")
     ] = None,
     label_noise: Annotated[
         float | None, Option(help="Part of the training labels to flip (0.2).")
@@ -87,7 +87,7 @@ def audit(
     ):
         from orderdp_train.auditing.grid import parse_grid
         from orderdp_train.auditing.point import Effort
-        from orderdp_train.auditing.stored_run import audit_run
+        from orderdp_train.auditing.stored_run import audit_run, run_promises
         from orderdp_train.auditing.trainings import (
             DEFAULT_RULES,
             AuditConfig,
@@ -96,7 +96,7 @@ def audit(
         )
         from orderdp_train.cli.rule_options import configured
         from orderdp_train.data import load_data
-        from orderdp_train.report import Document, terminal_table, verdicts, versions
+        from orderdp_train.report import Document, promise_table, terminal_table, verdicts, versions
         from orderdp_train.report.table import LEGEND, view_in_words
         from orderdp_train.report.unfinished import Unfinished
         from orderdp_train.runs import RunFolder
@@ -108,6 +108,8 @@ def audit(
         decided = {name: value for name, value in decided.items() if value is not None}
         effort = Effort(draws, moments, monte_carlo, views, round(memory_limit * 2**30))
         chosen = None if precision is None else precision_of(precision)
+        if data == "prose":  # which has no labels that could be flipped
+            decided.setdefault("label_noise", 0.0)
         if rules is not None and (grid is not None or run is not None):
             raise InputError("--rules trains methods; leave it out with --grid or --run")
         if rule_options and (grid is not None or run is not None):
@@ -200,6 +202,9 @@ def audit(
         write_report(folder, document)
     console.print(terminal_table(document))
     legend = f"{LEGEND}  {view_in_words(document)}"
-    for line in (legend, *verdicts(document), f"Report: {out / 'report.html'}"):
-        style = "dim" if line is legend else None
-        console.print(line, style=style, markup=False, highlight=False)
+    console.print(legend, style="dim", markup=False, highlight=False)
+    for sentence in verdicts(document):
+        console.print(sentence, highlight=False, markup=False)
+    if run is not None and (guarantees := run_promises(run, root=root, device=place)):
+        console.print(promise_table(guarantees))
+    console.print(f"Report: {out / 'report.html'}", highlight=False, markup=False)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from orderdp_theory.common.errors import InputError
-from orderdp_train.rules import RULES, Option, RuleConfig, rule_class
+from orderdp_train.rules import RULES, Option, RuleConfig, rule_class, rules_by_name
 
 
 def with_rule_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -76,7 +76,7 @@ def configured(
 
 def rule_names() -> str:
     """All rules, for help texts."""
-    return ", ".join(RULES)
+    return ", ".join(rules_by_name())
 
 
 def _dashed(name: str) -> str:

@@ -15,10 +15,10 @@ def run(
     resume: Annotated[bool, Option("--resume", help="Continue the run in --out.")] = False,
     data: Annotated[
         str | None,
-        Option(help="digits (default), mnist5k, cifar10, cifar100, imagenet, synthetic."),
+        Option(help="digits (default), mnist5k, cifar10, cifar100, imagenet, synthetic, prose."),
     ] = None,
     model: Annotated[
-        str | None, Option(help="cnn (default), resnet18, resnet50 or any timm model.")
+        str | None, Option(help="cnn (default), resnet18, resnet50, any timm model; gpt-tiny.")
     ] = None,
     rule: Annotated[
         str | None, Option(help="orderdp (default) or another one of the options below.")
@@ -31,7 +31,8 @@ def run(
     recipe: Annotated[
         str | None,
         Option(
-            help="smoke, cifar-resnet18/50 or imagenet-resnet18/50; by data and model if not given."
+            help="smoke, prose, cifar-resnet18/50, imagenet-resnet18/50; by data and model if not "
+            "given."
         ),
     ] = None,
     epochs: Annotated[int | None, Option(help="Overrides the recipe's.")] = None,

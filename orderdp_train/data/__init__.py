@@ -1,4 +1,4 @@
-"""Image data: small sets whole on the training device, ImageNet streamed."""
+"""Images and text: small sets whole on the training device, ImageNet streamed."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,23 +6,26 @@ from pathlib import Path
 import torch
 
 from orderdp_theory.common.errors import InputError
-from orderdp_train.data import cifar, digits, imagenet, mnist5k, synthetic
+from orderdp_train.data import cifar, digits, imagenet, mnist5k, prose, synthetic
 from orderdp_train.data.augment import Augmentation
-from orderdp_train.data.dataset import DataSet, ImageData
+from orderdp_train.data.dataset import DataSet, ImageData, Pictures
 from orderdp_train.data.imagenet import StreamedDataSet
 from orderdp_train.data.label_noise import flip_labels
+from orderdp_train.data.prose import TextDataSet
 
 __all__ = [
     "DATA_SETS",
     "Augmentation",
     "DataSet",
     "ImageData",
+    "Pictures",
     "StreamedDataSet",
+    "TextDataSet",
     "flip_labels",
     "load_data",
 ]
 
-DATA_SETS = ("digits", "mnist5k", "cifar10", "cifar100", "imagenet", "synthetic")
+DATA_SETS = ("digits", "mnist5k", "cifar10", "cifar100", "imagenet", "synthetic", "prose")
 
 
 def load_data(
@@ -34,7 +37,7 @@ def load_data(
     root: Path | str = "data",
     download: bool = False,
     num_workers: int = 2,
-) -> DataSet | StreamedDataSet:
+) -> DataSet | StreamedDataSet | TextDataSet:
     """Load a data set by name, one of ``DATA_SETS``, onto ``device``.
 
     ``label_noise`` is the fraction of training labels replaced by a different class, drawn with a
@@ -59,6 +62,10 @@ def load_data(
             data = imagenet.load(folder, num_workers)
         case "synthetic":
             data = synthetic.load()
+        case "prose":
+            if label_noise:
+                raise InputError("prose has no classes to mislabel: leave label noise at 0")
+            return prose.load().to(device)
         case _:
             raise InputError(f"unknown data set {name!r}: choose one of {', '.join(DATA_SETS)}")
     generator = torch.Generator().manual_seed(seed)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -26,10 +26,6 @@ class ImageData(Protocol):
     @property
     def num_classes(self) -> int: ...
     @property
-    def in_channels(self) -> int: ...
-    @property
-    def image_size(self) -> int: ...
-    @property
     def device(self) -> torch.device: ...
 
     def batches(
@@ -43,9 +39,20 @@ class ImageData(Protocol):
 
         ``images`` is float32 ``(b, c, h, w)``, normalised. With a ``generator`` (training) the
         images are augmented by draws from it; without one they are the plain images, or the
-        augmented ones of that ``view``, a number: in a view every image has one look.
+        augmented ones of that ``view``, a number: in a view every image has one look. Of text both
+        are the tokens, int64 ``(b, length)``.
         """
         ...
+
+
+@runtime_checkable
+class Pictures(ImageData, Protocol):
+    """What building a model needs of images besides."""
+
+    @property
+    def in_channels(self) -> int: ...
+    @property
+    def image_size(self) -> int: ...
 
 
 @dataclass(frozen=True)

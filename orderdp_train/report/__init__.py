@@ -4,6 +4,7 @@ from orderdp_train.report.document import Document, versions
 from orderdp_train.report.figures import audit_figures, drawings_of
 from orderdp_train.report.folder import output_folder, write_report
 from orderdp_train.report.page import render_page
+from orderdp_train.report.promises import promise_table
 from orderdp_train.report.stored import find_audit, read_audit
 from orderdp_train.report.table import terminal_table
 from orderdp_train.report.verdict import verdicts
@@ -14,6 +15,7 @@ __all__ = [
     "drawings_of",
     "find_audit",
     "output_folder",
+    "promise_table",
     "read_audit",
     "render_page",
     "terminal_table",

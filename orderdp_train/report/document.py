@@ -19,7 +19,7 @@ FORMAT = 2
 class Document:
     """Points that were audited, with all that is needed to repeat it.
 
-    ``command`` is the command line that gives the same numbers again, ``config`` plain values.
+    `command` is the command line that gives the same numbers again, `config` plain values.
     """
 
     command: str

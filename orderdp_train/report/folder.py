@@ -28,14 +28,14 @@ OWN = (
 
 @contextmanager
 def output_folder(target: Path) -> Iterator[Path]:
-    """A new folder whose files go to ``target`` when the block ends without an exception.
+    """A new folder whose files go to `target` when the block ends without an exception.
 
-    Checked before anything else is done: an existing ``target`` must be empty or that of an earlier
+    Checked before anything else is done: an existing `target` must be empty or that of an earlier
     audit, whose files are replaced; whatever else is in it stays. A symbolic link stays one. The
     points of an unfinished audit stay where they are if this one does not end.
 
     Raises:
-        ValueError: ``target`` is a file, or holds something else.
+        ValueError: `target` is a file, or holds something else.
         OSError: the folder cannot be made.
     """
     target = target.resolve()
@@ -95,7 +95,7 @@ def never_seen(document: Document) -> dict[str, NDArray[np.int64]]:
 
 
 def write_report(folder: Path, document: Document) -> None:
-    """Write ``audit.json``, the figures as PNG, ``report.html`` and ``never_seen.npz``."""
+    """Write `audit.json`, the figures as PNG, `report.html` and `never_seen.npz`."""
     figures = audit_figures(document)
     images = {name: render(figure.figure, "png") for name, figure in figures.items()}
     for name, image in images.items():

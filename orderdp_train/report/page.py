@@ -1,4 +1,4 @@
-"""``report.html``: one file that opens offline, in any browser, on a phone and on paper."""
+"""`report.html`: one file that opens offline, in any browser, on a phone and on paper."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MOST_CLASSES = 20  # that a table has columns for
 
 
 def _cells(point: AuditedPoint, rule: RuleAudit) -> list[tuple[str, float | str]]:
-    """Text and sort key of each column of ``COLUMNS``."""
+    """Text and sort key of each column of `COLUMNS`."""
     std = None if rule.variance is None else rule.variance**0.5
     error = "" if rule.bias_error is None else f" ± {number(rule.bias_error)}"
     z = 0.0 if rule.agreement is None else rule.agreement.z
@@ -116,7 +116,7 @@ def render_page(
     alternatives: Mapping[str, str],
     widths: Mapping[str, float],
 ) -> str:
-    """The page; ``images`` are PNG, ``widths`` in inches, with captions and text alternatives."""
+    """The page; `images` are PNG, `widths` in inches, with captions and text alternatives."""
     template = (files("orderdp_train.report") / "page.html").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     epochs = [rule.epoch for _, rule in document.rows() if rule.epoch is not None]

@@ -1,4 +1,4 @@
-"""Read back what audits left in their folders; all errors are ``InputError``."""
+"""Read back what audits left in their folders; all errors are `InputError`."""
 
 import json
 from dataclasses import fields, is_dataclass
@@ -12,13 +12,13 @@ from orderdp_train.report.folder import MARK
 
 
 def find_audit(folder: Path) -> Path | None:
-    """The document of an audit that ``folder`` is, or that lies in it as ``audit``."""
+    """The document of an audit that `folder` is, or that lies in it as `audit`."""
     places = (folder / MARK, folder / "audit" / MARK)
     return next((path for path in places if path.is_file()), None)
 
 
 def read_audit(path: Path) -> Document:
-    """The inverse of ``Document.to_json``."""
+    """The inverse of `Document.to_json`."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         version = values.get("format", 1) if isinstance(values, dict) else FORMAT
@@ -32,7 +32,7 @@ def read_audit(path: Path) -> Document:
 
 
 def build(kind: Any, value: Any, *, samples: bool = False) -> Any:
-    """``value``, from :func:`~orderdp_train.auditing.result.plain`, as the annotated ``kind``."""
+    """`value`, from :func:`~orderdp_train.auditing.result.plain`, as the annotated `kind`."""
     if kind is Any:
         return value
     if isinstance(kind, type) and is_dataclass(kind):

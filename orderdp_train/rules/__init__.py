@@ -8,11 +8,14 @@ from pkgutil import iter_modules
 
 from orderdp_train.rules.base import ScoredRule, Scorer, Selection, SelectionRule
 from orderdp_train.rules.epsilon_greedy import EpsilonGreedy
+from orderdp_train.rules.fixed_subset import FixedSubset
 from orderdp_train.rules.full import FullData
 from orderdp_train.rules.infobatch import InfoBatch
 from orderdp_train.rules.option import Option
 from orderdp_train.rules.orderdp import OrderDP
 from orderdp_train.rules.orderdp_fresh import FreshOrderDP
+from orderdp_train.rules.orderdp_rescored import RescoredOrderDP
+from orderdp_train.rules.ordered_sgd import OrderedSGD
 from orderdp_train.rules.random_subset import RandomSubset
 from orderdp_train.rules.registry import (
     RULES,
@@ -22,7 +25,12 @@ from orderdp_train.rules.registry import (
     looks,
     register,
     rule_class,
+    rules_by_name,
 )
+from orderdp_train.rules.repeated_random import RepeatedRandom
+from orderdp_train.rules.rho_loss import RHOLoss
+from orderdp_train.rules.selective_backprop import SelectiveBackprop
+from orderdp_train.rules.survey import SurveySampling
 from orderdp_train.rules.ucb import UCB
 from orderdp_train.rules.unbiased import UnbiasedOrderDP
 
@@ -33,21 +41,29 @@ __all__ = [
     "RULES",
     "UCB",
     "EpsilonGreedy",
+    "FixedSubset",
     "FreshOrderDP",
     "FullData",
     "InfoBatch",
     "Option",
     "OrderDP",
+    "OrderedSGD",
+    "RHOLoss",
     "RandomSubset",
+    "RepeatedRandom",
+    "RescoredOrderDP",
     "RuleConfig",
     "ScoredRule",
     "Scorer",
     "Selection",
     "SelectionRule",
+    "SelectiveBackprop",
     "Setting",
+    "SurveySampling",
     "UnbiasedOrderDP",
     "build_rule",
     "looks",
     "register",
     "rule_class",
+    "rules_by_name",
 ]

@@ -44,6 +44,8 @@ class SelectionRule(Protocol):
     order: ClassVar[int] = 99
     """Where it stands among the rules in tables and figures."""
     options: ClassVar[Mapping[str, Option]] = {}
+    made_from: ClassVar[str] = ""
+    """What its constructor needs that no option can say; such a rule is not built by name."""
     needs_scorer: ClassVar[bool] = False
     """Whether it ranks by present losses, for which a `scorer` must be given."""
     per_step: ClassVar[bool] = True

@@ -72,10 +72,15 @@ class OrderDP(ScoredRule):
         return kept, torch.ones(self.design.q, device=kept.device)
 
     def expected_weights(self, scores: Tensor | None = None) -> Tensor:
-        if scores is None:
-            scores = self._scores_of(torch.arange(self.n, device=self.scores.device))
-        weights = surrogate_weights(finite(scores).cpu().numpy(), self.design)
+        weights = surrogate_weights(finite(self.ranked_by(scores)).cpu().numpy(), self.design)
         return torch.from_numpy(weights).to(self.scores.device)
+
+    def ranked_by(self, losses: Tensor | None = None) -> Tensor:
+        """What ranks the samples, `(n,)`: at present, or if `losses` were all up to date."""
+        return self._scores_of(self._everybody()) if losses is None else losses
+
+    def _everybody(self) -> Tensor:
+        return torch.arange(self.n, device=self.scores.device)
 
     def _scores_of(self, indices: Tensor) -> Tensor:
         return self.scores[indices] if self.scorer is None else self.scorer(indices)
@@ -84,13 +89,11 @@ class OrderDP(ScoredRule):
         if self.scorer is None:
             return self
         fixed = copy.copy(self)
-        everybody = torch.arange(self.n, device=self.scores.device)
-        fixed.scorer = self.scorer(everybody).__getitem__
+        fixed.scorer = self.scorer(self._everybody()).__getitem__
         return fixed
 
     def second_order(self) -> SecondOrder:
-        everybody = torch.arange(self.n, device=self.scores.device)
-        gamma, pairs = random_then_top(self.design, self._scores_of(everybody))
+        gamma, pairs = random_then_top(self.design, self.ranked_by())
         return SecondOrder(
             gamma, torch.full_like(gamma, 1 / self.design.q), pairs=pairs, pairs_factor=1.0
         )

@@ -3,10 +3,11 @@
 One selection's estimator is ``g~ = sum_{i in selection} a_i g_i``. Its covariance needs
 ``P(i and j selected)``, which for every rule known here has the form
 
-    A + B (p_i + p_j) + D p_i p_j + C pi(i, j),       i != j,
+    A + B (p_i + p_j) + D p_i p_j + C pi(i, j) + S(i, j),       i != j,
 
 with ``p_i = P(i selected)`` and ``pi`` the joint inclusion probability of random-then-top
-selection, which depends on the larger rank only (averaged over the orders of tied scores).
+selection, which depends on the larger rank only (averaged over the orders of tied scores), and
+``S`` what a sampling in sequence adds, a recurrence.
 
 A rule states its own in ``second_order``; here is what several of them are made of.
 """
@@ -15,11 +16,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from orderdp_theory import Design, Ranking, inclusion_probabilities, joint_inclusion_probabilities
+from orderdp_theory.horvitz_thompson import simple_random_sampling
 from orderdp_train.rules.base import SelectionRule, finite
 
 
@@ -38,14 +39,24 @@ class RankPairs:
     @classmethod
     def of(cls, design: Design, ranking: Ranking) -> RankPairs:
         joint = joint_inclusion_probabilities(design)
-        starts = ranking.starts[:-1]
-        sizes = np.diff(ranking.starts)
         between = ranking.average_ties(joint)
-        # Of the t(t-1)/2 pairs in a group, k - start have rank k as their larger.
-        position = np.arange(len(joint)) - np.repeat(starts, sizes)
-        pairs = np.maximum(sizes * (sizes - 1) / 2, 1)
-        within = np.repeat(np.add.reduceat(joint * position, starts) / pairs, sizes)
+        within = between + ranking.pair_excess(joint)[ranking.group_of_rank()]
         return cls(ranking, torch.from_numpy(between), torch.from_numpy(within))
+
+
+@dataclass(frozen=True)
+class SequencePairs:
+    """What a sampling in sequence adds to all pairs: the recurrence, in the sequence of ``order``.
+
+    ``order`` int64 ``(n,)`` lists the samples. The sum ``S`` over all pairs of what is added is
+    ``-2 sum_l loss_l <h_l, R before l>``, with ``R <- decay_l R + gain_l h_l``; see
+    :class:`~orderdp_theory.pivotal.PairRecurrence`, float64 ``(n,)`` each.
+    """
+
+    order: Tensor
+    loss: Tensor
+    gain: Tensor
+    decay: Tensor
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,7 @@ class SecondOrder:
     product: float = 0.0  # D
     pairs: RankPairs | None = None
     pairs_factor: float = 0.0  # C
+    sequence: SequencePairs | None = None
 
 
 def second_order(rule: SelectionRule) -> SecondOrder | None:
@@ -85,6 +97,15 @@ def random_then_top(design: Design, scores: Tensor) -> tuple[Tensor, RankPairs]:
     return torch.from_numpy(ranking.to_input_order(gamma)), RankPairs.of(design, ranking)
 
 
+def random_among(possible: Tensor, kept: int, weight: float) -> SecondOrder:
+    """``kept`` of the samples ``possible`` ``(n,)`` at random with one weight, nobody else."""
+    size = int(possible.sum())
+    p = kept / size
+    pair = p * (kept - 1) / (size - 1) if size > 1 else p * p
+    inclusion = possible.double() * p
+    return SecondOrder(inclusion, torch.full_like(inclusion, weight), product=pair / p**2)
+
+
 def certain_and_random(
     certain: Tensor, kept: int, certain_weight: float, random_weight: float
 ) -> SecondOrder:
@@ -94,9 +115,8 @@ def certain_and_random(
     size = int((~certain).sum())
     if size in (0, kept):
         return SecondOrder(torch.ones_like(inclusion), coefficient, product=1.0)
-    p = kept / size
+    p, pair = simple_random_sampling(size, kept)
     inclusion[~certain] = p
-    pair = p * (kept - 1) / (size - 1) if size > 1 else 0.0
     # A + 2B + D = 1 for two certain samples, A + B (1 + p) + D p = p for one, A + 2Bp + D p² = pair
     # for none.
     product = (1 - 2 * p + pair) / (1 - p) ** 2

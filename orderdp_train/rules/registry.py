@@ -35,10 +35,15 @@ def register(cls: Rule) -> Rule:
     return cls
 
 
+def rules_by_name() -> list[str]:
+    """The registered rules that a name and options are enough to build."""
+    return [name for name, cls in RULES.items() if not cls.made_from]
+
+
 def rule_class(name: str) -> type[SelectionRule]:
     """The rule registered as `name`; `ValueError` that lists the names if there is none."""
     if name not in RULES:
-        raise InputError(f"unknown rule {name!r}: choose one of {', '.join(RULES)}")
+        raise InputError(f"unknown rule {name!r}: choose one of {', '.join(rules_by_name())}")
     return RULES[name]
 
 
@@ -54,7 +59,13 @@ class RuleConfig:
     options: Mapping[str, Value] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        known = rule_class(self.name).options
+        cls = rule_class(self.name)
+        if cls.made_from:
+            raise InputError(
+                f"{self.name} is made from {cls.made_from}, which a name cannot give: "
+                f"use {cls.__name__}"
+            )
+        known = cls.options
         unknown = [option for option in self.options if option not in known]
         if unknown:
             have = ", ".join(known) or "none"
@@ -88,7 +99,7 @@ class RuleConfig:
         budget = max(round(self.keep * n), 1)
         batch = min(batch_size, budget)
         shares = {
-            name: min(max(float(self[name]) / self.keep, 1.0) * batch / n, 1.0)
+            name: min(float(self[name]) / self.keep * batch / n, 1.0)
             for name, option in self.rule.options.items()
             if option.share
         }
@@ -152,7 +163,7 @@ def build_rule(
     return config.build(n, scorer=scorer, epochs=epochs, device=device)
 
 
-MARKERS = "osD^vPX*<>hpd"
+MARKERS = "osD^vPX*<>hpdH8"
 
 
 def looks(labels: list[str], palette: tuple[str, ...]) -> dict[str, tuple[str, str]]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from orderdp_theory import Design, Ranking
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.palette import GREEN
-from orderdp_theory.horvitz_thompson import horvitz_thompson_inclusion, pair_constants
+from orderdp_theory.horvitz_thompson import horvitz_thompson_inclusion, pair_constants, uniform_part
 from orderdp_train.rules.base import (
     ScoredRule,
     Selection,
@@ -99,7 +99,7 @@ class UnbiasedOrderDP(ScoredRule):
             return certain_and_random(torch.ones(n, dtype=torch.bool), 0, 1 / n, 0.0)
         gamma, pairs = random_then_top(self.design, self.scores)
         a, b, c = pair_constants(self.design, self.q2)
-        one = self.q2 / (n - self.design.q)
+        one, _ = uniform_part(self.design, self.q2)
         inclusion = gamma + (1 - gamma) * one
         # A pi + B (gamma_i + gamma_j) + C, with gamma = (p - one) / (1 - one)
         return SecondOrder(

@@ -37,7 +37,7 @@ BY_RATIO = ("training", "time-to-accuracy", "usage")  # a figure a nominal prune
 
 @dataclass(frozen=True)
 class Group:
-    """Repetitions of one training; ``config`` is theirs with seed 0."""
+    """Repetitions of one training; `config` is theirs with seed 0."""
 
     config: RunConfig
     histories: tuple[History, ...]
@@ -261,7 +261,7 @@ def _accuracy(epoch: int) -> Measure:
 
 
 def _clock(longest: float) -> tuple[float, str]:
-    """Hours in one unit of the axis, and its name, for times up to ``longest`` hours."""
+    """Hours in one unit of the axis, and its name, for times up to `longest` hours."""
     units = ((1.0, "h"), (1 / 60, "min"), (1 / 3600, "s"))
     return next((unit for unit in units if longest >= unit[0]), units[-1])
 

@@ -22,14 +22,11 @@ from orderdp_train.training.processes import (
     world_size,
 )
 from orderdp_train.training.recipe import Recipe
-from orderdp_train.training.sampler import draw_epoch
+from orderdp_train.training.sampler import Grouping, NonFiniteLossError, RuleSampler
 from orderdp_train.training.state import TrainState
+from orderdp_train.training.text import next_token_accuracy
 
 AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-class NonFiniteLossError(InputError):
-    """A training loss is NaN or infinite."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +77,13 @@ def train(
     state = TrainState(model, rule, recipe, seed)
     if resume is not None:
         state.load_state_dict(resume)
-    device, draws, pixels = state.device, state.draws, state.pixels
+    device, pixels = state.device, state.pixels
     if recipe.channels_last:
         model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     parameters = [p for p in model.parameters() if p.requires_grad]
-    weight_of = torch.zeros(rule.n, device=device)
+    sampler = RuleSampler(rule, state.draws)
     selections = steps_per_epoch or 1
-    batch_size = rule.n if steps_per_epoch else recipe.batch_size
+    group = _shared_batches(rule.n if steps_per_epoch else recipe.batch_size)
 
     with replicated(model) as forward:
         if recipe.compile:
@@ -96,21 +93,18 @@ def train(
             norms: list[Tensor] = []
             seen: list[tuple[Tensor, Tensor]] = []
             model.train()
-            rule.set_epoch(state.epoch)
 
             for selection in range(selections):
                 with clock("selection"):
-                    indices, weights = draw_epoch(rule, draws)
-                    weight_of[indices] = weights.to(device)
-                    batches = _batches(indices, batch_size)
+                    sampler.set_epoch(state.epoch)
+                    batches = sampler.draw(group).batches()
                 with clock("training"):
-                    used = []
-                    loaded = data.batches(map(shard, batches), "train", pixels)
+                    loaded = data.batches(batches, "train", pixels)
                     for step, (indices, images, labels) in enumerate(loaded):
                         done = (selection + step / len(batches)) / selections
                         rate = recipe.learning_rate((state.epoch + done) / recipe.epochs)
-                        for group in state.optimizer.param_groups:
-                            group["lr"] = rate
+                        for parameter_group in state.optimizer.param_groups:
+                            parameter_group["lr"] = rate
                         on_step(indices)
                         images, shares = mix(images, recipe, pixels)
                         if recipe.channels_last:
@@ -124,21 +118,13 @@ def train(
                                 f"the loss is not finite at epoch {state.epoch + 1}, step "
                                 f"{len(norms) + 1}, for samples {bad}: lower the learning rate"
                             )
-                        # Gradients are averaged over processes: this is the mean over the batch.
-                        total = (weight_of[indices] * losses).sum()
                         state.optimizer.zero_grad()
-                        state.scaler.scale(total * world_size() / len(batches[step])).backward()
+                        state.scaler.scale(sampler.loss(indices, losses)).backward()
                         state.scaler.unscale_(state.optimizer)
                         norms.append(_norm(parameters))
                         state.scaler.step(state.optimizer)
                         state.scaler.update()
-                        used.append((indices, losses.detach()))
-                with clock("selection"):  # scores are exchanged once a selection
-                    indices, losses = (
-                        gather_vectors(torch.cat(v)) for v in zip(*used, strict=True)
-                    )
-                    rule.update(indices, losses)
-                    seen.append((indices, losses))
+                seen.append(sampler.told)
 
             indices, losses = (torch.cat(v) for v in zip(*seen, strict=True))
             with clock("evaluation"):
@@ -167,14 +153,21 @@ def train(
 
 @torch.no_grad()
 def evaluate(model: nn.Module, data: ImageData, recipe: Recipe) -> float:
-    """Accuracy on the test split, with the model in eval mode; every process does its part."""
+    """Accuracy on the test split, with the model in eval mode; every process does its part.
+
+    Of text, the mean over sequences of the share of next tokens that are right.
+    """
     device = next(model.parameters()).device
     correct = torch.zeros(1, device=device)
     with _eval_mode(model):
         rows = shard(torch.arange(data.num_test)).split(EVAL_BATCH)
         for _, images, labels in data.batches(rows, "test"):
             with _autocast(device, recipe):
-                correct += (model(images).argmax(1) == labels).sum()
+                logits = model(images)
+            if labels.ndim == 2:
+                correct += next_token_accuracy(logits, labels).sum()
+            else:
+                correct += (logits.argmax(1) == labels).sum()
     return float(all_reduce_sum(correct)) / data.num_test
 
 
@@ -217,15 +210,22 @@ def _autocast(device: torch.device, recipe: Recipe) -> torch.autocast:
     return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)
 
 
-def _batches(indices: Tensor, batch_size: int) -> tuple[Tensor, ...]:
-    """Batches of nearly equal size, at most `batch_size`: none is so small that BatchNorm fails."""
-    batches = indices.tensor_split(-(-len(indices) // batch_size))
-    if len(batches[-1]) < world_size():
-        raise InputError(
-            f"{len(batches[-1])} samples a batch cannot be shared by {world_size()} processes: "
-            "raise the batch size"
-        )
-    return batches
+def _shared_batches(batch_size: int) -> Grouping:
+    """Batches of nearly equal size, at most `batch_size`: none is so small that BatchNorm fails.
+
+    Each is cut into a part for every process.
+    """
+
+    def group(indices: list[int]) -> list[Tensor]:
+        batches = torch.tensor(indices).tensor_split(-(-len(indices) // batch_size))
+        if len(batches[-1]) < world_size():
+            raise InputError(
+                f"{len(batches[-1])} samples a batch cannot be shared by {world_size()} processes: "
+                "raise the batch size"
+            )
+        return [part for batch in batches for part in batch.tensor_split(world_size())]
+
+    return group
 
 
 def _norm(parameters: list[nn.Parameter]) -> Tensor:

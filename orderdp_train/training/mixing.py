@@ -4,7 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from orderdp_theory.common.errors import InputError
 from orderdp_train.training.recipe import Recipe
+from orderdp_train.training.text import sequence_losses
 
 
 def mix(images: Tensor, recipe: Recipe, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
@@ -15,6 +17,8 @@ def mix(images: Tensor, recipe: Recipe, generator: torch.Generator) -> tuple[Ten
     """
     if not (recipe.mixup or recipe.cutmix):
         return images, None
+    if not images.is_floating_point():
+        raise InputError("MixUp and CutMix mix images: leave them off for text")
     from torchvision.transforms import v2  # takes seconds, which most trainings can save
 
     b = len(images)
@@ -36,11 +40,15 @@ def sample_losses(
 ) -> Tensor:
     """Cross-entropy of every sample, float32 `(b,)`, from logits `(b, classes)`.
 
+    Of text, with logits `(b, length, classes)`, the mean over a sequence's next tokens.
+
     A mixed image's loss is credited to its sources: sample i gets, from each mixed image it is part
     of, its share times the cross-entropy against its own label. Cross-entropy is linear in the
     target, so the credits of a batch add up to the usual mixed losses exactly, and a rule's weights
     and scores mean the same with mixing as without.
     """
+    if labels.ndim == 2:
+        return sequence_losses(logits, labels, label_smoothing=label_smoothing)
     logits = logits.float()
     if shares is None:
         return F.cross_entropy(logits, labels, label_smoothing=label_smoothing, reduction="none")

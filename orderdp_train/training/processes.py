@@ -117,6 +117,9 @@ def gather_vectors(vector: Tensor) -> Tensor:
     """The vectors `(b_r,)` of all processes, of whatever lengths, one after the other."""
     if not dist.is_initialized():
         return vector
+    home = vector.device
+    if dist.get_backend() == "nccl":
+        vector = vector.cuda()
     lengths = [torch.zeros(1, dtype=torch.long, device=vector.device) for _ in range(world_size())]
     dist.all_gather(lengths, torch.tensor([len(vector)], device=vector.device))
     longest = int(torch.stack(lengths).max())
@@ -124,7 +127,7 @@ def gather_vectors(vector: Tensor) -> Tensor:
     padded[: len(vector)] = vector
     parts = [torch.empty_like(padded) for _ in lengths]
     dist.all_gather(parts, padded)
-    return torch.cat([part[: int(n)] for part, n in zip(parts, lengths, strict=True)])
+    return torch.cat([part[: int(n)] for part, n in zip(parts, lengths, strict=True)]).to(home)
 
 
 def gather_objects(value: Any) -> list[Any]:

@@ -76,6 +76,14 @@ def precision_of(name: str) -> Precision:
 
 RECIPES = {
     "smoke": Recipe(epochs=20, batch_size=64, max_lr=0.1),
+    "prose": Recipe(
+        epochs=20,
+        batch_size=64,
+        optimizer="adamw",
+        max_lr=3e-3,
+        weight_decay=0.01,
+        label_smoothing=0.0,
+    ),
     "cifar-resnet18": Recipe(max_lr=0.2),
     "cifar-resnet50": Recipe(max_lr=0.03),
     "imagenet-resnet18": Recipe(
@@ -89,6 +97,8 @@ RECIPES = {
 
 def default_recipe(data: str, model: str) -> Recipe:
     """The preset for a data set and a model; that of a ResNet for models without one."""
+    if data == "prose":
+        return RECIPES["prose"]
     if data in ("cifar10", "cifar100"):
         return RECIPES["cifar-resnet50" if model == "resnet50" else "cifar-resnet18"]
     if data == "imagenet":

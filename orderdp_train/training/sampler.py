@@ -1,13 +1,30 @@
-"""Selection rules inside anybody's training script: a `Sampler` for any `DataLoader`."""
+"""Selection rules inside anybody's training script: a `Sampler` for any `DataLoader`.
 
-from collections.abc import Iterator
-from typing import Any
+A sample of a selection is trained by exactly one process, and all processes make the same number of
+steps. Two processes with batches of b train what one process trains with batches of 2b.
+"""
+
+import copy
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate as partial_sums
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset, IterableDataset, Sampler
 
+from orderdp_theory.common.errors import InputError
 from orderdp_train.rules.base import Selection, SelectionRule
+from orderdp_train.training.processes import gather_objects, gather_vectors, rank, world_size
+
+Grouping = Callable[[list[int]], Iterable[Sequence[int] | Tensor]]
+
+
+class NonFiniteLossError(InputError):
+    """A training loss is NaN or infinite."""
 
 
 def draw_epoch(rule: SelectionRule, generator: torch.Generator) -> Selection:
@@ -18,62 +35,420 @@ def draw_epoch(rule: SelectionRule, generator: torch.Generator) -> Selection:
     return indices[order], weights[order]
 
 
+@dataclass(frozen=True)
+class Pass:
+    """One selection, as this process trains it.
+
+    `mine` int64 `(c,)` on the CPU: its samples in order, the first `own` of them its own; one more,
+    of weight 0, keeps it in step with the others. `weights` float32 `(c,)`. `trained` int64
+    `(c+1,)`: how many samples all processes together have trained at each position. `ends`: the
+    positions where batches end, if they are fixed. `live` is what changes while it is trained.
+    """
+
+    epoch: int
+    mine: Tensor
+    weights: Tensor
+    own: int
+    trained: Tensor
+    ends: list[int] | None
+    live: dict[str, Any] = field(default_factory=lambda: dict(START))
+
+    @property
+    def position(self) -> int:
+        """How many samples `loss` has been told of."""
+        return self.live["position"]
+
+    @property
+    def complete(self) -> bool:
+        return self.position == len(self.mine)
+
+    @property
+    def at_group_end(self) -> bool:
+        return self.position == self.live["group_end"]
+
+    @property
+    def rest(self) -> Tensor:
+        """The samples that are still to be trained."""
+        return self.mine[self.position :]
+
+    def batches(self) -> tuple[Tensor, ...]:
+        """The batches that are still to be trained, where they are fixed."""
+        ends = [end - self.position for end in self.ends or [len(self.mine)]]
+        return self.rest.tensor_split([end for end in ends if end > 0][:-1])
+
+    def continues_with(self, indices: Tensor) -> bool:
+        return torch.equal(self.rest[: len(indices)], indices)
+
+    def start_group(self, length: int, batches: int) -> None:
+        """The `batches` batches from here, the first of this length, share a normalisation."""
+        start = self.position
+        if self.ends is None:
+            end = min(start + length * batches, len(self.mine))
+        else:
+            later = [end for end in self.ends if end > start]
+            end = later[min(batches, len(later)) - 1]
+        self.live.update(group_start=start, group_end=end, step=self.live["step"] + 1)
+
+    def note(self, losses: Tensor) -> None:
+        """Keep detached losses `(b,)` of the next samples for the rule, and go on by b."""
+        stop = self.position + len(losses)
+        if self.live["losses"] is None:
+            self.live["losses"] = losses.new_zeros(len(self.mine))
+            self.live["steps"] = torch.zeros_like(self.mine, device=losses.device)
+        self.live["losses"][self.position : stop] = losses
+        self.live["steps"][self.position : stop] = self.live["step"]
+        self.live["position"] = stop
+
+    def unsent(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Indices, losses and steps of own samples that the rule does not know of yet."""
+        part = slice(self.live["sent"], min(self.position, self.own))
+        self.live["sent"] = self.position
+        losses = self.live["losses"]
+        return self.mine[part].to(losses.device), losses[part], self.live["steps"][part]
+
+
+DRAWN_AHEAD = 4  # passes that have been drawn and are not trained yet, such as one looked into
+START = {
+    **dict.fromkeys(("position", "sent", "group_start", "group_end", "step"), 0),
+    **dict.fromkeys(("losses", "steps")),
+}
+
+
 class RuleSampler(Sampler[int]):
     """Each pass over it draws a new selection of `rule` from `generator` and yields it shuffled.
 
-    Train on :meth:`loss` of each batch: it passes the per-sample losses on to the rule and returns
-    their weighted mean. Whole batches of a pass are drawn before it starts, so worker processes and
-    prefetching change nothing.
+    Train on :meth:`loss` of each batch; at the end of the pass the rule is told all losses. Whole
+    passes are drawn before they start, so worker processes and prefetching change nothing. Under
+    `torch.distributed` each process gets its share; rule and generator must start alike in all, and
+    all must start passes together. Use no `drop_last`: what is dropped is not trained.
+
+    `told` are the indices and losses, of all processes, that the rule has been told last.
     """
 
     def __init__(self, rule: SelectionRule, generator: torch.Generator) -> None:
         self.rule = rule
         self.generator = generator
+        self.told = torch.zeros(0, dtype=torch.int64), torch.zeros(0)
         self._epoch = 0
-        self._weights = torch.zeros(rule.n)
+        self._pass: Pass | None = None  # what `loss` has been told of last
+        self._drawn: deque[Pass] = deque(maxlen=DRAWN_AHEAD)  # what it may be told of next
+        self._restored = False
 
     def __iter__(self) -> Iterator[int]:
-        self.rule.set_epoch(self._epoch)
-        self._epoch += 1
-        indices, weights = draw_epoch(self.rule, self.generator)
-        self._weights = torch.zeros(self.rule.n, device=weights.device)
-        self._weights[indices] = weights
-        yield from indices.tolist()
+        yield from self.draw().rest.tolist()
 
     def __len__(self) -> int:
-        if self.rule.budget is None:
-            raise TypeError(
-                f"{type(self.rule).__name__} keeps a number of samples that depends on the losses: "
-                "count the batches instead of asking for their number"
-            )
-        return self.rule.budget
+        """Samples of this process in a pass; at most, if the losses decide and none is drawn."""
+        this = self._present
+        drawn = this is not None and (self._restored or not this.complete)
+        if self.rule.budget is not None or this is None or not drawn:
+            return -(-(self.rule.budget or self.rule.n) // world_size())
+        return len(this.mine)
+
+    def batches(self, group: Grouping) -> "RuleBatchSampler":
+        """A batch sampler whose batches `group` makes of each selection: bucketing by length, say.
+
+        `group` takes the selected indices in shuffled order, as any batch sampler takes a sampler,
+        and returns batches that hold each of them once.
+        """
+        return RuleBatchSampler(self, group)
 
     def set_epoch(self, epoch: int) -> None:
         """Say which epoch, from 0, the next pass is, when continuing an earlier training."""
         self._epoch = epoch
 
-    def weights_of(self, indices: Tensor) -> Tensor:
-        """Weights float32 `(b,)` of samples drawn in the present pass, 0 for any other sample."""
-        return self._weights[indices.to(self._weights.device)]
+    @property
+    def progress(self) -> float:
+        """Passes trained so far, fractions included: what a schedule follows for any rule."""
+        this = self._pass or self._present
+        return this.epoch + this.position / len(this.mine) if this else float(self._epoch)
 
-    def loss(self, indices: Tensor, losses: Tensor) -> Tensor:
+    @property
+    def group_complete(self) -> bool:
+        """Whether the batches that `loss(accumulate=...)` normalises together are all there."""
+        return self._pass is None or self._pass.at_group_end
+
+    def weights_of(self, indices: Tensor) -> Tensor:
+        """Weights float32 `(b,)` of samples that this process trains in the present pass, else 0.
+
+        A sample that only keeps a process in step with the others has 0 there.
+        """
+        this = self._continued(indices.cpu()) or self._present
+        if this is None:
+            return torch.zeros(len(indices))
+        table = this.weights.new_zeros(self.rule.n)
+        table[this.mine[: this.own].to(table.device)] = this.weights[: this.own]
+        return table[indices.to(table.device)]
+
+    def loss(
+        self,
+        indices: Tensor,
+        losses: Tensor,
+        *,
+        accumulate: int = 1,
+        on_nonfinite: Literal["raise", "skip"] = "raise",
+    ) -> Tensor:
         """The weighted mean of the losses `(b,)` of samples `indices` `(b,)`, to be differentiated.
 
-        The rule is told the losses.
+        The mean is over the batch of all processes, times their number: their gradients are
+        averaged. `accumulate`: over that many batches of one size, whose gradients are summed; the
+        last group of a pass may be shorter. The rule is told the losses at the end of the pass.
+
+        `on_nonfinite`: "raise" a `NonFiniteLossError`, on the CPU at once and on an accelerator,
+        which would have to be waited for, at the end of the pass; "skip" leaves the step to a
+        `GradScaler`, which skips it, and tells the rule nothing of it.
+
+        Raises `InputError` unless `indices` are those that come next in the pass.
         """
-        self.rule.update(indices, losses.detach())
-        return (self.weights_of(indices).to(losses) * losses).mean()
+        indices = self._checked(indices, losses)
+        this = self._under_way(indices)
+        if this.at_group_end:
+            this.start_group(len(indices), accumulate)
+        if this.position + len(indices) > this.live["group_end"]:
+            raise InputError("batches whose gradients are accumulated must be of one size")
+        if losses.dtype in (torch.float16, torch.bfloat16):
+            losses = losses.float()
+        if on_nonfinite == "raise" and losses.device.type == "cpu":
+            _check_finite(indices, losses.detach(), this.epoch)
+        count = this.trained[this.live["group_end"]] - this.trained[this.live["group_start"]]
+        own = losses[: max(this.own - this.position, 0)]
+        weights = this.weights[this.position :][: len(own)].to(losses)
+        total = (weights * own).sum()
+        this.live["skips"] = on_nonfinite == "skip"
+        this.note(losses.detach())
+        if this.complete:
+            self.exchange()
+        return total * world_size() / int(count)
+
+    def exchange(self) -> None:
+        """Tell the rule what `loss` has been told in all processes, which call this together.
+
+        It happens by itself at the end of a pass and before a selection.
+        """
+        this = self._pass
+        if this is None or this.live["sent"] == this.position:
+            return
+        indices, losses, steps = (gather_vectors(vector) for vector in this.unsent())
+        if not this.live["skips"]:
+            _check_finite(indices, losses, this.epoch)
+        known = ~torch.isin(steps, steps[~losses.isfinite()])
+        self.told = indices[known], losses[known]
+        self.rule.update(*self.told)
+
+    def draw(self, group: Grouping | None = None) -> Pass:
+        """The pass to train next: a new selection, or the rest of a restored one."""
+        if self._restored and self._pass is not None and not self._pass.complete:
+            self._epoch = self._pass.epoch + 1
+            return self._pass
+        self.exchange()
+        self.rule.set_epoch(self._epoch)
+        indices, weights = draw_epoch(self.rule, self.generator)
+        _check_alike(indices)
+        weight_of = torch.zeros(self.rule.n, device=weights.device)
+        weight_of[indices] = weights.float()
+        self._drawn.append(_share(indices.cpu(), weight_of, self._epoch, group))
+        self._epoch += 1
+        return self._drawn[-1]
+
+    def state_dict(self) -> dict[str, Any]:
+        """What this process needs to continue bit for bit, also in the middle of a pass.
+
+        The position is what `loss` has been told, not what workers have prefetched. Tensors, and
+        what changes during a pass, are not copied: save it, or `copy.deepcopy` it.
+        """
+        this = self._present
+        return {
+            "process": [rank(), world_size()],
+            "rule": self.rule.state_dict(),
+            "generator": self.generator.get_state(),
+            "epoch": self._epoch,
+            "pass": None if this is None else vars(this),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` of the same process was taken.
+
+        The next pass is the rest of the one that was under way. Raises `InputError` for the state
+        of another process or another rule.
+        """
+        if state["process"] != [rank(), world_size()]:
+            (was, of), (now, there) = state["process"], (rank(), world_size())
+            raise InputError(
+                f"the state is of process {was} of {of} and this is {now} of {there}: give each "
+                "process its own, and as many as there were"
+            )
+        self.rule.load_state_dict(state["rule"])
+        self.generator.set_state(state["generator"].cpu())
+        self._epoch = state["epoch"]
+        self._pass = None
+        self._drawn.clear()
+        if state["pass"] is not None:
+            live = {
+                name: value.clone() if isinstance(value, Tensor) else value
+                for name, value in state["pass"]["live"].items()
+            }
+            self._pass = Pass(**{**state["pass"], "live": live})
+            self.rule.set_epoch(self._pass.epoch)
+        self._restored = True
+
+    def _checked(self, indices: Any, losses: Tensor) -> Tensor:
+        if not isinstance(indices, Tensor) or indices.is_floating_point() or indices.ndim != 1:
+            raise InputError("the first argument is the index that WithIndex gives, int64 (b,)")
+        if losses.shape != indices.shape:
+            raise InputError(
+                f"{tuple(losses.shape)} is not one loss for each of {len(indices)} samples: use "
+                "reduction='none', and for text sequence_losses"
+            )
+        return indices.detach().to("cpu", torch.int64)
+
+    def _under_way(self, indices: Tensor) -> Pass:
+        """The pass that these samples continue; what was drawn before it is left behind."""
+        this = self._continued(indices)
+        if this is None:
+            present = self._present
+            found = "none" if present is None else f"{present.rest[:3].tolist()}…"
+            raise InputError(
+                f"the loss is of samples {indices[:3].tolist()}… where {found} come next: the data "
+                "set is a reordered or filtered copy, a batch was left out, or a framework put a "
+                "sampler of its own on top"
+            )
+        if this is not self._pass:
+            self.exchange()
+            self._pass = this
+            while self._drawn.popleft() is not this:
+                pass
+        self._restored = False
+        return this
+
+    def _continued(self, indices: Tensor) -> Pass | None:
+        """The pass whose next samples these are."""
+        begun = () if self._pass is None else (self._pass,)
+        return next((p for p in (*begun, *self._drawn) if p.continues_with(indices)), None)
+
+    @property
+    def _present(self) -> Pass | None:
+        """The pass under way, or the latest drawn if there is none."""
+        if self._drawn and (self._pass is None or self._pass.complete):
+            return self._drawn[-1]
+        return self._pass
 
 
-class WithIndex(Dataset[tuple[Any, ...]]):
-    """A map-style data set whose samples start with their index: `(index, *sample)`."""
+class RuleBatchSampler(Sampler[list[int]]):
+    """See :meth:`RuleSampler.batches`. Processes get the batches of a selection in turn."""
+
+    def __init__(self, sampler: RuleSampler, group: Grouping) -> None:
+        self.sampler = sampler
+        self.group = group
+        self._length: int | None = None
+
+    def __iter__(self) -> Iterator[list[int]]:
+        this = self.sampler.draw(self.group)
+        self._length = len(this.ends or ())
+        yield from (batch.tolist() for batch in this.batches())
+
+    def __len__(self) -> int:
+        if self._length is None:
+            raise TypeError("the grouping decides the number of batches: start a pass first")
+        return self._length
+
+    def set_epoch(self, epoch: int) -> None:
+        self.sampler.set_epoch(epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.sampler.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.sampler.load_state_dict(state)
+
+
+class EveryProcess:
+    """The states of a sampler in all processes, for frameworks that save those of one alone.
+
+    All processes call its methods together.
+    """
+
+    def __init__(self, sampler: RuleSampler) -> None:
+        self.sampler = sampler
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"processes": gather_objects(copy.deepcopy(self.sampler.state_dict()))}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if len(state["processes"]) != world_size():
+            raise InputError(
+                f"the state is of {len(state['processes'])} processes and there are "
+                f"{world_size()} now: continue with the number it was started with"
+            )
+        self.sampler.load_state_dict(state["processes"][rank()])
+
+
+class WithIndex(Dataset[Any]):
+    """A map-style data set whose samples start with their index: `(index, *sample)`.
+
+    A sample that is a mapping gets it as one more entry, "index".
+    """
 
     def __init__(self, dataset: Any) -> None:
+        if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__getitem__"):
+            raise InputError(
+                f"{type(dataset).__name__} cannot be asked for sample i, so no rule can select "
+                "from it: use a map-style data set"
+            )
         self.dataset = dataset
 
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, index: int) -> tuple[Any, ...]:
+    def __getitem__(self, index: int) -> Any:
         sample = self.dataset[index]
+        if isinstance(sample, dict):
+            return {**sample, "index": index}
         return (index, *sample) if isinstance(sample, tuple | list) else (index, sample)
+
+
+def _share(order: Tensor, weight_of: Tensor, epoch: int, group: Grouping | None) -> Pass:
+    """This process's part of a selection.
+
+    Samples, or the batches of a grouping, go round the processes, so that the k-th batches of all
+    processes are together the k-th batch of one. Process 0 always has one; its first sample stands
+    in, at weight 0, for what another process lacks in the last step.
+    """
+    world, me = world_size(), rank()
+    if group is None:
+        steps = -(-len(order) // world)
+        own, first, ends = order[me::world], order[:1], None
+        trained = (world * torch.arange(steps + 1)).clamp(max=len(order))
+    else:
+        batches = [torch.as_tensor(batch) for batch in group(order.tolist()) if len(batch)]
+        if not torch.equal(torch.cat(batches).sort().values, order.sort().values):
+            raise InputError("the grouping must put each selected sample into one batch")
+        own, first = torch.cat([order[:0], *batches[me::world]]), batches[0][:1]
+        sizes = [len(batch) for batch in batches]
+        per_step = [sum(sizes[k : k + world]) for k in range(0, len(sizes), world)]
+        ends = list(partial_sums([*sizes[me::world], 1][: len(per_step)]))
+        trained = torch.zeros(ends[-1] + 1, dtype=torch.int64)
+        trained[ends] = torch.tensor(list(partial_sums(per_step)))
+    mine = torch.cat([own, first.expand(len(trained) - 1 - len(own))])
+    weights = weight_of[mine.to(weight_of.device)]
+    weights[len(own) :] = 0
+    return Pass(epoch, mine, weights, len(own), trained, ends)
+
+
+def _check_alike(indices: Tensor) -> None:
+    """`InputError` in all processes if they have drawn different selections."""
+    if world_size() > 1:
+        drawn = zlib.crc32(indices.cpu().numpy().tobytes())
+        if len(gather_vectors(torch.tensor([drawn])).unique()) > 1:
+            raise InputError(
+                "the processes drew different selections: start the generator from one seed and "
+                "the rule from one state in all of them"
+            )
+
+
+def _check_finite(indices: Tensor, losses: Tensor, epoch: int) -> None:
+    if not losses.isfinite().all():
+        bad = indices[~losses.isfinite()].tolist()
+        raise NonFiniteLossError(
+            f"the loss is not finite at epoch {epoch + 1}, for samples {bad}: lower the learning "
+            "rate"
+        )

@@ -106,3 +106,23 @@ rewrite !andbT cards_eq0 setI_eq0 -subsets_disjoint andbC.
 case UB: (U \subset B); rewrite ?andbF ?andbT //.
 by rewrite setIDA (setIidPl UB) (cardsD1 x U) xU -(prednK k_gt0) /= eqSS.
 Qed.
+
+Lemma card_below n m : (m <= n)%N -> #|[set k : 'I_n | (k < m)%N]| = m.
+Proof.
+move=> mn; rewrite -sum1_card -[RHS]card_ord -sum1_card.
+rewrite (big_ord_widen _ (fun=> 1%N) mn).
+by apply: eq_bigl => k; rewrite inE.
+Qed.
+
+Lemma card_above n (j : 'I_n) : #|[set k : 'I_n | (j < k)%N]| = (n - j.+1)%N.
+Proof.
+rewrite cardsCs card_ord -[in RHS](card_below (ltn_ord j)); congr (_ - _)%N.
+by apply: eq_card => k; rewrite !inE ltnS -leqNgt.
+Qed.
+
+Lemma card_setIS (T : finType) (S : {set T}) (P : pred T) :
+  #|[set i in S | P i]| = count P (enum S).
+Proof.
+rewrite -sum1_count big_enum_cond /= -sum1_card.
+by apply: eq_bigl => i; rewrite !inE.
+Qed.

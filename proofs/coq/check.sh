@@ -9,7 +9,11 @@ set -u
 
 required="inclusion_probability inclusion_sum inclusion_antitone inclusion_plateau
   inclusion_support unbiased unbiased_stale joint_inclusion gap_nonneg
-  horvitz_thompson_unbiased sgd_case never_unbiased_is_false"
+  horvitz_thompson_unbiased sgd_case never_unbiased_is_false surrogate_subgradient
+  surrogate_max surrogate_convex surrogate_weakly_convex gap_chi gap_tv chi_le tv_le
+  estimator_variance horvitz_thompson_variance rank_design_convex_iff random_ties window_tail
+  theorem3 theorem3_average theorem3_epoch stale_penalty score_error_mean stale_impossible transfer
+  theorem4_counterexample stability beta_limit_derivative"
 
 packages="coq libcoq-mathcomp-ssreflect libcoq-mathcomp-fingroup libcoq-mathcomp-algebra"
 
@@ -38,17 +42,19 @@ if grep -nwE "$words" ./*.v; then
   fail "the lines above assume something instead of proving it"
 fi
 
-theorems=$(sed -nE 's/^Theorem +([A-Za-z0-9_]+).*/\1/p' OrderDP.v)
+theorems=$(sed -nE 's/^Theorem +([A-Za-z0-9_]+).*/\1/p' ./*.v)
 for name in $required; do
   echo "$theorems" | grep -qx "$name" || fail "theorem $name is missing"
 done
 
-make -s compile || fail "a proof does not compile"
+[ -z "$(echo "$theorems" | sort | uniq -d)" ] || fail "two theorems have one name"
+
+make -s -j2 compile || fail "a proof does not compile"
 
 # Coq's own account of what each theorem rests on.
 {
-  echo 'From OrderDP Require OrderDP.'
-  for name in $theorems; do echo "Print Assumptions OrderDP.$name."; done
+  echo 'From OrderDP Require Import OrderDP.'
+  for name in $theorems; do echo "Print Assumptions $name."; done
 } >Assumptions.v
 coqc -Q . OrderDP Assumptions.v >assumptions.log 2>&1 ||
   { cat assumptions.log >&2; fail "a theorem cannot be inspected"; }
@@ -59,7 +65,8 @@ count=$(echo "$theorems" | wc -l)
 [ "$(wc -l <assumptions.log)" -eq "$count" ] || fail "not every theorem was inspected"
 
 # A second, independent checker reads the compiled proofs again.
-coqchk -silent -Q . OrderDP -norec OrderDP.Counting -norec OrderDP.OrderDP >coqchk.log 2>&1 ||
+norec=$(for file in ./*.v; do printf ' -norec OrderDP.%s' "$(basename "$file" .v)"; done)
+coqchk -silent -Q . OrderDP $norec >coqchk.log 2>&1 ||
   { tail -5 coqchk.log >&2; fail "coqchk rejects the compiled proofs"; }
 
 version=$(coqc --version | sed -n 's/.*version \([0-9.]*\).*/\1/p')

@@ -1,4 +1,4 @@
-"""Symbolic certificates: ``CERTIFICATES`` by name, each with ``check()`` and ``str()``."""
+"""Symbolic certificates: `CERTIFICATES` by name, each with `check()` and `str()`."""
 
 from .beta import BETA
 from .certificate import Certificate, Obligation, Verdict

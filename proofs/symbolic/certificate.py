@@ -2,7 +2,7 @@
 
 A certificate separates what a computer algebra system decides from what a reader has to grant. The
 *witness* is the creative part (a rational function, a telescoping antidifference, a closed form).
-From it follow *obligations*: identities for symbolic n, s, q, … that :meth:`Certificate.check`
+From it follow *obligations*: identities for symbolic n, s, q, … that `Certificate.check`
 decides. The *logic* lists the remaining steps in words: an induction, a sum that telescopes, a
 counting argument. Nothing else enters.
 """
@@ -27,7 +27,7 @@ class Obligation:
         claim: what the equations say, in words.
         equations: pairs of equal expressions.
         where: a chain of comparisons, valid Python, of the integers for which the equations are
-            used; the tests evaluate both sides there, independently of :mod:`hypergeometric`.
+            used; the tests evaluate both sides there, independently of `hypergeometric`.
     """
 
     claim: str
@@ -58,7 +58,7 @@ class Certificate:
     """A statement with its machine-checkable proof.
 
     Attributes:
-        name: how ``orderdp-theory prove`` and the index call it.
+        name: how `orderdp-theory prove` and the index call it.
         statement: what is proved, for all values in the stated ranges.
         source: where the paper or the literature has it.
         witness: named expressions from which everything else follows.

@@ -57,7 +57,7 @@ def _terms(expression: Basic) -> list[Expr]:
 
 
 def _ratio(term: Expr, reference: Expr) -> Expr:
-    """``term / reference`` as a rational function."""
+    """`term / reference` as a rational function."""
     rational = Integer(1)
     factorials: defaultdict[Expr, defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
     powers: defaultdict[Expr, Expr] = defaultdict(lambda: Integer(0))

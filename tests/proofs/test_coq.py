@@ -37,7 +37,8 @@ def run_check(folder: Path, **environment: str) -> subprocess.CompletedProcess[s
 def copy_with(tmp_path: Path, order_dp: str) -> Path:
     folder = tmp_path / "coq"
     shutil.copytree(COQ, folder, ignore=shutil.ignore_patterns("*.vo*", "*.glob", ".*.aux"))
-    (folder / "Counting.v").write_text("")
+    for path in folder.glob("*.v"):
+        path.write_text("")
     (folder / "OrderDP.v").write_text(order_dp)
     return folder
 
@@ -54,7 +55,7 @@ def test_every_theorem_is_proved_and_assumes_nothing():
     skip_without_mathcomp(result)
     assert result.returncode == 0, result.stderr
     proved = len(re.findall(r"^Theorem ", "".join(SOURCES), re.M))
-    assert proved >= len(REQUIRED) == 12
+    assert proved >= len(REQUIRED) == len(set(REQUIRED))
     assert f"{proved} theorems proved" in result.stdout.splitlines()[-1]
     assert sorted(path.name for path in COQ.iterdir()) == before
 

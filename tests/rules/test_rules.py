@@ -17,7 +17,6 @@ from scipy.stats import binom
 
 from orderdp_theory import Design
 from orderdp_train.rules import (
-    RULES,
     UCB,
     EpsilonGreedy,
     FullData,
@@ -27,6 +26,7 @@ from orderdp_train.rules import (
     SelectionRule,
     UnbiasedOrderDP,
     build_rule,
+    rules_by_name,
 )
 
 FALSE_ALARM = 1e-6  # per test of draws against an exact expectation
@@ -215,12 +215,15 @@ def test_a_fixed_budget_is_held_exactly(data):
         assert abs(float(rule.expected_weights().sum()) - 1) < 1e-12
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", rules_by_name())
 def test_rules_by_name_keep_the_fraction_asked_for(name):
     rule = build_rule(name, 1000, 0.3, scorer=lambda indices: indices.float())
     rule.update(torch.arange(1000), torch.linspace(0, 1, 1000))
     kept = len(rule.select(torch.Generator().manual_seed(0))[0])
-    assert kept == {"full": 1000, "infobatch": 500 + 150}.get(name, 300)
+    if name == "selective-backprop":  # independently: 300 in the mean, below 1000/4 in variance
+        assert abs(kept - 300) < 6 * 250**0.5
+    else:
+        assert kept == {"full": 1000, "infobatch": 500 + 150}.get(name, 300)
 
 
 def test_infobatch_keeps_all_before_it_knows_losses_and_when_annealing():

@@ -10,6 +10,7 @@ from hypothesis import given
 
 from orderdp_theory import (
     Design,
+    RankDesign,
     chi,
     effective_sample_size,
     inclusion_probabilities,
@@ -91,6 +92,30 @@ def test_contract_against_certified_enclosures(design: Design) -> None:
         root = (sum((e * e for e in excess), arb(0)) / design.n).sqrt()
         assert abs(arb(total_variation(design)) / variation - 1) < CONTRACT
         assert abs(arb(chi(design)) / root - 1) < CONTRACT
+
+
+@given(designs(40))
+def test_weights_deviate_as_their_design_does(design: Design) -> None:
+    """In any order; n w - 1 is off by 2 n eps w, so chi and TV by about that in the mean."""
+    weights = inclusion_probabilities(design)[::-1] / design.q
+    assert total_variation(weights) == pytest.approx(total_variation(design), abs=1e-14)
+    assert chi(weights) ** 2 == pytest.approx(chi(design) ** 2, rel=1e-13, abs=1e-13)
+    assert effective_sample_size(weights) == pytest.approx(effective_sample_size(design), rel=1e-13)
+
+
+def test_weights_of_another_form() -> None:
+    assert chi([0.75, 0.25, 0.0, 0.0]) ** 2 == pytest.approx(4 * (9 / 16 + 1 / 16) - 1)
+    assert total_variation([0.75, 0.25, 0.0, 0.0]) == 0.5
+    assert effective_sample_size([0.5, 0.5, 0.0, 0.0]) == 2
+    for function in (chi, total_variation, effective_sample_size):
+        with pytest.raises(ValueError, match="add up to 1, got shape \\(2,\\) and sum 2"):
+            function([1.0, 1.0])
+        with pytest.raises(ValueError, match="add up to 1"):
+            function([np.nan, 1.0])
+        with pytest.raises(ValueError, match="one-dimensional"):
+            function([[1.0]])
+        with pytest.raises(TypeError, match="weights must be real numbers"):
+            function(RankDesign.lowest(4, 3, 2))  # pyright: ignore[reportArgumentType]
 
 
 def test_contract_can_fail() -> None:

@@ -1,34 +1,124 @@
-"""A rule in somebody else's training script: any DataLoader, any number of workers."""
+"""A rule in somebody else's training script: any DataLoader, any number of workers or processes."""
 
+import copy
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import BatchSampler, DataLoader, IterableDataset, Subset, TensorDataset
 
 from orderdp_theory import Design
-from orderdp_train import InfoBatch, OrderDP, RandomSubset, RuleSampler, WithIndex
+from orderdp_train import FullData, InfoBatch, OrderDP, RandomSubset, RuleSampler, WithIndex
+from orderdp_train.training.sampler import NonFiniteLossError
+from tests.training import sampler_cases as cases
+from tests.training.sampler_cases import (
+    NAMES,
+    Training,
+    by_target,
+    close,
+    plainly,
+    rule_named,
+)
 
-README = Path(__file__).parents[2] / "README.md"
-N = 40
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+N = cases.N
 
 
-def dataset() -> TensorDataset:
-    generator = torch.Generator().manual_seed(0)
-    return TensorDataset(
-        torch.randn(N, 3, generator=generator), torch.randint(0, 5, (N,), generator=generator)
+def seeded(seed: int = 1) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory) -> list[dict]:
+    folder = tmp_path_factory.mktemp("two")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    subprocess.run(
+        [*torchrun, "--nproc-per-node=2", cases.__file__, str(folder)],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        check=True,
+        timeout=300,
     )
+    return [torch.load(folder / f"{r}.pt") for r in range(2)]
 
 
-def seeded() -> torch.Generator:
-    return torch.Generator().manual_seed(1)
+@pytest.mark.parametrize("name", NAMES)
+def test_one_process_trains_what_is_written_out(name):
+    close(Training(name, 10).run().result(), plainly(name, 10))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_two_processes_train_what_one_does_with_twice_the_batch(two, name):
+    expected = plainly(name, 10)
+    for mine in two:
+        close(mine[name], expected)
+
+
+def test_two_processes_accumulate_what_one_process_trains_at_once(two):
+    for mine in two:
+        close(mine["accumulate"], plainly("infobatch", 20))
+
+
+def test_two_processes_share_the_batches_of_a_grouping(two):
+    """Two consecutive buckets are one step; the last lacks a second one, or is short."""
+
+    def pairs(indices):
+        buckets = by_target(4)(indices)
+        return [[i for b in buckets[k : k + 2] for i in b] for k in range(0, len(buckets), 2)]
+
+    for mine in two:
+        close(mine["grouped"], plainly("orderdp", 8, group=pairs))
+
+
+def test_two_processes_in_one_step(two):
+    for mine in two:
+        close(mine["few"], plainly("random", N))
+
+
+def test_two_processes_continue_in_the_middle_of_a_pass(two):
+    for mine in two:
+        assert torch.equal(mine["interrupted"]["theta"], mine["infobatch"]["theta"])
+        assert torch.equal(mine["interrupted"]["scores"], mine["infobatch"]["scores"])
+
+
+def test_every_sample_is_trained_by_one_process_and_a_stand_in_weighs_nothing(two):
+    first, second = (mine["share"] for mine in two)
+    assert len(first["mine"]) == len(second["mine"]) == N // 2 + 1  # N is odd
+    own = torch.cat([first["mine"], second["mine"][:-1]])
+    assert sorted(own.tolist()) == list(range(N))
+    assert first["weights"].tolist() == [1.0] * (N // 2 + 1)
+    assert second["weights"].tolist() == [1.0] * (N // 2) + [0.0]
+    for name in ("full", "orderdp"):  # of the stand-in the rule is not told
+        told = two[0][name]["told"].tolist()
+        assert len(told) == len(set(told)) == rule_named(name).budget
+
+
+def test_indices_are_exchanged_as_integers_whatever_the_precision(two):
+    assert sorted(two[1]["half"]["told"].tolist()) == list(range(3000))
+
+
+def test_of_a_step_that_overflows_in_one_process_no_score_is_written(two):
+    for mine in two:
+        assert len(mine["skipped"]["told"]) == N - 14
+        scores = mine["skipped"]["scores"]
+        assert int((scores == 2).sum()) == N - 14
+        assert int((scores == 1).sum()) == 14  # the initial score
+
+
+def test_processes_that_differ_are_told(two):
+    for mine in two:
+        assert "one seed" in mine["unlike"]["error"]
+        assert "give each process its own" in mine["foreign"]["error"]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_passes_yield_the_rules_selections_with_their_samples(workers):
-    data = dataset()
+    data = TensorDataset(torch.randn(N, 3, generator=seeded(0)))
     rule = OrderDP(Design(N, 20, 12))
     sampler = RuleSampler(rule, seeded())
     loader = DataLoader(WithIndex(data), batch_size=5, sampler=sampler, num_workers=workers)
@@ -38,11 +128,10 @@ def test_passes_yield_the_rules_selections_with_their_samples(workers):
         expected = twin.select(generator)[0]
         torch.randperm(12, generator=generator)  # the sampler shuffles
         seen = []
-        for indices, inputs, targets in loader:
+        for indices, inputs in loader:
             assert torch.equal(inputs, data.tensors[0][indices])
-            assert torch.equal(targets, data.tensors[1][indices])
             losses = inputs.square().sum(1)
-            assert sampler.loss(indices, losses) == losses.mean()
+            assert torch.equal(sampler.loss(indices, losses), losses.sum() / len(losses))
             twin.update(indices, losses)
             seen += indices.tolist()
         assert sorted(seen) == sorted(expected.tolist())
@@ -56,34 +145,204 @@ def test_the_order_within_a_pass_is_shuffled():
     assert min(firsts) < N / 2 <= max(firsts)
 
 
-def test_the_loss_is_weighted_and_differentiable():
-    rule = InfoBatch(N, 0.5)
+def infobatch() -> InfoBatch:
+    """Keeps 21 of 41 samples surely (scores 20, …, 40) and half of the 20 below the mean."""
+    rule = InfoBatch(N, 0.5, anneal_from=2)
     rule.update(torch.arange(N), torch.arange(N).float())
-    sampler = RuleSampler(rule, seeded())
+    return rule
+
+
+def test_the_loss_is_weighted_and_differentiable():
+    sampler = RuleSampler(infobatch(), seeded())
     indices = torch.tensor(list(sampler))
-    assert len(indices) == N // 2 + N // 4
+    assert len(indices) == 31
+    weights = torch.where(indices < 20, 2.0, 1.0)
+    assert torch.equal(sampler.weights_of(indices), weights)
     losses = torch.ones(len(indices), requires_grad=True)
     sampler.loss(indices, losses).backward()
-    weights = torch.where(indices < N // 2, 2.0, 1.0)
     assert losses.grad is not None
     assert torch.allclose(losses.grad * len(indices), weights)
     left_out = sorted(set(range(N)) - set(indices.tolist()))
     assert sampler.weights_of(torch.tensor(left_out)).tolist() == [0.0] * len(left_out)
-    with pytest.raises(TypeError, match="depends on the losses"):
-        len(sampler)
+
+
+def test_lengths_are_upper_bounds_until_a_pass_is_drawn():
+    sampler = RuleSampler(infobatch(), seeded())
+    loader = DataLoader(WithIndex(range(N)), batch_size=10, sampler=sampler)
+    lengths, told = [len(loader)], []
+    for index, _ in loader:
+        lengths.append(len(loader))
+        told.append(sampler.progress)
+        sampler.loss(index, index.float())
+    assert lengths == [5, 4, 4, 4, 4]
+    assert told == pytest.approx([0, 10 / 31, 20 / 31, 30 / 31])
+    assert (sampler.progress, len(loader)) == (1.0, 5)
 
 
 def test_epochs_are_counted_for_annealing():
-    rule = InfoBatch(N, 0.5, anneal_from=2)
-    rule.update(torch.arange(N), torch.arange(N).float())
-    sampler = RuleSampler(rule, seeded())
-    assert [len(list(sampler)) for _ in range(3)] == [30, 30, 40]
+    sampler = RuleSampler(infobatch(), seeded())
+    assert [len(list(sampler)) for _ in range(3)] == [31, 31, 41]
     sampler.set_epoch(1)
-    assert [len(list(sampler)) for _ in range(2)] == [30, 40]
+    assert [len(list(sampler)) for _ in range(2)] == [31, 41]
 
 
-def test_samples_that_are_not_tuples_get_an_index_too():
+@pytest.mark.parametrize("accumulate", [2, 3, 10])
+def test_accumulated_batches_are_one_batch(accumulate):
+    found = Training("infobatch", 4, accumulate=accumulate).run().result()
+    close(found, plainly("infobatch", 4 * accumulate))
+
+
+def test_a_batch_sampler_of_the_users_orders_what_is_selected():
+    training = Training("orderdp", 5, group=by_target(6)).run()
+    close(training.result(), plainly("orderdp", 6, group=by_target(6)))
+    assert len(training.loader) == -(-rule_named("orderdp").budget // 6)
+    accumulated = Training("orderdp", 5, group=by_target(3), accumulate=2).run()
+    close(accumulated.result(), plainly("orderdp", 6, group=by_target(6)))
+    with pytest.raises(TypeError, match="start a pass first"):
+        len(Training("orderdp", 5, group=by_target(6)).loader)
+    with pytest.raises(ValueError, match="each selected sample into one batch"):
+        Training("orderdp", 5, group=lambda indices: [indices[1:]]).run()
+
+
+@pytest.mark.parametrize("after", [1, 3, 4])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_training_continues_bit_for_bit_in_the_middle_of_a_pass(name, after):
+    whole = Training(name, 7).run().result()
+    found = cases.interrupted(name, 7, after).result()
+    assert torch.equal(found["theta"], whole["theta"])
+    assert torch.equal(found["scores"], whole["scores"])
+    assert torch.equal(found["told"], whole["told"])
+
+
+@pytest.mark.parametrize("lost", ["generator", "pass", "rule"])
+def test_a_lost_part_of_the_state_would_show(lost):
+    first = Training("orderdp", 7).run(1)
+    first.step(next(iter(first.loader))[0])
+    state = first.state_dict()
+    state["sampler"][lost] = Training("orderdp", 7, seed=99).state_dict()["sampler"][lost]
+    second = Training("orderdp", 7)
+    second.load_state_dict(state)
+    assert not torch.equal(second.run().theta, Training("orderdp", 7).run().theta)
+
+
+def test_the_state_is_what_the_loss_was_told_not_what_was_prefetched():
+    training = Training("orderdp", 4, workers=2)
+    for k, (index, _, _) in enumerate(training.loader):
+        if k == 2:  # two batches are trained, all have been sampled
+            assert training.state_dict()["sampler"]["pass"]["live"]["position"] == 8
+            break
+        training.step(index)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_torchdatas_stateful_loader_continues_bit_for_bit(workers):
+    loaders = pytest.importorskip("torchdata.stateful_dataloader", reason="needs torchdata")
+
+    def start(seed):
+        training = Training("orderdp", 4, seed=seed)
+        data = WithIndex(TensorDataset(cases.X, cases.Y))
+        training.loader = loaders.StatefulDataLoader(
+            data, batch_size=4, sampler=training.sampler, num_workers=workers
+        )
+        return training
+
+    whole = start(1).run()
+    first = start(1).run(1)
+    for k, (index, _, _) in enumerate(first.loader):
+        first.step(index)
+        if k == 1:
+            break
+    state = copy.deepcopy(first.loader.state_dict())
+    second = start(99)
+    second.theta.detach().copy_(first.theta)
+    second.loader.load_state_dict(state)
+    second.run()
+    assert torch.equal(second.theta, whole.theta)
+    assert torch.equal(second.sampler.rule.scores, whole.sampler.rule.scores)
+
+
+def test_looking_into_the_next_pass_does_not_disturb_the_present_one():
+    sampler = RuleSampler(infobatch(), seeded())
+    loader = DataLoader(WithIndex(range(N)), batch_size=10, sampler=sampler)
+    passes = iter(loader)
+    told = torch.arange(N).float()
+    first = next(passes)[0]
+    for index in (first, *(batch[0] for batch in passes)):
+        next(iter(loader))
+        expected = torch.where(index < 20, 2.0, 1.0)
+        assert torch.equal(sampler.weights_of(index), expected)
+        losses = torch.arange(len(index)).float()
+        assert torch.allclose(sampler.loss(index, losses), (expected * losses).mean())
+        told[index] = losses
+    assert torch.equal(sampler.rule.scores, told)
+
+
+def test_a_pass_that_is_left_early_is_told_before_the_next_selection():
+    rule = OrderDP(Design(N, N, 10), initial_score=0.0)
+    sampler = RuleSampler(rule, seeded())
+    loader = DataLoader(WithIndex(range(N)), batch_size=4, sampler=sampler)
+    index = next(iter(loader))[0]
+    sampler.loss(index, torch.ones(4))
+    following = torch.tensor(list(sampler))
+    assert set(index.tolist()) <= set(following.tolist())
+    sampler.loss(following, torch.ones(10))
+    assert sampler.told[0].tolist() == following.tolist()
+
+
+def test_a_non_finite_loss_is_refused_or_left_out():
+    sampler = RuleSampler(infobatch(), seeded())
+    index = torch.tensor(list(sampler))
+    losses = torch.ones(31)
+    losses[3] = torch.nan
+    with pytest.raises(NonFiniteLossError, match=rf"epoch 1, for samples \[{index[3]}\]"):
+        sampler.loss(index, losses)
+    before = sampler.rule.scores.clone()
+    assert not sampler.loss(index, losses, on_nonfinite="skip").isfinite()
+    assert torch.equal(sampler.rule.scores, before)
+    assert len(sampler.told[0]) == 0
+
+
+class Stream(IterableDataset):
+    def __iter__(self):
+        return iter(range(3))
+
+
+def test_what_cannot_work_is_said_in_one_line():
+    sampler = RuleSampler(RandomSubset(N, 20), seeded())
+    data = WithIndex(range(N))
+    ones = torch.ones(4)
+
+    def batch(dataset, sampler=sampler):
+        return next(iter(DataLoader(dataset, batch_size=4, sampler=sampler)))[0]
+
+    reordered = Subset(data, torch.randperm(N, generator=seeded(3)).tolist())
+    with pytest.raises(ValueError, match="reordered or filtered copy"):
+        sampler.loss(batch(reordered), ones)
+    on_top = BatchSampler(list(sampler)[::2], 4, False)  # what a second sampler would do
+    with pytest.raises(ValueError, match="a sampler of its own on top"):
+        sampler.loss(torch.tensor(next(iter(on_top))), ones)
+    with pytest.raises(ValueError, match="where none come next"):
+        RuleSampler(FullData(N), seeded()).loss(torch.arange(4), ones)
+    with pytest.raises(ValueError, match="index that WithIndex gives"):
+        sampler.loss(torch.randn(4, 3), ones)
+    with pytest.raises(ValueError, match="index that WithIndex gives"):
+        sampler.loss(ones, ones)
+    with pytest.raises(ValueError, match=r"\(\) is not one loss for each of 4 samples"):
+        sampler.loss(batch(data), ones.mean())
+    with pytest.raises(ValueError, match="Stream cannot be asked for sample i"):
+        WithIndex(Stream())
+    passes = iter(DataLoader(data, batch_size=4, sampler=sampler))
+    sampler.loss(next(passes)[0][:3], torch.ones(3), accumulate=2)
+    index = torch.tensor(list(sampler))
+    sampler.loss(index[:3], torch.ones(3), accumulate=2)
+    with pytest.raises(ValueError, match="must be of one size"):
+        sampler.loss(index[3:10], torch.ones(7), accumulate=2)
+
+
+def test_samples_get_an_index_whatever_they_are():
     assert WithIndex([5, 6])[1] == (1, 6)
+    assert WithIndex([(5, 7)])[0] == (0, 5, 7)
+    assert WithIndex([{"x": 5}])[0] == {"x": 5, "index": 0}
     assert len(WithIndex([5, 6])) == 2
 
 

@@ -1,0 +1,77 @@
+"""Hugging Face accelerate: loaders that are not split a second time.
+
+`accelerator.prepare` would deal the batches of a loader among the processes, which a `RuleSampler`
+has done already; give it the loader that :func:`prepare` returns, or none.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from accelerate import Accelerator
+from accelerate.data_loader import DataLoaderShard
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from orderdp_theory.common.errors import InputError
+from orderdp_train.training.sampler import EveryProcess, RuleBatchSampler, RuleSampler
+
+KEPT = (
+    *("collate_fn", "num_workers", "pin_memory", "timeout", "worker_init_fn", "prefetch_factor"),
+    *("multiprocessing_context", "generator", "persistent_workers", "pin_memory_device"),
+)
+
+
+def prepare(accelerator: Accelerator, loader: DataLoader[Any]) -> DataLoaderShard:
+    """The loader with batches on the accelerator's device, and its sampler in its checkpoints.
+
+    Two processes with batches of b then train what one trains with 2b. The sampler counts epochs
+    itself. Raises `InputError` for a loader without a `RuleSampler`.
+    """
+    prepared = without_split(accelerator, loader)
+    accelerator.register_for_checkpointing(EveryProcess(sampler_of(loader)))
+    return prepared
+
+
+def without_split(accelerator: Accelerator, loader: DataLoader[Any]) -> DataLoaderShard:
+    """What `accelerator.prepare` makes of a loader in one process."""
+    prepared = DataLoaderShard(
+        loader.dataset,
+        device=accelerator.device if accelerator.device_placement else None,
+        batch_sampler=_AsItIs(loader.batch_sampler),
+        **{name: getattr(loader, name) for name in KEPT},
+    )
+    prepared._is_accelerate_prepared = True  # accelerator.prepare passes it through
+    return prepared
+
+
+def weighted_loss(
+    accelerator: Accelerator, sampler: RuleSampler, indices: Tensor, losses: Tensor, **options: Any
+) -> Tensor:
+    """`sampler.loss` for `accelerator.backward`, which divides by the accumulated batches."""
+    batches = accelerator.gradient_accumulation_steps
+    return sampler.loss(indices, losses, accumulate=batches, **options) * batches
+
+
+def sampler_of(loader: DataLoader[Any]) -> RuleSampler:
+    """The loader's `RuleSampler`; `InputError` if it has another sampler."""
+    for sampler in (loader.sampler, loader.batch_sampler):
+        if isinstance(sampler, RuleBatchSampler):
+            return sampler.sampler
+        if isinstance(sampler, RuleSampler):
+            return sampler
+    raise InputError("the loader has no RuleSampler: DataLoader(data, sampler=RuleSampler(…))")
+
+
+class _AsItIs:
+    """A batch sampler of which accelerate sees neither sampler nor epoch."""
+
+    def __init__(self, batches: Any) -> None:
+        self.batches = batches
+        self.batch_size = getattr(batches, "batch_size", None)
+        self.drop_last = False
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)

@@ -1,0 +1,100 @@
+"""OrderDP with stored scores that are never older than n/r selections."""
+
+import copy
+import math
+from collections.abc import Mapping
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from orderdp_theory import Design
+from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.palette import FOREST
+from orderdp_train.rules.base import Scorer, design_of, rounded
+from orderdp_train.rules.option import EXPLORE, INITIAL_SCORE, KEEP, Option, as_number
+from orderdp_train.rules.orderdp import OrderDP
+from orderdp_train.rules.registry import Setting, register
+
+
+@register
+class RescoredOrderDP(OrderDP):
+    """`OrderDP` that scores `rescored` samples anew, in turn, before each selection.
+
+    `scorer` maps sample indices to their present losses. Cost: `rescored` = r forward passes a
+    selection, next to none for stored and s for fresh scores, so it pays for r < s only. From the
+    n/r-th selection on no score is older than ceil(n/r) - 1 selections, which bounds what stale
+    ranks cost; Algorithm 1 has no such bound.
+
+    The r new scores are those of the model that selects. They are stored, and the turn passes on,
+    at the first `update` after it; a selection that is not trained on leaves no trace.
+    """
+
+    name, label, colour, marker = "orderdp-rescored", "OrderDP (rescored)", FOREST, "H"
+    order = 12
+    needs_scorer = True
+    options = {
+        "keep": KEEP,
+        "explore": EXPLORE,
+        "rescore": Option(
+            0.1,
+            "Share r/n of the samples scored anew before each selection.",
+            low=0,
+            high=1,
+            open="low",
+            share=True,
+        ),
+        "initial_score": INITIAL_SCORE,
+    }
+
+    @classmethod
+    def build(cls, setting: Setting, options: Mapping[str, Any]) -> Self:
+        assert setting.scorer is not None  # who builds it sees to that
+        return cls(
+            design_of(setting.n, options["keep"], options["explore"]),
+            rounded(options["rescore"], setting.n),
+            setting.scorer,
+            initial_score=as_number(options["initial_score"]),
+            device=setting.device,
+        )
+
+    def __init__(
+        self,
+        design: Design,
+        rescored: int,
+        scorer: Scorer,
+        *,
+        initial_score: float = math.inf,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        super().__init__(design, initial_score=initial_score, device=device)
+        if not 1 <= rescored <= design.n:
+            raise InputError(f"rescored must lie in 1 ... n = {design.n}, got {rescored}")
+        self.rescored, self.rescorer = rescored, scorer
+        self.turn = torch.zeros((), dtype=torch.int64)
+        self._fresh: tuple[Tensor, Tensor] | None = None
+
+    def in_turn(self) -> Tensor:
+        """The samples scored before the next selection, int64 `(rescored,)`."""
+        return (self._everybody()[: self.rescored] + int(self.turn)) % self.n
+
+    def _scores_of(self, indices: Tensor) -> Tensor:
+        turn = self.in_turn()
+        self._fresh = turn, self.rescorer(turn).to(self.scores)
+        return self.scores.index_put((turn,), self._fresh[1])[indices]
+
+    def update(self, indices: Tensor, losses: Tensor) -> None:
+        if self._fresh is not None:
+            super().update(*self._fresh)
+            self.turn.add_(self.rescored).remainder_(self.n)
+            self._fresh = None
+        super().update(indices, losses)
+
+    def at_present(self) -> Self:
+        fixed = copy.copy(self)
+        present = self.rescorer(self.in_turn())
+        fixed.rescorer = lambda _: present
+        return fixed
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"turn": self.turn}

@@ -1,0 +1,55 @@
+"""accelerate: two processes train what one does, and a second split is refused."""
+
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from tests.integrations.processes import results, torchrun
+from tests.training.sampler_cases import close, plainly
+
+accelerate = pytest.importorskip("accelerate", reason="needs orderdp[accelerate]")
+
+from tests.integrations.framework_cases import Accelerated  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    return results("accelerate", tmp_path_factory.mktemp("accelerate"))
+
+
+@pytest.mark.parametrize("name", ["orderdp", "infobatch"])
+def test_two_processes_train_what_one_does_with_twice_the_batch(two, name):
+    for mine in two:
+        close(mine[name], plainly(name, 10))
+
+
+def test_accumulated_batches_are_one_batch(two):
+    close(Accelerated("infobatch", 4, accumulate=3).run().result(), plainly("infobatch", 12))
+    for mine in two:
+        close(mine["accumulate"], plainly("infobatch", 20))
+
+
+def test_a_training_continues_in_the_middle_of_a_pass(two, tmp_path):
+    whole = Accelerated("infobatch", 10).run().result()
+    first = Accelerated("infobatch", 10).run(stop=6)
+    first.accelerator.save_state(tmp_path)
+    second = Accelerated("infobatch", 10, seed=99)
+    second.accelerator.load_state(tmp_path)
+    second.run()
+    assert torch.equal(second.result()["theta"], whole["theta"])
+    assert torch.equal(second.result()["scores"], whole["scores"])
+    for mine in two:
+        assert torch.equal(mine["continued"]["theta"], mine["infobatch"]["theta"])
+
+
+def test_a_second_split_is_refused(tmp_path):
+    done = torchrun("direct", tmp_path)
+    assert done.returncode
+    assert "a framework put a sampler of its own on top" in done.stderr
+
+
+def test_a_loader_without_the_rules_sampler_is_refused():
+    from orderdp_train.integrations.accelerate import prepare
+
+    with pytest.raises(ValueError, match="the loader has no RuleSampler"):
+        prepare(accelerate.Accelerator(cpu=True), DataLoader(range(3)))
