@@ -5,8 +5,10 @@ BIN := .venv/bin
 # from more.
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONHASHSEED=0
 
+SPHINX := $(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -c docs -d build/doctrees
+
 .DEFAULT_GOAL := help
-.PHONY: help audit test verify proofs lint types bench figures notebooks clean
+.PHONY: help audit test verify proofs lint types bench figures notebooks docs clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +41,10 @@ figures: .venv/dev  ## draw the figures of the theory into figures/
 
 notebooks: .venv/dev  ## execute all notebooks from clean
 	$(TEST_ENV) $(BIN)/python notebooks/execute.py
+
+docs: .venv/dev  ## build the documentation into build/site and run its examples
+	$(TEST_ENV) $(SPHINX) -b html . build/site
+	$(TEST_ENV) $(SPHINX) -b doctest . build/doctest
 
 clean:  ## remove what the targets made, .venv included
 	rm -rf .venv build *.egg-info audit figures .pytest_cache .ruff_cache .hypothesis

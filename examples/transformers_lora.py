@@ -6,8 +6,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import GPT2Config, GPT2LMHeadModel, TrainingArguments
 
-from orderdp_train import audit, build_rule, load_data, sequence_losses
-from orderdp_train.auditing import Population
+from orderdp_train import audit, build_rule, load_data
 from orderdp_train.integrations.transformers import AuditCallback, SelectiveTrainer
 
 tokens = load_data("prose").train_bytes[:400].long()
@@ -20,20 +19,10 @@ model = get_peft_model(base, LoraConfig(r=4, target_modules=["c_attn"], fan_in_f
 rule = build_rule("orderdp", len(samples), keep=0.3)
 
 
-class Logits(torch.nn.Module):
-    """The model as the audit sees it: from tokens to logits."""
-
-    def __init__(self, model: torch.nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        return self.model(input_ids=tokens).logits
-
-
 def look(model: torch.nn.Module) -> None:
-    population = Population(len(tokens), lambda i: (tokens[i], tokens[i]), sequence_losses)
-    found = audit(Logits(model), population, {"OrderDP": rule}, draws=50).rules[0]
+    """The trainer's model, collator and loss, as they are."""
+    how = {"loss": trainer.losses, "collate": trainer.data_collator}
+    found = audit(model, samples, {"OrderDP": rule}, draws=50, **how).rules[0]
     print(f"audit: cosine {found.cosine:.3f}, scale {found.scale:.3f}, bias {found.bias:.3f}")
 
 

@@ -1,7 +1,13 @@
 """Exact theory of random-then-top data pruning: draw s samples, keep the q of largest loss."""
 
 from orderdp_theory.ball import inclusion_probabilities_ball
-from orderdp_theory.choosing import Candidate, Choice, choose, error_bound_from_norms
+from orderdp_theory.choosing import (
+    Candidate,
+    Choice,
+    SurveySample,
+    choose,
+    error_bound_from_norms,
+)
 from orderdp_theory.convergence import (
     ConvergenceBound,
     best_step_size,
@@ -106,6 +112,7 @@ __all__ = [
     "StabilityBound",
     "StaleRate",
     "StoredScoreRun",
+    "SurveySample",
     "Transfer",
     "UniformDeviation",
     "best_nonconvex_step_size",

@@ -24,7 +24,11 @@ from orderdp_theory.horvitz_thompson import (
     pair_constants,
 )
 from orderdp_theory.inclusion import inclusion_probabilities, joint_inclusion_probabilities
+from orderdp_theory.pivotal import pivotal_joint
+from orderdp_theory.proportional import proportional_inclusion
 from orderdp_theory.ranking import Ranking
+
+FLOORS = (0.05, 0.25, 0.5, 0.75)  # of survey sampling, in units of q/n
 
 
 @dataclass(frozen=True)
@@ -46,16 +50,41 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class SurveySample:
+    """Survey sampling of a budget with the exact error of its unbiased estimate.
+
+    Inclusion probabilities proportional to estimated norms, none below floor q/n, drawn by ordered
+    pivotal sampling; Horvitz-Thompson weights.
+    """
+
+    floor: float
+    variance: float
+
+    @property
+    def mean_squared_error(self) -> float:
+        return self.variance
+
+
+@dataclass(frozen=True)
 class Choice:
-    """All candidates of one budget: random-then-top by s, the unbiased rule by (s, q1)."""
+    """All candidates of one budget: random-then-top by s, the unbiased rule by (s, q1).
+
+    Beside them survey sampling by its floor, which has no design.
+    """
 
     random_then_top: tuple[Candidate, ...]
     unbiased: tuple[Candidate, ...]
+    survey: tuple[SurveySample, ...]
 
     @property
     def best(self) -> Candidate:
-        """The candidate of the smallest mean squared error, the first one if several have it."""
+        """The design of the smallest mean squared error, the first one if several have it."""
         return min((*self.random_then_top, *self.unbiased), key=lambda c: c.mean_squared_error)
+
+    @property
+    def best_survey(self) -> SurveySample:
+        """The floor of the smallest mean squared error, the first one if several have it."""
+        return min(self.survey, key=lambda c: c.mean_squared_error)
 
 
 def choose(
@@ -67,6 +96,8 @@ def choose(
     progress: Callable[[Sequence[tuple[Design, int]]], Iterable[tuple[Design, int]]] = iter,
 ) -> Choice:
     """The exact mean squared error of every design of budget q, and of every unbiased split.
+
+    Also of survey sampling with the norms estimated by 1 - exp(-loss), as for a cross-entropy.
 
     Args:
         gram: inner products <g_i, g_j>, `(n, n)`: G @ G.T for gradients G `(n, d)`. Norms alone do
@@ -108,7 +139,20 @@ def choose(
     return Choice(
         random_then_top=tuple(c for c in found if c.q2 == 0),
         unbiased=tuple(c for c in found if c.q2 > 0),
+        survey=tuple(_survey(gram, ranking, losses, q, floor) for floor in FLOORS),
     )
+
+
+def _survey(
+    gram: Float64[Array, "n n"], ranking: Ranking, losses: ArrayLike, q: int, floor: float
+) -> SurveySample:
+    """Its error with sizes 1 - exp(-loss), drawn in the order of the losses, tied ones by index."""
+    n, order = len(gram), ranking.order
+    sizes = -np.expm1(-np.maximum(double_array(losses, "losses"), 0.0))
+    pi = proportional_inclusion(sizes[order], q, floor * q / n)
+    coefficients = pivotal_joint(pi) / np.outer(pi, pi) - 1
+    variance = float(np.vdot(coefficients, gram[np.ix_(order, order)])) / n**2
+    return SurveySample(floor, max(variance, 0.0))
 
 
 def error_bound_from_norms(

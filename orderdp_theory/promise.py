@@ -28,21 +28,28 @@ from orderdp_theory.transfer import transfer_bound
 class MeasuredRun:
     """What is known of a run; None for what is not, and no guarantee that needs it is given then.
 
-    design: n samples, of which each selection draws s and keeps q.
-    step_sizes: eta, one per selection, `(T,)`. minibatches: K steps a selection.
-    losses: per-sample losses at the point that is handed on, `(n,)`.
-    initial_losses: those at the first point, `(n,)`. reference_losses: those at theta°, the point
-        compared with, chosen before the data.
-    loss_range: b, the length of an interval that holds all losses; it starts at 0 if `nonnegative`.
-    lipschitz: G. distance: D >= |theta^1 - theta°|. diameter: of the set projected onto.
-    weak_convexity: rho. rademacher: Rademacher average of the class of losses.
-    max_age: each score is a loss at one of the points of this many selections back; 0: current.
-    shortfalls: e^t >= L_q(theta^t) - sum_i w^H_i L_i(theta^t), such as `score_error_bound`, a
-        number or `(T,)`.
-    convex: every loss is. plain: steps on the mean of the kept samples' gradients, no momentum, no
-        adaptive scaling. averaged: the point handed on is the average, weighted by the step sizes,
-        of those at which selections were made.
-    failure: probability with which a statement that is not about an expectation may fail.
+    Attributes:
+        design: n samples, of which each selection draws s and keeps q.
+        step_sizes: eta, one per selection, `(T,)`.
+        minibatches: K steps a selection.
+        losses: per-sample losses at the point that is handed on, `(n,)`.
+        initial_losses: those at the first point, `(n,)`.
+        reference_losses: those at theta°, the point compared with, chosen before the data.
+        loss_range: b, the length of an interval that holds all losses; it starts at 0 if
+            `nonnegative`.
+        lipschitz: G.
+        distance: D >= |theta^1 - theta°|.
+        diameter: of the set projected onto.
+        weak_convexity: rho.
+        rademacher: Rademacher average of the class of losses.
+        max_age: each score is a loss at one of the points of this many selections back; 0: current.
+        shortfalls: e^t >= L_q(theta^t) - sum_i w^H_i L_i(theta^t), such as `score_error_bound`, a
+            number or `(T,)`.
+        convex: every loss is.
+        plain: steps on the mean of the kept samples' gradients, no momentum, no adaptive scaling.
+        averaged: the point handed on is the average, weighted by the step sizes, of those at which
+            selections were made.
+        failure: probability with which a statement that is not about an expectation may fail.
     """
 
     design: Design

@@ -45,8 +45,7 @@ def proportional_inclusion(sizes: ArrayLike, m: int, floor: float = 0.0) -> Arra
     # The sum rises with c and is linear between the c at which a sample leaves the floor or
     # reaches the cap: find the piece, then solve on it.
     to_cap = np.divide(1.0, x, out=np.full(n, np.inf), where=positive)
-    to_floor = floor * to_cap
-    to_floor[~positive] = np.inf
+    to_floor = np.divide(floor, x, out=np.full(n, np.inf), where=positive)
     bends = np.sort(np.concatenate([to_cap[positive], to_floor[positive]]))
     low, high = 0, len(bends) - 1  # the sum reaches m at bends[high], if not before
     while low < high:

@@ -1,4 +1,4 @@
-"""``python -m orderdp_train``, which ``torchrun`` needs."""
+"""`python -m orderdp_train`, which `torchrun` needs."""
 
 from orderdp_train.cli import main
 

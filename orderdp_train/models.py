@@ -30,7 +30,7 @@ class SmallCNN(nn.Module):
         self.head = nn.Linear(32 * 2 * 2, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits ``(b, num_classes)`` of float images ``(b, c, h, w)``."""
+        """Logits `(b, num_classes)` of float images `(b, c, h, w)`."""
         x = F.relu(self.conv1(images))
         x = F.relu(self.conv2(x))
         x = F.relu(self.conv3(x))
@@ -91,9 +91,9 @@ GPT_TINY = {"width": 64, "depth": 2, "heads": 4}  # 137 thousand parameters
 def build_model(name: str, *, in_channels: int, num_classes: int, image_size: int) -> nn.Module:
     """Build a model with fresh weights from torch's global generator (seed it first).
 
-    ``cnn`` is :class:`SmallCNN`. ``resnet18`` and ``resnet50`` are torchvision's; for images up to
+    `cnn` is `SmallCNN`. `resnet18` and `resnet50` are torchvision's; for images up to
     64×64 their stem is one 3×3 convolution of stride 1 without pooling, as usual for CIFAR. Any
-    other name is looked up in timm. Raises ``ValueError`` for a name that nobody knows and for a
+    other name is looked up in timm. Raises `ValueError` for a name that nobody knows and for a
     model that cannot take images of this size.
     """
     if name == "cnn":

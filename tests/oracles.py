@@ -1,5 +1,6 @@
 """Slow and plain versions of what the theory package computes, none of them sharing its code."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import combinations, permutations, product
@@ -77,3 +78,29 @@ def estimator_values(
             for kept in kept_sets(design)
         ]
     )
+
+
+def fight_by_fight(pi: Sequence[Fraction]) -> dict[tuple[int, ...], Fraction]:
+    """Every outcome of Deville and Tillé's method and its probability: the first two samples that
+    are undecided fight until one of them is decided, and so on."""
+    law: dict[tuple[int, ...], Fraction] = defaultdict(Fraction)
+
+    def go(values: tuple[Fraction, ...], probability: Fraction) -> None:
+        open_ = [i for i, v in enumerate(values) if 0 < v < 1]
+        if len(open_) < 2:
+            law[tuple(i for i, v in enumerate(values) if v == 1)] += probability
+            return
+        i, j = open_[:2]
+        total = values[i] + values[j]
+        if total <= 1:
+            wins, outcomes = values[i] / total, ((total, 0), (0, total))
+        else:
+            wins, outcomes = (1 - values[j]) / (2 - total), ((1, total - 1), (total - 1, 1))
+        for chance, (first, second) in zip((wins, 1 - wins), outcomes, strict=True):
+            if chance:
+                new = list(values)
+                new[i], new[j] = Fraction(first), Fraction(second)
+                go(tuple(new), probability * chance)
+
+    go(tuple(pi), Fraction(1))
+    return dict(law)

@@ -1,6 +1,6 @@
-"""The README's commands and the output that it shows for them.
+"""The commands of the README and of the documentation, and the output that they show.
 
-    python -m tests.readme        # run every command again and put its real output into the README
+    python -m tests.readme        # run every command again and put its real output into the pages
 
 A ``console`` block holds one command after ``$ `` and its output. A block whose info string ends in
 ``varies`` shows output that differs from run to run (seconds, folders); it is run but not compared.
@@ -15,13 +15,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+PAGES = (README, *sorted((ROOT / "docs").glob("*.md")))
 BLOCK = re.compile(r"```console( varies)?\n\$ (?P<command>[^\n]+)\n(?P<output>.*?)```", re.DOTALL)
 MADE_BY_CI = ("make audit", "make test")  # the two commands that set everything up
 
 
 @dataclass(frozen=True)
 class Command:
-    """One command of the README with the output shown below it."""
+    """One command of a page with the output shown below it."""
 
     line: str
     output: str
@@ -29,12 +30,12 @@ class Command:
 
 
 def commands() -> list[Command]:
-    found = BLOCK.finditer(README.read_text())
+    found = (m for page in PAGES for m in BLOCK.finditer(page.read_text()))
     return [Command(m["command"], m["output"], m.group(1) is not None) for m in found]
 
 
 def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a README command in ``folder`` as a user in an 100-column terminal would."""
+    """Run a command in ``folder`` as a user in an 100-column terminal would."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"}
     return subprocess.run(
@@ -53,4 +54,5 @@ def _refreshed(match: re.Match[str]) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(BLOCK.sub(_refreshed, README.read_text()))
+    for page in PAGES:
+        page.write_text(BLOCK.sub(_refreshed, page.read_text()))

@@ -1,4 +1,4 @@
-"""Every command in the README runs, and prints what the README shows."""
+"""Every command in the README and the documentation runs, and prints what is shown."""
 
 import re
 

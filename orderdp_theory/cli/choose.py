@@ -76,12 +76,18 @@ def choose(
     console.print(_table(choice, q))
     scale = float(inner.mean()) ** 0.5
     console.print(f"norm of the full gradient: {scale:.6g}", highlight=False)
-    console.print(f"[bold]best:[/] {_described(choice.best)}", highlight=False)
+    console.print(f"[bold]best design:[/] {_described(choice.best)}", highlight=False)
+    survey = choice.best_survey
+    console.print(
+        f"survey sampling, sizes 1 − exp(−loss), floor {survey.floor:g} q/n: "
+        f"mean squared error {survey.mean_squared_error:.6g}",
+        highlight=False,
+    )
     if norms:
         bound = error_bound_from_norms(values, ranked_by, choice.best.design, choice.best.q2)
         console.print(
             "These are the errors of orthogonal gradients; norms alone do not determine them. "
-            f"Whatever the directions, that of the best is at most {bound:.6g}.",
+            f"Whatever the directions, that of the best design is at most {bound:.6g}.",
             highlight=False,
         )
     if not every and (len(_spread(q, n, n)) > SIZES or q - 1 > SPLITS):

@@ -3,14 +3,14 @@
 Call the code that training calls, many times, and compare, in three ways; the p-value is three
 times the smallest of theirs, so a correct rule alarms at most as often as stated.
 
-- *Directions.* A draw's statistic is the vector ``t = (1/m) sum_k weights[k] * a[indices[k]]`` of a
-  few features ``a`` ``(n, d)`` of the samples, whose expectation the rule states: ``sum_i w_i
-  a_i``. Hotelling's T² of the draws' mean against it is exact for normal ``t``. All features are
-  bounded (signs and ranks), so that ``t`` has no heavy tail even where a selection is few samples.
-- *Total weight.* The same in one dimension for ``(1/m) sum_k weights[k]``, which a T² in many
+- *Directions.* A draw's statistic is the vector `t = (1/m) sum_k weights[k] * a[indices[k]]` of a
+  few features `a` `(n, d)` of the samples, whose expectation the rule states: `sum_i w_i
+  a_i`. Hotelling's T² of the draws' mean against it is exact for normal `t`. All features are
+  bounded (signs and ranks), so that `t` has no heavy tail even where a selection is few samples.
+- *Total weight.* The same in one dimension for `(1/m) sum_k weights[k]`, which a T² in many
   dimensions would drown; one that does not vary has to be what is stated, to rounding.
 - *Samples.* If a sample has the same weight a_i whenever it is drawn, it is drawn with probability
-  ``w_i / a_i``, so its number of draws is binomial: an exact test, and the one that sees what
+  `w_i / a_i`, so its number of draws is binomial: an exact test, and the one that sees what
   happens always or never. Over n samples by Bonferroni.
 """
 
@@ -36,10 +36,10 @@ DEGENERATE = 1e-9
 
 @dataclass(frozen=True)
 class Agreement:
-    """Outcome of the test: ``p_value`` under the hypothesis that the stated expectation is true.
+    """Outcome of the test: `p_value` under the hypothesis that the stated expectation is true.
 
-    ``z`` is the two-sided normal deviate of the same p-value. ``alarm`` is ``p_value < level``, so
-    a correct rule raises it with probability ``level`` at most. ``dimensions`` counts the random
+    `z` is the two-sided normal deviate of the same p-value. `alarm` is `p_value < level`, so
+    a correct rule raises it with probability `level` at most. `dimensions` counts the random
     directions.
     """
 
@@ -53,11 +53,11 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Draws:
-    """Many selections of one rule: statistics ``(draws, d)``, mean weight of each sample ``(n,)``.
+    """Many selections of one rule: statistics `(draws, d)`, mean weight of each sample `(n,)`.
 
-    ``totals`` ``(draws,)`` are the sums of weights, ``counts`` ``(n,)`` how often each sample was
-    drawn, ``smallest`` and ``largest`` ``(n,)`` its weights then (infinite if never); all weights
-    are divided by the size of their selection. ``kept`` is the mean of that size.
+    `totals` `(draws,)` are the sums of weights, `counts` `(n,)` how often each sample was
+    drawn, `smallest` and `largest` `(n,)` its weights then (infinite if never); all weights
+    are divided by the size of their selection. `kept` is the mean of that size.
     """
 
     statistics: Tensor
@@ -70,9 +70,9 @@ class Draws:
 
 
 def draw(rule: SelectionRule, features: Tensor, draws: int, generator: torch.Generator) -> Draws:
-    """Call ``rule.select`` ``draws`` times; ``features`` is float64 ``(n, d)`` on the CPU.
+    """Call `rule.select` `draws` times; `features` is float64 `(n, d)` on the CPU.
 
-    Raises ``ValueError`` if the rule returns something that is not a selection.
+    Raises `ValueError` if the rule returns something that is not a selection.
     """
     if draws < 2:
         raise InputError(f"the test needs at least two draws to see a variance, got {draws}")
@@ -106,10 +106,10 @@ def draw(rule: SelectionRule, features: Tensor, draws: int, generator: torch.Gen
 
 
 def contrasts(order: Tensor, generator: torch.Generator | None, count: int = 8) -> Tensor:
-    """Features of the samples without gradients, float64 ``(n, count + 2)``.
+    """Features of the samples without gradients, float64 `(n, count + 2)`.
 
     A constant (do the weights add up?), the rank (do high losses get what is stated?) and random
-    signs (does any part of the population?). ``order`` ``(n,)`` lists the samples by rank. Without
+    signs (does any part of the population?). `order` `(n,)` lists the samples by rank. Without
     a generator there is nothing to test and there are no features.
     """
     n = len(order)
@@ -121,7 +121,7 @@ def contrasts(order: Tensor, generator: torch.Generator | None, count: int = 8) 
 
 
 def ranks(values: Tensor) -> Tensor:
-    """Features from any others ``(n, d)``: each column's ranks, evenly spaced in [-1/2, 1/2]."""
+    """Features from any others `(n, d)`: each column's ranks, evenly spaced in [-1/2, 1/2]."""
     return _by_rank(values.argsort(0))
 
 
@@ -132,9 +132,9 @@ def _by_rank(order: Tensor) -> Tensor:
 
 
 def agreement(draws: Draws, features: Tensor, weights: Tensor, level: float) -> Agreement:
-    """Test the draws against the stated ``weights`` ``(n,)`` at false-alarm rate ``level``.
+    """Test the draws against the stated `weights` `(n,)` at false-alarm rate `level`.
 
-    Raises ``ValueError`` for fewer draws than twice the random directions.
+    Raises `ValueError` for fewer draws than twice the random directions.
     """
     dimensions, directions = _directions(draws, features, weights)
     p_values = directions, _total(draws, weights), _samples(draws, weights)
@@ -179,7 +179,7 @@ def _total(draws: Draws, weights: Tensor) -> float:
 
 
 def _samples(draws: Draws, weights: Tensor) -> float:
-    """``n`` times the smallest p-value of a sample's number of draws.
+    """`n` times the smallest p-value of a sample's number of draws.
 
     A sample that was never drawn would have had at most the largest weight seen. 1, no test, for a
     rule that weights a sample differently from draw to draw.

@@ -25,11 +25,11 @@ ROWS = 5
 
 @dataclass(frozen=True)
 class Products:
-    """Inner products of weighted per-sample gradients ``h_i = a_i g_i``, layer by layer, float64.
+    """Inner products of weighted per-sample gradients `h_i = a_i g_i`, layer by layer, float64.
 
-    ``squares`` ``(n, layers)`` in input order: ``|h_i|²``. In rank order of a ranking, ``between``
-    ``(n, layers)``: ``h_k`` with the sum of all ``h_j`` of earlier tie groups; ``within``: with the
-    earlier ones of its own group. ``projections`` ``(n, d)`` in input order: ``g_i`` (not ``h_i``)
+    `squares` `(n, layers)` in input order: `|h_i|²`. In rank order of a ranking, `between`
+    `(n, layers)`: `h_k` with the sum of all `h_j` of earlier tie groups; `within`: with the
+    earlier ones of its own group. `projections` `(n, d)` in input order: `g_i` (not `h_i`)
     on given directions.
     """
 
@@ -58,12 +58,12 @@ def per_sample_gradients(
     chunk_bytes: int = CHUNK_BYTES,
     on_slow: Callable[[str], None] | None = None,
 ) -> Iterator[tuple[int, list[Tensor]]]:
-    """Yield ``(start, gradients)`` for consecutive chunks of ``order``, a tensor a parameter.
+    """Yield `(start, gradients)` for consecutive chunks of `order`, a tensor a parameter.
 
-    Each tensor is ``(chunk, *parameter.shape)``, of the ``parameters`` named, all if none are. The
-    model has to be in :func:`audit_mode`. Chunks are as long as fit into ``chunk_bytes``. A loss
+    Each tensor is `(chunk, *parameter.shape)`, of the `parameters` named, all if none are. The
+    model has to be in `audit_mode`. Chunks are as long as fit into `chunk_bytes`. A loss
     that cannot be mapped over the samples of a batch, or has other gradients then, takes a backward
-    pass a sample; ``on_slow`` is told why.
+    pass a sample; `on_slow` is told why.
     """
     named = {n: p for n, p in trainable(model) if parameters is None or n in parameters}
     size = sum(p.numel() * p.element_size() for p in named.values())
@@ -145,11 +145,11 @@ def products(
     memory_limit: int = MEMORY_LIMIT,
     on_slow: Callable[[str], None] | None = None,
 ) -> Products:
-    """All :class:`Products` from one pass over the samples in rank order.
+    """All `Products` from one pass over the samples in rank order.
 
-    ``coefficient`` float64 ``(n,)`` holds the ``a_i`` in input order. ``directions`` are a seed for
-    each direction of random signs, see :func:`signs`. O(n P) time. What does not fit into
-    ``memory_limit`` bytes takes a pass for each part of the parameters.
+    `coefficient` float64 `(n,)` holds the `a_i` in input order. `directions` are a seed for
+    each direction of random signs, see `signs`. O(n P) time. What does not fit into
+    `memory_limit` bytes takes a pass for each part of the parameters.
     """
     n = population.n
     order = torch.from_numpy(ranking.order)
@@ -201,7 +201,7 @@ def products(
 
 
 def signs(directions: Sequence[int], parameter: int, size: int) -> Tensor:
-    """A parameter's entries in directions of random signs, int8 ``(d, size)``, a seed for each."""
+    """A parameter's entries in directions of random signs, int8 `(d, size)`, a seed for each."""
     rows = [torch.zeros(0, size, dtype=torch.int8)]
     for seed in directions:
         generator = torch.Generator().manual_seed(seed + parameter)
@@ -210,7 +210,7 @@ def signs(directions: Sequence[int], parameter: int, size: int) -> Tensor:
 
 
 def _project(gradients: Tensor, directions: Tensor) -> Tensor:
-    """``(b, size)`` on ``(d, size)``, a few columns of the directions at a time."""
+    """`(b, size)` on `(d, size)`, a few columns of the directions at a time."""
     pieces = zip(gradients.split(COLUMNS, 1), directions.split(COLUMNS, 1), strict=True)
     found = gradients.new_zeros(len(gradients), len(directions))
     for g, d in pieces:
@@ -222,10 +222,10 @@ def _project(gradients: Tensor, directions: Tensor) -> Tensor:
 def sequence_trace(
     model: nn.Module, population: Population, sequence: SequencePairs, coefficient: Tensor
 ) -> Tensor:
-    """What the pairs of a sampling in ``sequence`` add to the trace, float64 ``(layers,)``.
+    """What the pairs of a sampling in `sequence` add to the trace, float64 `(layers,)`.
 
     One pass over the samples in its order, with one running sum of weighted gradients;
-    ``coefficient`` float64 ``(n,)`` as for :func:`products`.
+    `coefficient` float64 `(n,)` as for `products`.
     """
     sizes = [p.numel() for _, p in trainable(model)]
     running = [torch.zeros(size, dtype=torch.float64) for size in sizes]
@@ -254,11 +254,11 @@ def sequence_trace(
 def covariance_trace(
     design: SecondOrder, products: Products, mean_mean: Tensor, sum_sum: Tensor, sum_mean: Tensor
 ) -> Tensor:
-    """Exact trace of ``Cov(g~)`` by layer, float64 ``(layers,)``; its sum is the whole trace.
+    """Exact trace of `Cov(g~)` by layer, float64 `(layers,)`; its sum is the whole trace.
 
-    ``products`` belong to the design's coefficients and, if it has rank pairs, its ranking. The
-    others are inner products by layer, ``(layers,)``, of ``E[g~] = sum_i p_i a_i g_i`` with itself,
-    of ``sum_i a_i g_i`` with itself, and of the two. Without the pairs of a
+    `products` belong to the design's coefficients and, if it has rank pairs, its ranking. The
+    others are inner products by layer, `(layers,)`, of `E[g~] = sum_i p_i a_i g_i` with itself,
+    of `sum_i a_i g_i` with itself, and of the two. Without the pairs of a
     sequence, which are those of `sequence_trace`.
     """
     p = design.inclusion[:, None]

@@ -28,10 +28,10 @@ EPOCH_CAUSES = ("draw", "reuse", "minibatches")
 
 @dataclass(frozen=True)
 class FollowedEpoch:
-    """Gradients of one real epoch's minibatches, float64 ``(P,)`` each.
+    """Gradients of one real epoch's minibatches, float64 `(P,)` each.
 
-    ``followed`` is their mean over the steps, each at the parameters of its step. ``sized`` is the
-    same with steps weighted by their number of samples, ``start`` the gradient of the whole
+    `followed` is their mean over the steps, each at the parameters of its step. `sized` is the
+    same with steps weighted by their number of samples, `start` the gradient of the whole
     selection at the parameters where the epoch began. All on plain images, in eval mode.
     """
 
@@ -44,9 +44,9 @@ class FollowedEpoch:
         return FollowedEpoch(self.followed[part], self.sized[part], self.start[part])
 
     def split(self, full: Tensor, expected: Tensor) -> dict[str, Tensor]:
-        """What the epoch adds to the causes of :func:`~orderdp_train.auditing.split.split_bias`.
+        """What the epoch adds to the causes of `orderdp_train.auditing.split.split_bias`.
 
-        With the bias ``expected - full`` of one selection these add up to ``followed - full``:
+        With the bias `expected - full` of one selection these add up to `followed - full`:
         *draw*, the epoch's selection against its expectation (random, mean zero); *reuse*, the
         parameters moving while the selection stays; *minibatches*, steps of unequal size counting
         the same.
@@ -66,7 +66,7 @@ def follow_epoch(
     population: Population,
     state: dict[str, Any],
 ) -> FollowedEpoch | None:
-    """Record the epoch that comes after ``state`` (of a ``TrainState``); None if training is over.
+    """Record the epoch that comes after `state` (of a `TrainState`); None if training is over.
 
     Nothing given is changed, torch's global generator included. For one selection an epoch. All
     processes must call it, however many trained.
@@ -124,7 +124,7 @@ class _Recorder:
         return torch.zeros(size, dtype=torch.float64, device=parameters[0].device)
 
     def _gradient(self, indices: Tensor) -> Tensor:
-        """``sum_i weight_i grad L_i`` on plain images at the present parameters, ``(P,)``."""
+        """`sum_i weight_i grad L_i` on plain images at the present parameters, `(P,)`."""
         with audit_mode(self.model), torch.enable_grad():
             losses = self.population.losses(self.model, indices)
             weighted = (self.weight_of[indices].to(losses) * losses).sum()

@@ -20,11 +20,11 @@ MOST_DESIGNS = 10_000
 
 
 def parse_grid(text: str, n: int) -> list[Design]:
-    """Designs over ``n`` samples from text such as ``explore=0.3:1.0:8,keep=0.2:0.9:8``.
+    """Designs over `n` samples from text such as `explore=0.3:1.0:8,keep=0.2:0.9:8`.
 
-    An axis is ``name=value`` or ``name=first:last:count``. ``explore`` is s/n; give it and either
-    ``keep``, q/n, or ``exploit``, q/s. Combinations that keep more than they explore are left out.
-    Raises ``InputError`` for anything else, and if no design is left.
+    An axis is `name=value` or `name=first:last:count`. `explore` is s/n; give it and either
+    `keep`, q/n, or `exploit`, q/s. Combinations that keep more than they explore are left out.
+    Raises `InputError` for anything else, and if no design is left.
     """
     axes: dict[str, Any] = {}
     for part in text.split(","):
@@ -57,7 +57,7 @@ def parse_grid(text: str, n: int) -> list[Design]:
 def grid_rules(text: str, point: Point, *, stored: bool = False) -> dict[str, SelectionRule]:
     """An OrderDP rule a design of the grid, ranking by the point's present losses.
 
-    With ``stored`` by the scores that its rule has stored instead, if it stores any.
+    With `stored` by the scores that its rule has stored instead, if it stores any.
     """
     scores = point.rule.scores if stored and isinstance(point.rule, ScoredRule) else None
     n, device = point.data.num_train, point.data.device

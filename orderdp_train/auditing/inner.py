@@ -30,7 +30,7 @@ def pieces(part: slice, sizes: Sequence[int]) -> Iterator[tuple[int, slice, slic
 
 
 class Inner:
-    """Inner products by name and layer, float64 ``(layers,)`` each."""
+    """Inner products by name and layer, float64 `(layers,)` each."""
 
     def __init__(self, layers: int) -> None:
         self._sums: defaultdict[str, list[list[Tensor]]] = defaultdict(
@@ -38,7 +38,7 @@ class Inner:
         )
 
     def add(self, layer: int, **pairs: tuple[Tensor, Tensor]) -> None:
-        """Add the product of each pair of pieces, ``(p,)``, of the layer."""
+        """Add the product of each pair of pieces, `(p,)`, of the layer."""
         for name, (a, b) in pairs.items():
             self._sums[name][layer].append(a @ b)
 

@@ -1,4 +1,4 @@
-"""Audit any number of selection rules at one model: :func:`audit`."""
+"""Audit any number of selection rules at one model: `audit`."""
 
 from __future__ import annotations
 
@@ -88,13 +88,13 @@ def audit(
         model: any module; audited on the device of its parameters, those that require gradients,
             with normalisation and dropout in eval mode, since otherwise the loss of a sample
             depends on the others.
-        dataset: a map-style dataset, or a :class:`Population`, which has its own loss and batches.
+        dataset: a map-style dataset, or a `Population`, which has its own loss and batches.
         rules: by name, or in a sequence (named by their classes); anything with the interface of
-            :class:`~orderdp_train.rules.SelectionRule`, at its present scores.
-        loss: ``(model, batch) -> (B,)``, one loss a sample; for batches of inputs and targets,
-            ``supervised((outputs, targets) -> (B,))``.
+            `orderdp_train.rules.SelectionRule`, at its present scores.
+        loss: `(model, batch) -> (B,)`, one loss a sample; for batches of inputs and targets,
+            `supervised((outputs, targets) -> (B,))`.
         collate: makes a batch of a list of samples: tensors, tuples, dictionaries, nested or not.
-        draws: calls of every rule's ``select`` for the test of its stated expectation; 0 for none.
+        draws: calls of every rule's `select` for the test of its stated expectation; 0 for none.
         false_alarm: chance that the test alarms for any rule if all of them are right.
         moments: also stream per-sample gradients, for covariances and for projections in the test.
         monte_carlo: also the gradient of what was drawn, at a third of a pass over the data a rule.
@@ -104,11 +104,11 @@ def audit(
             one view would not tell, are left out.
         batch_size: samples a forward-backward pass.
         seed: of the selections drawn and of the random projections.
-        autocast: precision of forward and backward (``torch.bfloat16``); sums stay float64.
+        autocast: precision of forward and backward (`torch.bfloat16`); sums stay float64.
         memory_limit: bytes for vectors as long as the parameters; what does not fit at once, for
             many rules or for one, is done in parts of the parameters, a walk each.
         on_batch: told the number of samples after each batch of the walk, for progress bars.
-        followed: by rule name, what :func:`~orderdp_train.auditing.followed.follow_epoch` recorded
+        followed: by rule name, what `orderdp_train.auditing.followed.follow_epoch` recorded
             from here on, on plain samples, to split the bias of a whole epoch too.
 
     Raises:
@@ -250,7 +250,7 @@ class _Pass:
             self.features = torch.cat([self.features, ranks(base.projections)], 1)
 
     def ranking(self, scores: Tensor) -> tuple[Ranking, Tensor]:
-        """The ranking of ``scores`` and its order, the same objects for the same scores."""
+        """The ranking of `scores` and its order, the same objects for the same scores."""
         scores = finite(scores).cpu()
         for known, ranking, order in self._rankings:
             if torch.equal(known, scores):
@@ -261,7 +261,7 @@ class _Pass:
         return ranking, order
 
     def expected_weights(self, rule: SelectionRule, scores: Tensor | None = None) -> Tensor:
-        """``rule.expected_weights(scores)``, without a sort of its own for every OrderDP design."""
+        """`rule.expected_weights(scores)`, without a sort of its own for every OrderDP design."""
         if not (isinstance(rule, OrderDP) and type(rule).select is OrderDP.select):
             if scores is not None and isinstance(rule, ScoredRule):
                 scores = scores.to(rule.scores.device)
@@ -551,7 +551,7 @@ def _add(
 
 
 def by_class(samples: Tensor, labels: Tensor | None) -> list[int] | None:
-    """How many of ``samples`` (indices) each class has; None without ``labels`` ``(n,)``."""
+    """How many of `samples` (indices) each class has; None without `labels` `(n,)`."""
     if labels is None:
         return None
     labels = labels.cpu()
@@ -594,7 +594,7 @@ def _monotone(weights: Tensor) -> bool:
 
 
 def _surrogate(unit: Tensor, shared: _Pass) -> Surrogate:
-    """``unit`` are weights that add up to 1."""
+    """`unit` are weights that add up to 1."""
     weights = unit.numpy()
     from_uniform, variation = chi(weights), total_variation(weights)
     return Surrogate(
@@ -609,7 +609,7 @@ def _surrogate(unit: Tensor, shared: _Pass) -> Surrogate:
 
 
 def _theorem_four(rule: SelectionRule, here: Surrogate, shared: _Pass) -> TheoremFour | None:
-    """The terms at this model; ``here`` is L_q as the current losses rank the samples."""
+    """The terms at this model; `here` is L_q as the current losses rank the samples."""
     if not isinstance(rule, OrderDP):
         return None
     n, s = rule.n, rule.design.s

@@ -1,4 +1,4 @@
-"""One point of a training, from wherever it comes, and its audit: :func:`audit_point`."""
+"""One point of a training, from wherever it comes, and its audit: `audit_point`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FALSE_ALARM = 0.01  # of all points of an audit together
 
 @dataclass(frozen=True)
 class Effort:
-    """What an audit spends: the arguments of these names of :func:`~orderdp_train.audit`."""
+    """What an audit spends: the arguments of these names of `orderdp_train.audit`."""
 
     draws: int = DRAWS
     moments: bool = True
@@ -44,9 +44,9 @@ class Effort:
 class Point:
     """A training after an epoch: the model, the rule as it stands for the next one, the rest.
 
-    ``state`` is what a ``TrainState`` saves, ``training_seconds`` counts selecting and training,
-    not evaluating or auditing. ``steps_per_epoch`` is that of
-    :func:`~orderdp_train.training.loop.train`.
+    `state` is what a `TrainState` saves, `training_seconds` counts selecting and training,
+    not evaluating or auditing. `steps_per_epoch` is that of
+    `orderdp_train.training.loop.train`.
     """
 
     model: nn.Module
@@ -67,10 +67,10 @@ class Point:
 
 @dataclass(frozen=True)
 class AuditedPoint:
-    """What was found at one point of the training named ``method``.
+    """What was found at one point of the training named `method`.
 
-    ``never_used`` samples were in no selection so far; ``never_used_samples`` are their indices,
-    int64 and ascending, and not part of the JSON. ``score_error`` is (s/q) mean |H − L| of the
+    `never_used` samples were in no selection so far; `never_used_samples` are their indices,
+    int64 and ascending, and not part of the JSON. `score_error` is (s/q) mean |H − L| of the
     stored scores H, what ranking by them costs of L_q at most; None where it is not known.
     """
 
@@ -97,7 +97,7 @@ def audit_point(
     effort: Effort,
     false_alarm: float,
 ) -> AuditedPoint:
-    """Audit the point's ``own`` rule, under its ``method``'s name, and ``others`` at its model.
+    """Audit the point's `own` rule, under its `method`'s name, and `others` at its model.
 
     With the own rule goes the epoch that comes next, if each selection is for an epoch: what reuse
     and minibatches add to the bias; not with views, since it is followed on plain images. A grid of

@@ -25,23 +25,23 @@ FORWARD_BATCH = 512  # at least, where nothing is kept for a backward pass
 
 
 def supervised(loss: Callable[[Any, Any], Tensor]) -> Loss:
-    """For batches that begin with inputs and targets: the loss ``(outputs, targets) -> (B,)``."""
+    """For batches that begin with inputs and targets: the loss `(outputs, targets) -> (B,)`."""
     return lambda model, batch: loss(model(batch[0]), batch[1])
 
 
 cross_entropy = supervised(partial(nn.functional.cross_entropy, reduction="none"))
-"""Cross-entropy of each sample, ``(B,)``, of a classifier."""
+"""Cross-entropy of each sample, `(B,)`, of a classifier."""
 
 
 @dataclass(frozen=True)
 class Population:
-    """``n`` samples; ``batch(indices)`` gives the batch of an int64 ``(B,)``, whatever that is.
+    """`n` samples; `batch(indices)` gives the batch of an int64 `(B,)`, whatever that is.
 
-    ``loss(model, batch)`` returns one loss a sample, ``(B,)``, that of a sample independent of the
-    others. It is taken under ``autocast`` in that precision, if any. ``labels`` ``(n,)``, if the
-    samples have classes, lets the audit say which classes a method never sees. ``stream``, for
+    `loss(model, batch)` returns one loss a sample, `(B,)`, that of a sample independent of the
+    others. It is taken under `autocast` in that precision, if any. `labels` `(n,)`, if the
+    samples have classes, lets the audit say which classes a method never sees. `stream`, for
     samples that worker processes read ahead, gives the batches of many index tensors in turn.
-    ``view(k)``, if the samples are augmented in training, is the population in the k-th redraw of
+    `view(k)`, if the samples are augmented in training, is the population in the k-th redraw of
     the augmentation, in which every sample has one look.
     """
 
@@ -58,15 +58,15 @@ class Population:
             raise InputError("the data set is empty, so there is nothing to audit")
 
     def batches(self, indices: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Any]]:
-        """The samples ``indices`` in batches of ``batch_size``, each with the indices in it."""
+        """The samples `indices` in batches of `batch_size`, each with the indices in it."""
         parts = indices.split(batch_size) if len(indices) else ()
         batches = map(self.batch, parts) if self.stream is None else self.stream(parts)
         return zip(parts, batches, strict=True)
 
     def losses(self, model: nn.Module, indices: Tensor, batch: Any = None) -> Tensor:
-        """Losses ``(B,)`` of the samples ``indices``, with the graph that leads to them.
+        """Losses `(B,)` of the samples `indices`, with the graph that leads to them.
 
-        ``batch`` are these samples, if they have been read.
+        `batch` are these samples, if they have been read.
         """
         batch = self.batch(indices) if batch is None else batch
         device = next(model.parameters()).device.type
@@ -81,7 +81,7 @@ class Population:
 
     @torch.no_grad()
     def all_losses(self, model: nn.Module, batch_size: int = FORWARD_BATCH) -> Tensor:
-        """Losses of all samples, float64 ``(n,)`` on the CPU; non-finite ones are an error.
+        """Losses of all samples, float64 `(n,)` on the CPU; non-finite ones are an error.
 
         Several processes compute a part each.
         """
@@ -108,7 +108,7 @@ def population_of(
     collate: Callable[[list[Any]], Any] = default_collate,
     autocast: torch.dtype | None = None,
 ) -> Population:
-    """A :class:`Population` of any map-style dataset, batched by ``collate``.
+    """A `Population` of any map-style dataset, batched by `collate`.
 
     In a view torch's global generator, from which a transform draws, is seeded for each sample.
     """
@@ -157,9 +157,9 @@ def _labels(dataset: Any) -> Tensor | None:
 
 
 def population_of_images(data: ImageData, recipe: Recipe, view: int | None = None) -> Population:
-    """The training images with the loss and precision that ``recipe`` trains in.
+    """The training images with the loss and precision that `recipe` trains in.
 
-    They are unaugmented, or those of a ``view`` of the augmentation.
+    They are unaugmented, or those of a `view` of the augmentation.
     """
 
     def stream(parts: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:

@@ -26,7 +26,7 @@ def design_of_rule(rule: SelectionRule) -> Design | None:
 
 
 def promises_of(point: Point, config: RunConfig) -> tuple[Guarantee, ...]:
-    """Every theorem about the run that ``point`` ends, by the constants measured on it.
+    """Every theorem about the run that `point` ends, by the constants measured on it.
 
     Losses and the largest per-sample gradient norm are those at the first and at this point: what
     follows from them is an estimate of the guarantee. Empty for a rule that is not random-then-top.

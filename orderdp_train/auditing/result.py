@@ -16,7 +16,7 @@ SAMPLES = {"samples": True}
 def plain(value: Any, *, samples: bool = False) -> Any:
     """Dataclasses as dictionaries, ready for JSON, without fields that are marked `SAMPLES`.
 
-    With ``samples`` these too, as the tensors that they are.
+    With `samples` these too, as the tensors that they are.
     """
     if is_dataclass(value):
         names = [f.name for f in fields(value) if samples or not f.metadata]
@@ -30,7 +30,7 @@ def plain(value: Any, *, samples: bool = False) -> Any:
 
 @dataclass(frozen=True)
 class Layer:
-    """One parameter tensor: relative to its own full-data gradient, as in :class:`RuleAudit`."""
+    """One parameter tensor: relative to its own full-data gradient, as in `RuleAudit`."""
 
     name: str
     cosine: float
@@ -41,10 +41,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Surrogate:
-    """The loss that a rule's expected gradient belongs to, ``sum_i w_i L_i / sum_i w_i``.
+    """The loss that a rule's expected gradient belongs to, `sum_i w_i L_i / sum_i w_i`.
 
-    ``gap`` is its excess over the mean loss; ``gap <= chi * std(L_i)`` and ``gap <= tv *
-    range(L_i)``, with the chi-square and total-variation distances of the weights to uniform
+    `gap` is its excess over the mean loss; `gap <= chi * std(L_i)` and `gap <= tv *
+    range(L_i)`, with the chi-square and total-variation distances of the weights to uniform
     weights.
     """
 
@@ -61,11 +61,11 @@ class Surrogate:
 class TheoremFour:
     """The terms of the paper's Theorem 4 at one model, as printed and as they have to be.
 
-    Printed: ``spectrum_deviation`` C_s, ``finite_population_factor`` sqrt((n-s)/(s(n-1))),
-    ``largest_loss`` max_i |L_i|, their product ``wasserstein_term`` with sqrt(2), and ``gap`` Q_n,
-    here at this model alone. Corrected: the transfer from L_q to L costs ``gap`` exactly, at most
-    ``tv_range`` whatever the losses; from L to the population risk it costs a Rademacher term, for
-    which networks have no useful value, and ``fluctuation``, b sqrt(ln(2/failure)/(2n)) at failure
+    Printed: `spectrum_deviation` C_s, `finite_population_factor` sqrt((n-s)/(s(n-1))),
+    `largest_loss` max_i |L_i|, their product `wasserstein_term` with sqrt(2), and `gap` Q_n,
+    here at this model alone. Corrected: the transfer from L_q to L costs `gap` exactly, at most
+    `tv_range` whatever the losses; from L to the population risk it costs a Rademacher term, for
+    which networks have no useful value, and `fluctuation`, b sqrt(ln(2/failure)/(2n)) at failure
     0.05 with the observed range b of the losses. The optimization error is the bound of Theorem 3,
     for convex losses only.
     """
@@ -81,11 +81,11 @@ class TheoremFour:
 
 @dataclass(frozen=True)
 class FollowedParts:
-    """The mean gradient followed over a real epoch, against ``grad L`` where the epoch began.
+    """The mean gradient followed over a real epoch, against `grad L` where the epoch began.
 
-    Norms relative to ``|grad L|``. ``parts`` are the norms of vectors that add up to ``bias``,
-    those of :class:`RuleAudit` and draw, reuse and minibatches; their sum differs from it by
-    ``residual``.
+    Norms relative to `|grad L|`. `parts` are the norms of vectors that add up to `bias`,
+    those of `RuleAudit` and draw, reuse and minibatches; their sum differs from it by
+    `residual`.
     """
 
     bias: float
@@ -99,17 +99,17 @@ class FollowedParts:
 class RuleAudit:
     """One selection rule at one model.
 
-    All of ``bias``, ``parts``, ``monte_carlo`` and ``monte_carlo_expected`` are norms relative to
-    ``|grad L|``; ``scale`` is ``|E[g~]| / |grad L|`` and ``scale_predicted`` is ``n max_i w_i``,
+    All of `bias`, `parts`, `monte_carlo` and `monte_carlo_expected` are norms relative to
+    `|grad L|`; `scale` is `|E[g~]| / |grad L|` and `scale_predicted` is `n max_i w_i`,
     the scale if the samples that are not sure to get the largest weight had no gradient (s/q for
-    OrderDP). ``parts`` are the norms of vectors whose sum differs from the bias vector by
-    ``parts_residual``. ``variance`` is ``tr Cov(g~) / |grad L|²`` for one selection, None where the
-    rule's second-order inclusion probabilities are not known in closed form. ``monte_carlo`` is the
-    distance of the gradient estimated from ``agreement.draws`` selections to the exact one, and
-    ``monte_carlo_expected`` its root mean square, ``sqrt(tr Cov / draws)``. ``unreachable`` counts
+    OrderDP). `parts` are the norms of vectors whose sum differs from the bias vector by
+    `parts_residual`. `variance` is `tr Cov(g~) / |grad L|²` for one selection, None where the
+    rule's second-order inclusion probabilities are not known in closed form. `monte_carlo` is the
+    distance of the gradient estimated from `agreement.draws` selections to the exact one, and
+    `monte_carlo_expected` its root mean square, `sqrt(tr Cov / draws)`. `unreachable` counts
     the samples with weight 0, which no selection at the present scores can hold, and
-    ``unreachable_samples`` are their indices, int64 and ascending; not part of the JSON.
-    ``bias_error`` is the standard error of ``bias`` over the views of augmented samples, if there
+    `unreachable_samples` are their indices, int64 and ascending; not part of the JSON.
+    `bias_error` is the standard error of `bias` over the views of augmented samples, if there
     are several.
     """
 
@@ -141,10 +141,10 @@ class RuleAudit:
 
 @dataclass(frozen=True)
 class Audit:
-    """Rules audited at one model: ``n`` samples with ``mean_loss`` L, ``gradient_norm`` of ``grad
-    L``.
+    """Rules audited at one model: `n` samples with `mean_loss` L, `gradient_norm` of `grad
+    L`.
 
-    ``slow`` says in words what no fast path fitted, so that a slower exact one was taken. ``views``
+    `slow` says in words what no fast path fitted, so that a slower exact one was taken. `views`
     counts the redraws of the augmentation that gradients are means over; None for plain samples.
     """
 

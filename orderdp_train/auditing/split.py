@@ -10,11 +10,11 @@ CAUSES = ("ranking", "staleness", "normalisation")
 def split_bias(
     full: Tensor, fresh: Tensor, stored: Tensor, fresh_sum: float, stored_sum: float
 ) -> dict[str, Tensor]:
-    """Split ``stored - full`` into its causes; all vectors float64 ``(P,)``.
+    """Split `stored - full` into its causes; all vectors float64 `(P,)`.
 
-    ``full`` is ``grad L``; ``fresh`` and ``stored`` are the expected gradients with the current
-    losses and with the stored scores for scores, whose weights add up to ``fresh_sum`` and
-    ``stored_sum``.
+    `full` is `grad L`; `fresh` and `stored` are the expected gradients with the current
+    losses and with the stored scores for scores, whose weights add up to `fresh_sum` and
+    `stored_sum`.
 
     - *ranking*: what preferring samples of high loss does, even with perfect scores and weights
       scaled to add up to 1. Zero for a rule that is unbiased up to its step length.

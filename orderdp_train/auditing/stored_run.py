@@ -56,11 +56,11 @@ def audit_run(
     on_step: Callable[[str], Any] = lambda _: None,
 ) -> list[AuditedPoint]:
     """Audit a run where it is, at each checkpoint that its folder keeps: its own rule, and the
-    designs of ``grid`` at the scores that it had stored by then.
+    designs of `grid` at the scores that it had stored by then.
 
-    The folder is only read. ``precision`` is that of the run unless given. Points that are ``done``
-    are not audited again; ``on_point`` is told each that is audited, ``on_step`` is told after
-    every checkpoint. Raises ``InputError`` if the folder holds no run, or none that has finished an
+    The folder is only read. `precision` is that of the run unless given. Points that are `done`
+    are not audited again; `on_point` is told each that is audited, `on_step` is told after
+    every checkpoint. Raises `InputError` if the folder holds no run, or none that has finished an
     epoch.
     """
     place = RunFolder(folder)
@@ -94,13 +94,8 @@ def audit_run(
     return found
 
 
-def with_precision(config: RunConfig, precision: Precision) -> RunConfig:
-    """The configuration of the same run in another precision."""
-    return replace(config, recipe=replace(config.recipe, precision=precision))
-
-
 def run_promises(folder: Path, *, root: Path, device: Any) -> tuple[Guarantee, ...]:
-    """What the run in ``folder`` may promise at its latest checkpoint."""
+    """What the run in `folder` may promise at its latest checkpoint."""
     place = RunFolder(folder)
     config, stored = place.config(), place.load()
     if stored is None:
@@ -109,3 +104,8 @@ def run_promises(folder: Path, *, root: Path, device: Any) -> tuple[Guarantee, .
         config.data, label_noise=config.label_noise, seed=config.seed, device=device, root=root
     )
     return promises_of(stored_point(stored, config, data), config)
+
+
+def with_precision(config: RunConfig, precision: Precision) -> RunConfig:
+    """The configuration of the same run in another precision."""
+    return replace(config, recipe=replace(config.recipe, precision=precision))

@@ -80,8 +80,8 @@ def audit_trainings(
 ) -> list[AuditedPoint]:
     """Audit each method at five points of its own training.
 
-    With a ``grid`` instead: every design of it, with fresh scores, along one training on full data.
-    ``on_step`` is told the method after every epoch and every audit: :func:`steps` of them.
+    With a `grid` instead: every design of it, with fresh scores, along one training on full data.
+    `on_step` is told the method after every epoch and every audit: `steps` of them.
     """
     found = []
     stops = len(milestones(config.recipe.epochs))
@@ -105,6 +105,6 @@ def audit_trainings(
 
 
 def steps(config: AuditConfig, grid: str | None) -> int:
-    """How often :func:`audit_trainings` reports progress."""
+    """How often `audit_trainings` reports progress."""
     trainings = len(config.rules) if grid is None else 1
     return trainings * (config.recipe.epochs + len(milestones(config.recipe.epochs)))

@@ -1,14 +1,14 @@
 """Every expected gradient of interest from one walk over the data.
 
 The expected gradient of a selection rule is a weighted sum of per-sample gradients,
-``E_k = sum_i W[k, i] grad L_i``. In rank order the rows of ``W`` are constant except in a short
-transition, so a batch's block of ``W`` is, to rounding, a constant per row plus a matrix of very
-low rank ``r`` (0 outside every transition). Hence
+`E_k = sum_i W[k, i] grad L_i`. In rank order the rows of `W` are constant except in a short
+transition, so a batch's block of `W` is, to rounding, a constant per row plus a matrix of very
+low rank `r` (0 outside every transition). Hence
 
 - one forward and one backward pass per batch give the loss gradients at the output of every
-  layer, whatever the number ``K`` of rules;
+  layer, whatever the number `K` of rules;
 - the plain gradient sum is one *weight-gradient* contraction of these, the last third of an
-  ordinary pass, and each of the ``r`` extra directions is one more, because the backpropagated
+  ordinary pass, and each of the `r` extra directions is one more, because the backpropagated
   signal of a sample scales with its weight; small convolutions share one contraction by all;
 - a row whose weight stays constant costs nothing at all: its batches are added up once, in a
   running sum that all rows share (summation by parts).
@@ -50,12 +50,12 @@ FEW = 4
 
 @dataclass(frozen=True)
 class Block:
-    """A stretch of the walk: ``W[:, start:stop] = level + coefficients @ [1; basis]`` to TOLERANCE.
+    """A stretch of the walk: `W[:, start:stop] = level + coefficients @ [1; basis]` to TOLERANCE.
 
-    ``level`` float64 ``(K,)`` is each row's weight where it is constant, and the one before where
-    it is not; ``moved`` lists the rows whose level is not that of the block before. ``rows`` lists
-    the ``a`` rows that are not constant on the block, ``coefficients`` is ``(a, 1 + r)`` and
-    ``basis`` ``(r, stop - start)``, float64 both. A block with such rows is one batch; without them
+    `level` float64 `(K,)` is each row's weight where it is constant, and the one before where
+    it is not; `moved` lists the rows whose level is not that of the block before. `rows` lists
+    the `a` rows that are not constant on the block, `coefficients` is `(a, 1 + r)` and
+    `basis` `(r, stop - start)`, float64 both. A block with such rows is one batch; without them
     both are empty and the block may be many batches.
     """
 
@@ -69,9 +69,9 @@ class Block:
 
 
 def plan(weights: Tensor, batch_size: int, tolerance: float = TOLERANCE) -> Iterator[Block]:
-    """Cut ``weights`` ``(K, n)``, columns in walk order, into :class:`Block` s of whole batches.
+    """Cut `weights` `(K, n)`, columns in walk order, into `Block` s of whole batches.
 
-    Cost: one pass over ``weights``, and one small singular value decomposition for each batch on
+    Cost: one pass over `weights`, and one small singular value decomposition for each batch on
     which some row is not constant.
     """
     values = weights.numpy()
@@ -219,9 +219,9 @@ class _Layers:
                 del self.owned[module]
 
     def gradients(self, losses: Tensor, basis: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """Each parameter's index with its gradients of ``sum(losses)`` and ``basis @ losses``.
+        """Each parameter's index with its gradients of `sum(losses)` and `basis @ losses`.
 
-        They are ``(1 + r, size)`` for a basis ``(r, B)``. The losses are those of the pass
+        They are `(1 + r, size)` for a basis `(r, B)`. The losses are those of the pass
         recorded.
         """
         loose = {i: self.parameters[i] for i in self.general}
@@ -250,9 +250,9 @@ class _Layers:
         return [self.outputs[m][0][0] for m in self.owned]  # pyright: ignore[reportReturnType]
 
     def contract(self, signals: Sequence[Tensor], basis: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """Each local parameter's index with ``basis @ per-sample gradients``, ``(r, size)``.
+        """Each local parameter's index with `basis @ per-sample gradients`, `(r, size)`.
 
-        ``basis`` is ``(r, B)``. A small convolution's per-sample gradients are made once for all r.
+        `basis` is `(r, B)`. A small convolution's per-sample gradients are made once for all r.
         """
         for (module, own), output, signal in zip(
             self.owned.items(), self.outputs_used(), signals, strict=True
@@ -282,7 +282,7 @@ class _Layers:
             yield from zip(own, map(torch.stack, zip(*rows, strict=True)), strict=True)
 
     def _patches(self, module: nn.Module, output: Tensor) -> Tensor | None:
-        """What a small convolution multiplies, ``(B, positions, k * k * in)``; None for others.
+        """What a small convolution multiplies, `(B, positions, k * k * in)`; None for others.
 
         Channels come last since rows of them can be copied whole.
         """
@@ -308,7 +308,7 @@ class _Layers:
 
 
 class _Sums:
-    """``K`` weighted sums of gradients, float64 ``(K, p)``, and the plain sum that they share.
+    """`K` weighted sums of gradients, float64 `(K, p)`, and the plain sum that they share.
 
     Of every parameter the entries in its slice are added up. Summation by parts: a row that changes
     its level from c to c' gives back (c' - c) of all that was summed so far, and gets its last
@@ -336,7 +336,7 @@ class _Sums:
             running.add_(gradient.flatten()[cut])
 
     def add(self, parameter: int, gradients: Tensor, block: Block) -> None:
-        """Add a batch's gradient sum, the first of ``(1 + r, size)``, and those of its basis."""
+        """Add a batch's gradient sum, the first of `(1 + r, size)`, and those of its basis."""
         gradients = gradients[:, self._cuts[parameter]]
         self._running_of[parameter].add_(gradients[0])
         coefficients = block.coefficients.to(gradients.device)
@@ -361,7 +361,7 @@ def trainable(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
 
 
 def parts(rows: int, parameters: int, memory_limit: int = MEMORY_LIMIT) -> list[slice]:
-    """Cut the vector of all parameters so that ``rows`` gradients of a part fit into the limit.
+    """Cut the vector of all parameters so that `rows` gradients of a part fit into the limit.
 
     The parts are nearly equal. Whatever the number of rows, they fit: norms and inner products are
     sums over the parts.
@@ -399,25 +399,25 @@ def expected_gradients(
     on_batch: Callable[[int], None] | None = None,
     on_general: Callable[[str], None] | None = None,
 ) -> Tensor:
-    """All ``sum_i weights[k, i] grad L_i`` at once: float64 ``(K, P)`` on the model's device.
+    """All `sum_i weights[k, i] grad L_i` at once: float64 `(K, P)` on the model's device.
 
-    ``weights`` is ``(K, n)`` with columns in walk order, ``order`` ``(n,)`` says which sample each
+    `weights` is `(K, n)` with columns in walk order, `order` `(n,)` says which sample each
     column is (default: input order). Any order is right; the rank order of the rules makes it fast.
-    Samples are read in batches of ``batch_size``, in the population's precision; accumulation is
-    float64. ``part``: these entries of the gradients only. With an initialised
-    ``torch.distributed`` group the batches are dealt out to the processes and the result is summed
-    over them. ``on_general`` is told the names of the parameters for which no contraction was
+    Samples are read in batches of `batch_size`, in the population's precision; accumulation is
+    float64. `part`: these entries of the gradients only. With an initialised
+    `torch.distributed` group the batches are dealt out to the processes and the result is summed
+    over them. `on_general` is told the names of the parameters for which no contraction was
     found, so that each batch that is not constant takes a backward pass a direction.
 
     Error: float32 gradients summed in float64, so about 1e-7 relative to
-    ``sum_i |weights[k, i]| |grad L_i|``; weights are used to 1e-8 of their row's largest. On digits
+    `sum_i |weights[k, i]| |grad L_i|`; weights are used to 1e-8 of their row's largest. On digits
     that is at most 1e-6 relative to the result, at any point of a training. It can be more where a
     result cancels to a small part of the per-sample gradients, or where a ReLU's input is zero to
     rounding and float32 takes the other branch than float64 would; a model and inputs in float64
     leave 1e-9.
-    Memory: ``8 (K + 1) P`` bytes, checked against ``memory_limit`` (``ValueError``; use
-    :func:`parts` to go through the parameters in parts that fit), beside what a backward pass and
-    up to ``K`` gradients of one layer take.
+    Memory: `8 (K + 1) P` bytes, checked against `memory_limit` (`ValueError`; use
+    `parts` to go through the parameters in parts that fit), beside what a backward pass and
+    up to `K` gradients of one layer take.
     """
     named = trainable(model)
     sizes = [p.numel() for _, p in named]

@@ -1,4 +1,4 @@
-"""Commands of ``orderdp-train``."""
+"""Commands of `orderdp-train`."""
 
 from orderdp_train.cli.app import main
 

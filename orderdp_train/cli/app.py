@@ -1,7 +1,8 @@
-"""The command line ``orderdp-train``: one module a command."""
+"""The command line `orderdp-train`: one module a command."""
 
 from collections.abc import Sequence
 from importlib import import_module
+from inspect import signature
 from typing import Any
 
 import typer
@@ -23,7 +24,7 @@ def app(args: Sequence[str] | None = None, *, standalone_mode: bool = True) -> A
     for name in COMMANDS:
         module = import_module(f"orderdp_train.cli.{name}")
         command = getattr(module, name)
-        if "rule_options" in command.__code__.co_varnames:
+        if "rule_options" in signature(command).parameters:
             from orderdp_train.cli.rule_options import with_rule_options
 
             command = with_rule_options(command)

@@ -1,4 +1,4 @@
-"""``orderdp-train audit``: which gradient does each method really follow?"""
+"""`orderdp-train audit`: which gradient does each method really follow?"""
 
 from __future__ import annotations
 
@@ -106,10 +106,10 @@ def audit(
 
         decided = {"data": data, "model": model, "label_noise": label_noise, "seed": seed}
         decided = {name: value for name, value in decided.items() if value is not None}
-        effort = Effort(draws, moments, monte_carlo, views, round(memory_limit * 2**30))
-        chosen = None if precision is None else precision_of(precision)
         if data == "prose":  # which has no labels that could be flipped
             decided.setdefault("label_noise", 0.0)
+        effort = Effort(draws, moments, monte_carlo, views, round(memory_limit * 2**30))
+        chosen = None if precision is None else precision_of(precision)
         if rules is not None and (grid is not None or run is not None):
             raise InputError("--rules trains methods; leave it out with --grid or --run")
         if rule_options and (grid is not None or run is not None):
@@ -204,7 +204,7 @@ def audit(
     legend = f"{LEGEND}  {view_in_words(document)}"
     console.print(legend, style="dim", markup=False, highlight=False)
     for sentence in verdicts(document):
-        console.print(sentence, highlight=False, markup=False)
+        console.print(sentence, markup=False, highlight=False)
     if run is not None and (guarantees := run_promises(run, root=root, device=place)):
         console.print(promise_table(guarantees))
-    console.print(f"Report: {out / 'report.html'}", highlight=False, markup=False)
+    console.print(f"Report: {out / 'report.html'}", markup=False, highlight=False)

@@ -1,4 +1,4 @@
-"""``orderdp-train figures``: draw what run folders and audits hold."""
+"""`orderdp-train figures`: draw what run folders and audits hold."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""``orderdp-train reproduce``: the paper's dynamic-pruning tables and figures by name."""
+"""`orderdp-train reproduce`: the paper's dynamic-pruning tables and figures by name."""
 
 import os
 from pathlib import Path

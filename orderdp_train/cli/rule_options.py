@@ -13,7 +13,7 @@ from orderdp_train.rules import RULES, Option, RuleConfig, rule_class, rules_by_
 
 
 def with_rule_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command an option for each option of each rule, as one argument ``rule_options``.
+    """Give a command an option for each option of each rule, as one argument `rule_options`.
 
     The command is described anew each time, so that rules registered later are there too.
     """

@@ -1,4 +1,4 @@
-"""``orderdp-train run``: one training, in a folder from which it can be continued."""
+"""`orderdp-train run`: one training, in a folder from which it can be continued."""
 
 from pathlib import Path
 from typing import Annotated, Any

@@ -38,11 +38,11 @@ def load_data(
     download: bool = False,
     num_workers: int = 2,
 ) -> DataSet | StreamedDataSet | TextDataSet:
-    """Load a data set by name, one of ``DATA_SETS``, onto ``device``.
+    """Load a data set by name, one of `DATA_SETS`, onto `device`.
 
-    ``label_noise`` is the fraction of training labels replaced by a different class, drawn with a
-    generator of its own seeded by ``seed``; ``flipped`` says which. ``root`` is where CIFAR and
-    ImageNet lie, ``download`` fetches CIFAR first, and ``num_workers`` decode ImageNet.
+    `label_noise` is the fraction of training labels replaced by a different class, drawn with a
+    generator of its own seeded by `seed`; `flipped` says which. `root` is where CIFAR and
+    ImageNet lie, `download` fetches CIFAR first, and `num_workers` decode ImageNet.
 
     Raises:
         ValueError: an unknown name, a fraction outside [0, 1], or damaged files.

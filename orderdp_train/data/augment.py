@@ -9,19 +9,19 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random crop of the image after reflect-padding by ``padding``, then a flip with chance 1/2.
+    """Random crop of the image after reflect-padding by `padding`, then a flip with chance 1/2.
 
-    The recipe for CIFAR is ``Augmentation(padding=4, flip=True)``; the default does nothing.
+    The recipe for CIFAR is `Augmentation(padding=4, flip=True)`; the default does nothing.
     """
 
     padding: int = 0
     flip: bool = False
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Augment uint8 ``(b, c, h, w)``; every image has its own offsets and flip.
+        """Augment uint8 `(b, c, h, w)`; every image has its own offsets and flip.
 
         The draws are two offsets and a coin an image, made on the generator's device and moved, so
-        a CPU generator gives the same images on every device. Needs ``padding < min(h, w)``.
+        a CPU generator gives the same images on every device. Needs `padding < min(h, w)`.
         """
 
         def draw(below: int) -> Tensor:
@@ -32,7 +32,7 @@ class Augmentation:
         return self._apply(images, draw)
 
     def view(self, images: Tensor, indices: Tensor, n: int, number: int) -> Tensor:
-        """Augment the samples ``indices`` ``(b,)`` of ``n``, by draws of their own in every view.
+        """Augment the samples `indices` `(b,)` of `n`, by draws of their own in every view.
 
         Which view it is alone decides how a sample looks, not what it is in a batch with.
         """

@@ -68,7 +68,7 @@ CIFAR100 = Layout(
 
 
 def load(layout: Layout, root: Path, download: bool = False) -> DataSet:
-    """Read the set below ``root``: the unpacked folder if there is one, otherwise the archive.
+    """Read the set below `root`: the unpacked folder if there is one, otherwise the archive.
 
     Raises:
         FileNotFoundError: neither is there, or the folder lacks a file.
@@ -144,7 +144,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 def _parse(layout: Layout, root: Path, name: str, content: bytes) -> tuple[Tensor, Tensor]:
-    """Images uint8 ``(n, 3, 32, 32)`` and labels int64 ``(n,)`` of one pickled batch."""
+    """Images uint8 `(n, 3, 32, 32)` and labels int64 `(n,)` of one pickled batch."""
     try:
         batch = _ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
         images = np.asarray(batch[b"data"])

@@ -35,12 +35,12 @@ class ImageData(Protocol):
         generator: torch.Generator | None = None,
         view: int | None = None,
     ) -> Iterator[Batch]:
-        """Yield ``(indices, images, labels)`` for each index tensor, on the data's device.
+        """Yield `(indices, images, labels)` for each index tensor, on the data's device.
 
-        ``images`` is float32 ``(b, c, h, w)``, normalised. With a ``generator`` (training) the
+        `images` is float32 `(b, c, h, w)`, normalised. With a `generator` (training) the
         images are augmented by draws from it; without one they are the plain images, or the
-        augmented ones of that ``view``, a number: in a view every image has one look. Of text both
-        are the tokens, int64 ``(b, length)``.
+        augmented ones of that `view`, a number: in a view every image has one look. Of
+        text all are the tokens, int64 `(b, length)`.
         """
         ...
 
@@ -59,9 +59,9 @@ class Pictures(ImageData, Protocol):
 class DataSet:
     """A small image data set held whole, as uint8 tensors on one device.
 
-    Shapes and dtypes: ``train_images`` uint8 ``(n, c, h, w)``; ``train_labels`` int64 ``(n,)``,
-    after label noise; ``test_images``, ``test_labels`` the same with the test split's length, never
-    noisy; ``mean``, ``std`` float32 ``(c,)`` of pixels scaled to [0, 1]; ``flipped`` bool ``(n,)``,
+    Shapes and dtypes: `train_images` uint8 `(n, c, h, w)`; `train_labels` int64 `(n,)`,
+    after label noise; `test_images`, `test_labels` the same with the test split's length, never
+    noisy; `mean`, `std` float32 `(c,)` of pixels scaled to [0, 1]; `flipped` bool `(n,)`,
     true where label noise replaced the label.
     """
 
@@ -113,7 +113,7 @@ class DataSet:
         return self.train_images.device
 
     def to(self, device: torch.device | str) -> "DataSet":
-        """The same data with every tensor on ``device``."""
+        """The same data with every tensor on `device`."""
         moved = {
             f.name: value.to(device)
             for f in fields(self)
@@ -122,7 +122,7 @@ class DataSet:
         return replace(self, **moved)
 
     def normalise(self, images: Tensor) -> Tensor:
-        """Turn uint8 images ``(b, c, h, w)`` into float32 of about zero mean and unit variance."""
+        """Turn uint8 images `(b, c, h, w)` into float32 of about zero mean and unit variance."""
         return normalise(images, self.mean, self.std)
 
     def batches(
@@ -132,7 +132,7 @@ class DataSet:
         generator: torch.Generator | None = None,
         view: int | None = None,
     ) -> Iterator[Batch]:
-        """See :meth:`ImageData.batches`."""
+        """See `ImageData.batches`."""
         train = split == "train"
         images = self.train_images if train else self.test_images
         labels = self.train_labels if train else self.test_labels
@@ -147,13 +147,13 @@ class DataSet:
 
 
 def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Float32 ``(pixel / 255 - mean) / std`` of uint8 ``(b, c, h, w)``, channel by channel."""
+    """Float32 `(pixel / 255 - mean) / std` of uint8 `(b, c, h, w)`, channel by channel."""
     mean, std = mean.view(1, -1, 1, 1), std.view(1, -1, 1, 1)
     return images.float().sub_(255 * mean).mul_(1 / (255 * std))
 
 
 def pixel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation, float32 ``(c,)``, of uint8 images ``(n, c, h, w)`` over 255.
+    """Mean and standard deviation, float32 `(c,)`, of uint8 images `(n, c, h, w)` over 255.
 
     A constant channel gets standard deviation 1, so that normalising it does not divide by zero.
     """

@@ -9,7 +9,7 @@ NUM_TRAIN = 1500
 
 
 def load() -> DataSet:
-    """1,500 training and 297 test images ``(1, 8, 8)`` of ten classes."""
+    """1,500 training and 297 test images `(1, 8, 8)` of ten classes."""
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)

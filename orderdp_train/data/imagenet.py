@@ -24,10 +24,10 @@ Request = tuple[int, int | None]
 
 @dataclass(frozen=True)
 class StreamedDataSet:
-    """A data set whose images stay on disk; the fields are those of ``DataSet`` with paths.
+    """A data set whose images stay on disk; the fields are those of `DataSet` with paths.
 
     Training images are a random resized crop and a flip, test images a resize and a centre crop.
-    Each image's augmentation has a seed of its own, so it does not depend on ``num_workers``.
+    Each image's augmentation has a seed of its own, so it does not depend on `num_workers`.
     """
 
     name: str
@@ -56,7 +56,7 @@ class StreamedDataSet:
         return 3
 
     def to(self, device: torch.device | str) -> "StreamedDataSet":
-        """The same data with labels, and the batches to come, on ``device``."""
+        """The same data with labels, and the batches to come, on `device`."""
         names = ("train_labels", "test_labels", "mean", "std", "flipped")
         moved = {name: getattr(self, name).to(device) for name in names}
         return replace(self, **moved, device=torch.device(device))
@@ -68,9 +68,9 @@ class StreamedDataSet:
         generator: torch.Generator | None = None,
         view: int | None = None,
     ) -> Iterator[Batch]:
-        """See :meth:`ImageData.batches`; ``ValueError`` names the file that cannot be decoded.
+        """See `ImageData.batches`; `ValueError` names the file that cannot be decoded.
 
-        Workers read ahead: up to ``2 * num_workers`` index tensors are taken before they are due.
+        Workers read ahead: up to `2 * num_workers` index tensors are taken before they are due.
         """
         train = split == "train"
         labels = self.train_labels if train else self.test_labels
@@ -91,7 +91,7 @@ class StreamedDataSet:
 
 
 def load(root: Path, num_workers: int) -> StreamedDataSet:
-    """List ``root/train`` and ``root/val``, each a folder a class with the images inside.
+    """List `root/train` and `root/val`, each a folder a class with the images inside.
 
     Raises:
         FileNotFoundError: a folder is missing, or holds no class folders with images.

@@ -9,10 +9,10 @@ from orderdp_theory.common.errors import InputError
 def flip_labels(
     labels: Tensor, fraction: float, num_classes: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Replace the labels of ``round(fraction * n)`` uniformly drawn samples by a *different* class.
+    """Replace the labels of `round(fraction * n)` uniformly drawn samples by a *different* class.
 
-    The new class is uniform over the other ``num_classes - 1``. Returns ``(noisy, flipped)``: int64
-    ``(n,)`` and bool ``(n,)``; the input is left alone. Raises ``ValueError`` for a fraction
+    The new class is uniform over the other `num_classes - 1`. Returns `(noisy, flipped)`: int64
+    `(n,)` and bool `(n,)`; the input is left alone. Raises `ValueError` for a fraction
     outside [0, 1], and for a positive one with fewer than two classes.
     """
     if not 0 <= fraction <= 1:

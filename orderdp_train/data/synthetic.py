@@ -19,7 +19,7 @@ def make(
 ) -> DataSet:
     """Draw a data set: a class is a random 4×4 pattern, enlarged, and each image adds noise to it.
 
-    Class sizes differ by at most one. Everything comes from ``generator`` (on the CPU).
+    Class sizes differ by at most one. Everything comes from `generator` (on the CPU).
     """
     coarse = torch.rand(num_classes, in_channels, 4, 4, generator=generator)
     patterns = F.interpolate(coarse, size=(image_size, image_size), mode="bilinear")
@@ -48,5 +48,5 @@ def make(
 
 
 def load() -> DataSet:
-    """5,000 training and 1,000 test images ``(3, 32, 32)`` of ten classes, always the same."""
+    """5,000 training and 1,000 test images `(3, 32, 32)` of ten classes, always the same."""
     return make(5000, 1000, torch.Generator().manual_seed(0))

@@ -1,7 +1,7 @@
 """Hugging Face accelerate: loaders that are not split a second time.
 
 `accelerator.prepare` would deal the batches of a loader among the processes, which a `RuleSampler`
-has done already; give it the loader that :func:`prepare` returns, or none.
+has done already; give it the loader that `prepare` returns, or none.
 """
 
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ def without_split(accelerator: Accelerator, loader: DataLoader[Any]) -> DataLoad
         batch_sampler=_AsItIs(loader.batch_sampler),
         **{name: getattr(loader, name) for name in KEPT},
     )
-    prepared._is_accelerate_prepared = True  # accelerator.prepare passes it through
+    vars(prepared)["_is_accelerate_prepared"] = True  # accelerator.prepare passes it through
     return prepared
 
 

@@ -16,7 +16,7 @@ from orderdp_train.training.sampler import EveryProcess, RuleBatchSampler, RuleS
 class SelectionCallback(L.Callback):
     """Give it to a `Trainer(use_distributed_sampler=False)` that trains on `sampler`'s loader.
 
-    In `training_step` return :meth:`loss`. Checkpoints hold rule and sampler, of all processes, and
+    In `training_step` return `loss`. Checkpoints hold rule and sampler, of all processes, and
     a training that is interrupted in an epoch continues there.
     """
 
@@ -50,8 +50,9 @@ class SelectionCallback(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Tell Lightning how many batches the pass has, where it knows an upper bound only."""
+        loader: Any = trainer.train_dataloader
         if self.sampler.rule.budget is None:
-            batches, limit = len(trainer.train_dataloader), trainer.limit_train_batches
+            batches, limit = len(loader), trainer.limit_train_batches
             batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
             progress = trainer.fit_loop.epoch_loop.batch_progress
             progress.is_last_batch |= batch_idx + 1 == batches

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Container, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -25,13 +25,16 @@ from orderdp_train.training.text import sequence_losses
 INDEX = "selection_index"
 
 
-class SelectionMixin:
+Base = Trainer if TYPE_CHECKING else object  # it is mixed into a Trainer of the user's choice
+
+
+class SelectionMixin(Base):
     """Trains any `Trainer` on what a rule selects; the arguments beside the usual ones are
 
     `rule`, over as many samples as `train_dataset` has; `reduction`, "mean" for the mean loss over
     sequences of their mean over tokens, or "sum" for their sum over tokens, divided by the fixed
     mean number of tokens a sequence; and `sample_losses(outputs, labels) -> (B,)` instead of
-    :meth:`sample_losses`.
+    `sample_losses`.
 
     The loss is normalised by the samples of the accumulated batch of all processes, never by
     `num_items_in_batch`, whose random number of tokens would make the estimate a biased ratio.
@@ -86,6 +89,23 @@ class SelectionMixin:
             "give sample_losses(outputs, labels) -> (B,)"
         )
 
+    def losses(self, model: nn.Module, batch: dict[str, Any]) -> Tensor:
+        """Losses `(B,)` of a collated batch, as training takes them and as `audit` wants them:
+
+        `audit(model, samples, rules, loss=trainer.losses, collate=trainer.data_collator)`.
+        """
+        return self._forward(model, batch)[1]
+
+    def _forward(self, model: nn.Module, batch: dict[str, Any]) -> tuple[Any, Tensor]:
+        inputs = dict(batch)
+        labels = inputs.get("labels")
+        if labels is None:
+            raise InputError("the training data has no labels to compute a loss from")
+        if not getattr(getattr(model, "config", None), "is_encoder_decoder", False):
+            del inputs["labels"]  # the model's own loss is not needed
+        outputs = model(**inputs)
+        return outputs, self.sample_losses(outputs, labels)
+
     def compute_loss(
         self,
         model: nn.Module,
@@ -101,31 +121,27 @@ class SelectionMixin:
                 "a training batch has lost its index: leave get_train_dataloader as it is, or give "
                 f"its batches the indices of their samples as {INDEX!r}"
             )
-        indices, labels = inputs.pop(INDEX), inputs.get("labels")
-        if labels is None:
-            raise InputError("the training data has no labels to compute a loss from")
-        if not getattr(getattr(model, "config", None), "is_encoder_decoder", False):
-            del inputs["labels"]  # the model's own loss is not needed
-        outputs = model(**inputs)
+        indices = inputs.pop(INDEX)
+        outputs, losses = self._forward(model, inputs)
         loss = self.rule_sampler.loss(
             indices,
-            self.sample_losses(outputs, labels),
+            losses,
             accumulate=self.args.gradient_accumulation_steps,
             on_nonfinite="skip" if self.args.fp16 else "raise",
         )
         return (loss, outputs) if return_outputs else loss
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        if len(self.train_dataset) != self.rule.n:
+        data: Any = self.train_dataset
+        if len(data) != self.rule.n:
             raise InputError(
-                f"the rule selects from {self.rule.n} samples and train_dataset has "
-                f"{len(self.train_dataset)}"
+                f"the rule selects from {self.rule.n} samples and train_dataset has {len(data)}"
             )
         self._batches = _Batches(self.rule_sampler, self._train_batch_size)
         collator = self._get_collator_with_removed_columns(self.data_collator, "Training")
         workers = self.args.dataloader_num_workers
         loader = DataLoader(
-            _Numbered(self.train_dataset),
+            _Numbered(data),
             batch_sampler=self._batches,
             collate_fn=_Collate(collator),
             num_workers=workers,
@@ -133,7 +149,7 @@ class SelectionMixin:
             persistent_workers=self.args.dataloader_persistent_workers,
             prefetch_factor=self.args.dataloader_prefetch_factor,
         )
-        return without_split(self.accelerator, loader)
+        return cast(Any, without_split(self.accelerator, loader))
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """The Trainer's schedule; if the losses decide the number of steps, by passes trained."""
@@ -141,7 +157,7 @@ class SelectionMixin:
         if self.rule.budget is None and isinstance(scheduler, LambdaLR) and self.args.max_steps < 0:
             per_pass = num_training_steps / self.args.num_train_epochs
             scheduler.lr_lambdas = [
-                lambda _, rate=rate: rate(per_pass * self.rule_sampler.progress)
+                lambda _, rate=cast(Any, rate): rate(per_pass * self.rule_sampler.progress)
                 for rate in scheduler.lr_lambdas
             ]
         return scheduler
@@ -154,7 +170,7 @@ class SelectionMixin:
         rest = {name: value for name, value in inputs.items() if name not in index}
         return {**super()._prepare_inputs(rest), **index}
 
-    def _run_epoch(self, **how: Any) -> None:
+    def _run_epoch(self, **how: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The number of steps is that of the pass, which the losses may decide."""
         self.rule_sampler.set_epoch(how["epoch"])
         steps = self._batches.draw()
@@ -167,11 +183,17 @@ class SelectionMixin:
         torch.save(self.rule_sampler.state_dict(), _state_file(output_dir))
 
     def _init_training_state(
-        self, max_steps: int, num_update_steps: int, epochs: int, checkpoint: str | None, trial: Any
+        self,
+        max_steps: int,
+        num_update_steps_per_epoch: int,
+        num_train_epochs: int,
+        resume_from_checkpoint: str | None,
+        trial: Any,
     ) -> tuple[int, int]:
         """Where to go on: the sampler knows, and the Trainer skips just what the loss was told."""
+        checkpoint = resume_from_checkpoint
         started = super()._init_training_state(
-            max_steps, num_update_steps, epochs, checkpoint, trial
+            max_steps, num_update_steps_per_epoch, num_train_epochs, checkpoint, trial
         )
         if checkpoint is None:
             return started
@@ -187,13 +209,14 @@ class SelectionMixin:
     def _mean_tokens(self) -> float:
         if self._tokens is None:
             shift = _is_causal(self.accelerator.unwrap_model(self.model))
-            labels = [self.data_collator([sample])["labels"] for sample in self.train_dataset]
+            data: Any = self.train_dataset
+            labels = [self.data_collator([data[i]])["labels"] for i in range(len(data))]
             self._tokens = sum(int((row[:, shift:] != -100).sum()) for row in labels) / len(labels)
         return self._tokens
 
 
-class SelectiveTrainer(SelectionMixin, Trainer):
-    """Hugging Face's `Trainer` on what a rule selects; see :class:`SelectionMixin`."""
+class SelectiveTrainer(SelectionMixin, Trainer):  # pyright: ignore[reportIncompatibleMethodOverride]
+    """Hugging Face's `Trainer` on what a rule selects; see `SelectionMixin`."""
 
 
 class AuditCallback(TrainerCallback):
@@ -258,7 +281,7 @@ def _state_file(folder: str) -> Path:
 
 def _is_causal(model: nn.Module) -> bool:
     """Whether the labels are those of the next tokens."""
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    base = cast(Any, model).get_base_model() if hasattr(model, "get_base_model") else model
     return type(base).__name__ in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()
 
 

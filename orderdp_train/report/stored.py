@@ -32,7 +32,7 @@ def read_audit(path: Path) -> Document:
 
 
 def build(kind: Any, value: Any, *, samples: bool = False) -> Any:
-    """`value`, from :func:`~orderdp_train.auditing.result.plain`, as the annotated `kind`."""
+    """`value`, from `plain`, as the annotated `kind`."""
     if kind is Any:
         return value
     if isinstance(kind, type) and is_dataclass(kind):

@@ -14,7 +14,7 @@ from orderdp_train.runs.checkpoint import load_checkpoint, save_checkpoint
 
 
 class Unfinished:
-    """The points done of the audit that will make ``document``, kept in its output folder.
+    """The points done of the audit that will make `document`, kept in its output folder.
 
     Raises `InputError` if the folder holds the beginning of another audit.
     """

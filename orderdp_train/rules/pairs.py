@@ -1,15 +1,15 @@
 """Second-order inclusion probabilities: what the covariance of a rule needs.
 
-One selection's estimator is ``g~ = sum_{i in selection} a_i g_i``. Its covariance needs
-``P(i and j selected)``, which for every rule known here has the form
+One selection's estimator is `g~ = sum_{i in selection} a_i g_i`. Its covariance needs
+`P(i and j selected)`, which for every rule known here has the form
 
     A + B (p_i + p_j) + D p_i p_j + C pi(i, j) + S(i, j),       i != j,
 
-with ``p_i = P(i selected)`` and ``pi`` the joint inclusion probability of random-then-top
+with `p_i = P(i selected)` and `pi` the joint inclusion probability of random-then-top
 selection, which depends on the larger rank only (averaged over the orders of tied scores), and
-``S`` what a sampling in sequence adds, a recurrence.
+`S` what a sampling in sequence adds, a recurrence.
 
-A rule states its own in ``second_order``; here is what several of them are made of.
+A rule states its own in `second_order`; here is what several of them are made of.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from orderdp_train.rules.base import SelectionRule, finite
 
 @dataclass(frozen=True)
 class RankPairs:
-    """``pi`` of random-then-top selection by ``ranking``, float64 ``(n,)`` in rank order.
+    """`pi` of random-then-top selection by `ranking`, float64 `(n,)` in rank order.
 
-    ``between[k]`` is ``pi`` of rank k and any rank of an earlier tie group, ``within[k]`` of rank k
+    `between[k]` is `pi` of rank k and any rank of an earlier tie group, `within[k]` of rank k
     and another of its own group.
     """
 
@@ -46,11 +46,11 @@ class RankPairs:
 
 @dataclass(frozen=True)
 class SequencePairs:
-    """What a sampling in sequence adds to all pairs: the recurrence, in the sequence of ``order``.
+    """What a sampling in sequence adds to all pairs: the recurrence, in the sequence of `order`.
 
-    ``order`` int64 ``(n,)`` lists the samples. The sum ``S`` over all pairs of what is added is
-    ``-2 sum_l loss_l <h_l, R before l>``, with ``R <- decay_l R + gain_l h_l``; see
-    :class:`~orderdp_theory.pivotal.PairRecurrence`, float64 ``(n,)`` each.
+    `order` int64 `(n,)` lists the samples. The sum `S` over all pairs of what is added is
+    `-2 sum_l loss_l <h_l, R before l>`, with `R <- decay_l R + gain_l h_l`; see
+    `orderdp_theory.pivotal.PairRecurrence`, float64 `(n,)` each.
     """
 
     order: Tensor
@@ -61,10 +61,10 @@ class SequencePairs:
 
 @dataclass(frozen=True)
 class SecondOrder:
-    """The design of a rule at its present scores, ``inclusion`` and ``coefficient`` float64
-    ``(n,)``.
+    """The design of a rule at its present scores, `inclusion` and `coefficient` float64
+    `(n,)`.
 
-    ``coefficient`` holds the ``a_i``; the other names are those of the form above.
+    `coefficient` holds the `a_i`; the other names are those of the form above.
     """
 
     inclusion: Tensor
@@ -78,9 +78,9 @@ class SecondOrder:
 
 
 def second_order(rule: SelectionRule) -> SecondOrder | None:
-    """What ``rule.second_order()`` states; None if nothing, or if it is about another ``select``.
+    """What `rule.second_order()` states; None if nothing, or if it is about another `select`.
 
-    A class that overrides ``select`` alone inherits a statement that need not hold for it.
+    A class that overrides `select` alone inherits a statement that need not hold for it.
     """
     for cls in type(rule).__mro__:
         if "second_order" in vars(cls):
@@ -91,14 +91,14 @@ def second_order(rule: SelectionRule) -> SecondOrder | None:
 
 
 def random_then_top(design: Design, scores: Tensor) -> tuple[Tensor, RankPairs]:
-    """Inclusion probabilities float64 ``(n,)`` in input order, and those of pairs."""
+    """Inclusion probabilities float64 `(n,)` in input order, and those of pairs."""
     ranking = Ranking.of(finite(scores).cpu().numpy())
     gamma = ranking.average_ties(inclusion_probabilities(design))
     return torch.from_numpy(ranking.to_input_order(gamma)), RankPairs.of(design, ranking)
 
 
 def random_among(possible: Tensor, kept: int, weight: float) -> SecondOrder:
-    """``kept`` of the samples ``possible`` ``(n,)`` at random with one weight, nobody else."""
+    """`kept` of the samples `possible` `(n,)` at random with one weight, nobody else."""
     size = int(possible.sum())
     p = kept / size
     pair = p * (kept - 1) / (size - 1) if size > 1 else p * p
@@ -109,7 +109,7 @@ def random_among(possible: Tensor, kept: int, weight: float) -> SecondOrder:
 def certain_and_random(
     certain: Tensor, kept: int, certain_weight: float, random_weight: float
 ) -> SecondOrder:
-    """All of ``certain`` ``(n,)`` with one weight, ``kept`` of the rest at random with another."""
+    """All of `certain` `(n,)` with one weight, `kept` of the rest at random with another."""
     inclusion = certain.double()
     coefficient = torch.full_like(inclusion, random_weight).masked_fill_(certain, certain_weight)
     size = int((~certain).sum())

@@ -113,7 +113,7 @@ class RuleConfig:
         epochs: int | None = None,
         device: torch.device | str = "cpu",
     ) -> SelectionRule:
-        """The rule for n samples; see :func:`build_rule`."""
+        """The rule for n samples; see `build_rule`."""
         if self.rule.needs_scorer and scorer is None:
             raise InputError(f"{self.name} needs a scorer that gives the candidates' losses")
         setting = Setting(n, scorer, epochs, device)

@@ -117,7 +117,7 @@ START = {
 class RuleSampler(Sampler[int]):
     """Each pass over it draws a new selection of `rule` from `generator` and yields it shuffled.
 
-    Train on :meth:`loss` of each batch; at the end of the pass the rule is told all losses. Whole
+    Train on `loss` of each batch; at the end of the pass the rule is told all losses. Whole
     passes are drawn before they start, so worker processes and prefetching change nothing. Under
     `torch.distributed` each process gets its share; rule and generator must start alike in all, and
     all must start passes together. Use no `drop_last`: what is dropped is not trained.
@@ -194,11 +194,15 @@ class RuleSampler(Sampler[int]):
         averaged. `accumulate`: over that many batches of one size, whose gradients are summed; the
         last group of a pass may be shorter. The rule is told the losses at the end of the pass.
 
+        Weights of your own go into the losses: with `u[indices] * losses` a rule that is unbiased
+        for the mean loss is unbiased for (1/n) sum_i u_i loss_i, and scores are the products.
+
         `on_nonfinite`: "raise" a `NonFiniteLossError`, on the CPU at once and on an accelerator,
         which would have to be waited for, at the end of the pass; "skip" leaves the step to a
         `GradScaler`, which skips it, and tells the rule nothing of it.
 
-        Raises `InputError` unless `indices` are those that come next in the pass.
+        Nothing waits for an accelerator before the end of the pass if `indices` are on the CPU, as
+        a loader gives them. Raises `InputError` unless they are those that come next in the pass.
         """
         indices = self._checked(indices, losses)
         this = self._under_way(indices)
@@ -212,7 +216,9 @@ class RuleSampler(Sampler[int]):
             _check_finite(indices, losses.detach(), this.epoch)
         count = this.trained[this.live["group_end"]] - this.trained[this.live["group_start"]]
         own = losses[: max(this.own - this.position, 0)]
-        weights = this.weights[this.position :][: len(own)].to(losses)
+        weights = this.weights[this.position :][: len(own)].to(
+            losses.device, losses.dtype, non_blocking=True
+        )
         total = (weights * own).sum()
         this.live["skips"] = on_nonfinite == "skip"
         this.note(losses.detach())
@@ -243,6 +249,8 @@ class RuleSampler(Sampler[int]):
         self.exchange()
         self.rule.set_epoch(self._epoch)
         indices, weights = draw_epoch(self.rule, self.generator)
+        if not len(indices):
+            raise InputError(f"{type(self.rule).__name__} has selected no sample at all")
         _check_alike(indices)
         weight_of = torch.zeros(self.rule.n, device=weights.device)
         weight_of[indices] = weights.float()
@@ -334,7 +342,7 @@ class RuleSampler(Sampler[int]):
 
 
 class RuleBatchSampler(Sampler[list[int]]):
-    """See :meth:`RuleSampler.batches`. Processes get the batches of a selection in turn."""
+    """See `RuleSampler.batches`. Processes get the batches of a selection in turn."""
 
     def __init__(self, sampler: RuleSampler, group: Grouping) -> None:
         self.sampler = sampler

@@ -171,6 +171,25 @@ move=> q_gt0 qs sn /andP[r_gt0 rn]; rewrite -(@inclusion_plateau R n s q 1) ?q_g
 by apply: gamma_antitone => //; rewrite r_gt0.
 Qed.
 
+(* The CVaR at level q / s is the least value of the right-hand side over t.  *)
+Theorem surrogate_le_cvar {R : realFieldType} :
+  forall (n s q : nat) (rho : {perm 'I_n}) (x : 'I_n -> R) (t : R),
+  (0 < q)%N -> (q <= s)%N -> (s <= n)%N ->
+  kept_mean s q rho x <= t + s%:R / (q%:R * n%:R) * \sum_(i < n) Num.max (x i - t) 0.
+Proof.
+move=> n s q rho x t q_gt0 qs sn; have q0 : q%:R != 0 :> R by rewrite pnatr_eq0 -lt0n.
+have -> : kept_mean s q rho x
+    = t + q%:R^-1 * \sum_(i < n) gamma n s q (rho i).+1 * (x i - t).
+  under eq_bigr do rewrite mulrBr.
+  by rewrite sumrB -mulr_suml inclusion_sum_by // mulrBr mulKf // addrC subrK.
+rewrite ler_add2l invfM mulrCA -mulrA; apply: ler_wpmul2l; first by rewrite invr_ge0 ler0n.
+rewrite mulr_sumr; apply: ler_sum => i _.
+apply: (@le_trans _ _ (gamma n s q (rho i).+1 * Num.max (x i - t) 0)).
+  by apply: ler_wpmul2l; [apply: gamma_ge0 | rewrite le_maxr lexx].
+apply: ler_wpmul2r; first by rewrite le_maxr lexx orbT.
+by rewrite weight_le ?ltn_ord.
+Qed.
+
 Theorem chi_le {R : realFieldType} :
   forall n s q : nat, (0 < q)%N -> (q <= s)%N -> (s <= n)%N ->
   chi2 n s q <= s%:R / q%:R - 1 :> R.

@@ -13,7 +13,8 @@ required="inclusion_probability inclusion_sum inclusion_antitone inclusion_plate
   surrogate_max surrogate_convex surrogate_weakly_convex gap_chi gap_tv chi_le tv_le
   estimator_variance horvitz_thompson_variance rank_design_convex_iff random_ties window_tail
   theorem3 theorem3_average theorem3_epoch stale_penalty score_error_mean stale_impossible transfer
-  theorem4_counterexample stability beta_limit_derivative"
+  theorem4_counterexample stability beta_limit_derivative
+  beta_limit surrogate_le_cvar"
 
 packages="coq libcoq-mathcomp-ssreflect libcoq-mathcomp-fingroup libcoq-mathcomp-algebra"
 

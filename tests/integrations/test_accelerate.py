@@ -5,7 +5,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from tests.integrations.processes import results, torchrun
-from tests.training.sampler_cases import close, plainly
+from tests.training.sampler_cases import Y, by_target, close, plainly, rule_named
 
 accelerate = pytest.importorskip("accelerate", reason="needs orderdp[accelerate]")
 
@@ -40,6 +40,22 @@ def test_a_training_continues_in_the_middle_of_a_pass(two, tmp_path):
     assert torch.equal(second.result()["scores"], whole["scores"])
     for mine in two:
         assert torch.equal(mine["continued"]["theta"], mine["infobatch"]["theta"])
+
+
+def test_a_batch_sampler_of_the_users_composes():
+    from orderdp_train import RuleSampler, WithIndex
+    from orderdp_train.integrations.accelerate import prepare
+
+    sampler = RuleSampler(rule_named("orderdp"), torch.Generator().manual_seed(1))
+    batches = sampler.batches(by_target(6))
+    loader = DataLoader(WithIndex(Y), batch_sampler=batches)
+    seen = []
+    for index, targets in prepare(accelerate.Accelerator(cpu=True), loader):
+        assert torch.equal(targets, Y[index])
+        sampler.loss(index, targets.square())
+        seen += targets.tolist()
+    assert seen == sorted(seen)
+    assert len(seen) == rule_named("orderdp").budget
 
 
 def test_a_second_split_is_refused(tmp_path):

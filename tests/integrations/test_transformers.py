@@ -5,9 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from orderdp_train import audit, build_rule, sequence_losses
-from orderdp_train.auditing import Population
 from tests.integrations.processes import results
-from tests.training.sampler_cases import DIM, N, X, close, plainly, rule_named
+from tests.training.sampler_cases import DIM, X, close, plainly, rule_named
 
 transformers = pytest.importorskip("transformers", reason="needs orderdp[transformers]")
 pytest.importorskip("accelerate", reason="needs orderdp[transformers]")
@@ -144,17 +143,17 @@ def test_the_schedule_follows_the_fraction_of_passes(tmp_path):
 def test_an_audit_during_training_changes_nothing(tmp_path):
     found = []
     rule = rule_named("orderdp")
-    population = Population(
-        N,
-        lambda i: (X[i], LABELS[i]),
-        lambda outputs, labels: F.cross_entropy(outputs["logits"], labels, reduction="none"),
-    )
 
     def look(model):
-        found.append(audit(model, population, {"OrderDP": rule}, draws=50))
+        how = {"loss": trainer.losses, "collate": trainer.data_collator}
+        found.append(audit(model, plain, {"OrderDP": rule}, draws=50, **how))
 
+    plain = [{"x": sample["x"], "labels": sample["labels"]} for sample in SAMPLES]
     whole = trained("orderdp", 5, tmp_path)
-    watched = trained("orderdp", 5, tmp_path, rule=rule, callbacks=[AuditCallback(look, {1, 4})])
+    callbacks = [AuditCallback(look, {1, 4})]
+    trainer = transformers_trainer("orderdp", 5, tmp_path, rule=rule, callbacks=callbacks)
+    trainer.train()
+    watched = transformers_result(trainer)
     assert torch.equal(watched["theta"], whole["theta"])
     assert torch.equal(watched["scores"], whole["scores"])
     assert len(found) == 2
@@ -215,6 +214,33 @@ def test_sequences_are_weighted_as_they_say(tmp_path, reduction):
     step = torch.cat([g.flatten() for g in gradient])
     # Float32 sums of 20 sequences in another order.
     torch.testing.assert_close((before - after) / 0.5, step, rtol=1e-3, atol=2e-6)
+
+
+def test_an_adapter_is_audited_over_its_own_parameters(tmp_path):
+    peft = pytest.importorskip("peft", reason="needs orderdp[peft]")
+    samples = sentences()
+    config = peft.LoraConfig(r=2, target_modules=["c_attn"], fan_in_fan_out=True)
+    model = peft.get_peft_model(language_model(), config).eval()
+    adapter = [p for p in model.parameters() if p.requires_grad]
+    for parameter in adapter:  # LoRA starts at the product zero, where half the gradients vanish
+        torch.nn.init.normal_(parameter, std=0.3, generator=torch.Generator().manual_seed(1))
+    tokens, labels = (torch.stack([s[k] for s in samples]) for k in ("input_ids", "labels"))
+
+    losses = sequence_losses(model(input_ids=tokens).logits, labels)
+    rows = [torch.autograd.grad(loss, adapter, retain_graph=True) for loss in losses]
+    gradients = torch.stack([torch.cat([g.flatten() for g in row]).double() for row in rows])
+    rule = build_rule("orderdp", 20, keep=0.3)
+    rule.update(torch.arange(20), losses.detach())
+    trainer = SelectiveTrainer(
+        model=model,
+        args=transformers.TrainingArguments(output_dir=str(tmp_path), report_to=[], use_cpu=True),
+        train_dataset=samples,
+        rule=rule,
+    )
+    how = {"loss": trainer.losses, "collate": trainer.data_collator}
+    found = audit(model, samples, {"OrderDP": rule}, draws=50, **how).rules[0]
+    followed, full = rule.expected_weights() @ gradients, gradients.mean(0)
+    assert found.bias == pytest.approx(float((followed - full).norm() / full.norm()), rel=1e-4)
 
 
 def test_what_is_not_supported_is_refused_in_one_line(tmp_path, monkeypatch):

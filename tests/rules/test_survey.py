@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from orderdp_theory import pivotal_covariance_trace
 from orderdp_train import audit
+from orderdp_train.auditing import covariance
 from orderdp_train.rules import RandomSubset, SurveySampling, build_rule
 from orderdp_train.rules.survey import one_minus_likelihood
 from tests.auditing.problem import small
@@ -83,15 +84,16 @@ def test_drawn_pairs_agree_with_the_stated_ones():
     assert largest_deviation(independent) > 6
 
 
-@pytest.mark.parametrize("chunk_bytes", [2**28, 1])
-def test_an_audit_has_the_exact_variance(chunk_bytes, monkeypatch):
+@pytest.mark.parametrize("chunk", [1, 3, 64])
+def test_an_audit_has_the_exact_variance(chunk, monkeypatch):
     """Against the O(n d) formula of the theory, on all per-sample gradients at once."""
-    import orderdp_train.auditing.covariance as module
+    original = covariance.per_sample_gradients
 
-    original = module.per_sample_gradients
-    monkeypatch.setattr(
-        module, "per_sample_gradients", lambda *args: original(*args, chunk_bytes=chunk_bytes)
-    )
+    def in_chunks(model, population, order, parameters=None, *rest):
+        size = sum(p.numel() * p.element_size() for p in model.parameters())
+        return original(model, population, order, parameters, chunk_bytes=chunk * size)
+
+    monkeypatch.setattr(covariance, "per_sample_gradients", in_chunks)
     problem = small()
     n = problem.population.n
     rule = SurveySampling(n, n // 3)

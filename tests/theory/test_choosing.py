@@ -1,6 +1,7 @@
 """The error of every candidate against enumeration of its draws (proofs/choosing.md)."""
 
 import itertools
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -15,8 +16,9 @@ from orderdp_theory import (
     estimator_mean,
     horvitz_thompson_covariance_trace,
     horvitz_thompson_weights,
+    proportional_inclusion,
 )
-from tests.oracles import kept_sets, orders
+from tests.oracles import fight_by_fight, kept_sets, orders
 
 
 def enumerated(gradients, losses, design: Design, q2: int) -> tuple[float, float]:
@@ -55,6 +57,30 @@ def test_every_candidate_also_with_ties(n, data):
         assert candidate.mean_squared_error <= bound + 1e-12
     errors = [c.mean_squared_error for c in (*choice.random_then_top, *choice.unbiased)]
     assert choice.best.mean_squared_error == min(errors)
+
+
+@given(st.integers(1, 6), st.data())
+@settings(max_examples=20, deadline=None)
+def test_survey_sampling_beside_them(n, data):
+    """Against the definition of pivotal sampling, fight by fight, with fractions within 1e-9."""
+    q = data.draw(st.integers(1, n))
+    losses = np.array(data.draw(st.lists(st.integers(-1, 3), min_size=n, max_size=n)), float)
+    gradients = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1))).normal(size=(n, 3))
+    choice = choose(gradients @ gradients.T, losses, q)
+    assert [c.floor for c in choice.survey] == [0.05, 0.25, 0.5, 0.75]
+    order = np.argsort(-losses, kind="stable")
+    for found in choice.survey:
+        sizes = np.array([1 - np.exp(-max(loss, 0)) for loss in losses])
+        pi = proportional_inclusion(sizes, q, found.floor * q / n)[order]
+        exact = [Fraction(p).limit_denominator(10**9) for p in pi]
+        free = next((i for i, p in enumerate(exact) if 0 < p < 1), 0)
+        exact[free] += q - sum(exact)
+        law, weighted = fight_by_fight(exact), gradients[order] / (n * pi[:, None])
+        estimates = np.array([weighted[list(kept)].sum(0) for kept in law])
+        chances = np.array([float(p) for p in law.values()])
+        error = chances @ np.square(estimates - gradients.mean(0)).sum(1)
+        assert found.mean_squared_error == pytest.approx(error, rel=1e-6, abs=1e-7)
+    assert choice.best_survey.mean_squared_error == min(c.mean_squared_error for c in choice.survey)
 
 
 def test_agrees_with_the_moments_in_linear_time():

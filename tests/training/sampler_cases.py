@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 from torch.utils.data import BatchSampler, DataLoader, TensorDataset
 
-from orderdp_train import RULES, RuleConfig, RuleSampler, WithIndex
+from orderdp_theory import Design
+from orderdp_train import RULES, FixedSubset, RHOLoss, RuleConfig, RuleSampler, WithIndex
 from orderdp_train.training.processes import all_reduce_sum, processes, rank, world_size
 
 N, DIM, PASSES = 41, 3, 3
@@ -25,6 +26,10 @@ def losses_at(theta, index):
 
 
 def rule_named(name):
+    if name == "rho-loss":
+        return RHOLoss(Design(N, 35, 25), Y.abs())
+    if name == "fixed-subset":
+        return FixedSubset(N, torch.arange(0, N, 2), torch.linspace(0.5, 1.5, 21))
     known = RULES[name].options
     options = {k: v for k, v in {"keep": 0.61, "explore": 0.85}.items() if k in known}
     return RuleConfig(name, options).build(N, epochs=PASSES)

@@ -106,7 +106,7 @@ def test_a_run_of_two_processes_is_not_continued_by_one(two, tmp_path):
         ("closed", set(), ""),
         ("audit", set(), ""),
         ("exception", {1}, "RuntimeError: as asked"),
-        ("interrupted", {-2}, "KeyboardInterrupt"),
+        ("interrupted", {1, -2}, "KeyboardInterrupt"),
         ("interrupted-command", {130}, ""),
         ("kept", {99}, ""),
     ],
@@ -119,7 +119,9 @@ def test_the_group_is_gone_before_the_interpreter_is(tmp_path, way, codes, said)
     result = torchrun(SCRIPT.with_name("leaving.py"), str(tmp_path / "run"), way)
     # torchrun lists the exit codes of the processes that failed, and ends those still at work.
     found = {int(code) for code in re.findall(r"exitcode\s*: (-?\d+)", result.stderr)}
-    assert found - {-15} == codes, result.stderr
+    # A script that Ctrl-C ends has either code, by whether an exit handler evaluates anything.
+    assert found - {-15} <= codes, result.stderr
+    assert bool(found - {-15}) == bool(codes), result.stderr
     assert bool(codes) == bool(result.returncode)
     assert said in result.stderr
 

@@ -302,6 +302,26 @@ def test_a_non_finite_loss_is_refused_or_left_out():
     assert len(sampler.told[0]) == 0
 
 
+def test_a_grad_scaler_skips_a_step_that_overflows_and_no_score_is_written():
+    sampler = RuleSampler(infobatch(), seeded())
+    weight = torch.ones(1, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    before, steps = sampler.rule.scores.clone(), []
+    for k, index in enumerate(torch.tensor(list(sampler)).split(10)):
+        losses = weight * (torch.inf if k == 1 else 1.0) * torch.ones(len(index))
+        optimizer.zero_grad()
+        old = weight.item()
+        scaler.scale(sampler.loss(index, losses, on_nonfinite="skip")).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        steps.append((index, weight.item() != old))
+    assert [moved for _, moved in steps] == [True, False, True, True]
+    skipped = steps[1][0]
+    assert torch.equal(sampler.rule.scores[skipped], before[skipped])
+    assert len(sampler.told[0]) == 31 - 10
+
+
 class Stream(IterableDataset):
     def __iter__(self):
         return iter(range(3))

@@ -1,14 +1,25 @@
 """Losses of sequences, the embedded prose, and the small transformer."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 from orderdp_theory import Design
-from orderdp_train import OrderDP, Recipe, audit, load_data, sequence_losses, train
-from orderdp_train.auditing import Population
+from orderdp_train import (
+    OrderDP,
+    Recipe,
+    RuleConfig,
+    RunConfig,
+    audit,
+    load_data,
+    run,
+    sequence_losses,
+    train,
+)
+from orderdp_train.auditing import Population, supervised
 from orderdp_train.data import DATA_SETS, TextDataSet
 from orderdp_train.models import GPT, build_model, model_for
 from orderdp_train.training.mixing import mix
@@ -153,7 +164,7 @@ def test_the_audit_of_text_is_exact():
     data = small()
     model = model_for("gpt-tiny", data)
     tokens = data.train_bytes[:12].long()
-    population = Population(12, lambda i: (tokens[i], tokens[i]), loss=sequence_losses)
+    population = Population(12, lambda i: (tokens[i], tokens[i]), supervised(sequence_losses))
     losses = sequence_losses(model(tokens), tokens)
     rule = OrderDP(Design(12, 8, 5), scorer=losses.detach().__getitem__)
     found = audit(model, population, {"OrderDP": rule}, draws=60).rules[0]
@@ -166,3 +177,15 @@ def test_the_audit_of_text_is_exact():
     assert found.bias == pytest.approx(float((followed - full).norm() / full.norm()), rel=1e-4)
     cosine = torch.cosine_similarity(followed, full, dim=0)
     assert found.cosine == pytest.approx(float(cosine), abs=1e-5)
+
+
+def test_a_run_on_prose_is_stored_and_continued(tmp_path):
+    recipe = replace(QUICK, batch_size=40)
+    rule = RuleConfig("orderdp", {"keep": 0.02, "explore": 0.05})
+    config = RunConfig(data="prose", model="gpt-tiny", rule=rule, recipe=recipe)
+    whole = list(run(config, tmp_path / "whole", device="cpu"))
+    assert [row["kept"] for row in whole] == [80, 80]
+    next(run(config, tmp_path / "parts", device="cpu"))
+    (last,) = run(config, tmp_path / "parts", device="cpu", resume=True)
+    assert last["loss"] == whole[-1]["loss"]
+    assert last["test_accuracy"] == whole[-1]["test_accuracy"]

@@ -1,0 +1,211 @@
+"""Parts of pages that are made from the code at build time, not typed.
+
+A page says ``{made} name`` and gets the Markdown that the function `name` of this module returns.
+"""
+
+import ast
+import inspect
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+from docutils import nodes
+from latex2mathml.converter import convert
+from sphinx.util.docutils import SphinxDirective
+
+from orderdp_theory.claims import all_claims, decide
+from orderdp_theory.claims.reading import VERDICTS
+from orderdp_theory.claims.registry import Result
+from orderdp_theory.claims.report import MEANING, TITLES, counts, headline
+from orderdp_train import scores
+from orderdp_train.rules import RULES
+
+ROOT = Path(__file__).parents[1]
+
+
+class Made(SphinxDirective):
+    """Put the Markdown that a function of this module returns in the directive's place."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        text = globals()[self.arguments[0]]()
+        return self.parse_text_to_nodes(text, allow_section_headings=True)
+
+
+def escape_bars(app, what, name, obj, options, lines: list[str]) -> None:
+    """|x| in a docstring is an absolute value or a norm, not a substitution."""
+    lines[:] = [re.sub(r"(?<![`|])\|(?=[^\s|])", r"\\|", line) for line in lines]
+
+
+def table(*rows: Iterable[str]) -> str:
+    """A Markdown table; the first row is its head."""
+    head, *body = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    lines = [head, ["---"] * len(head), *body]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def docstring(thing: object) -> str:
+    return inspect.getdoc(thing) or ""
+
+
+def rules() -> str:
+    """A section a registered rule: its docstring, its options, its source."""
+    return "\n\n".join(_rule(name, cls) for name, cls in RULES.items())
+
+
+def _rule(name: str, cls: type) -> str:
+    paragraphs = [
+        f"### {cls.label}",
+        f"`--rule {name}`; class {{py:obj}}`~orderdp_train.{cls.__name__}`.",
+        _prose(docstring(cls)),
+    ]
+    if cls.options:
+        rows = [
+            (f"`{option}`", f"`{o.default}`", o.range(), o.help)
+            for option, o in cls.options.items()
+        ]
+        paragraphs.append(table(("option", "default", "allowed", "what"), *rows))
+    return "\n\n".join(paragraphs)
+
+
+def _prose(text: str) -> str:
+    """A docstring within Markdown, read as the reStructuredText that it is."""
+    text = "\n".join(re.sub(r"(?<![`|])\|(?=[^\s|])", r"\\|", line) for line in text.splitlines())
+    return f"````{{eval-rst}}\n{text}\n````"
+
+
+def static_methods() -> str:
+    """A row a static score or coreset: what it is, from the first line of its docstring."""
+    rows = [
+        (f"{{py:obj}}`~orderdp_train.scores.{name}`", docstring(f).splitlines()[0], _source(f))
+        for name in scores.__all__
+        if inspect.isfunction(f := getattr(scores, name)) and "Source:" in docstring(f)
+    ]
+    return table(("method", "what", "source"), *rows)
+
+
+def _source(function: object) -> str:
+    found = re.search(r"Source: (.*?)(?:\n\n|\Z)", docstring(function), re.DOTALL)
+    return " ".join(found[1].split()) if found else ""
+
+
+@cache
+def _results() -> tuple[Result, ...]:
+    """All claims, computed; `RuntimeError` if a computation fails."""
+    results = tuple(decide(tuple(all_claims().values())))
+    if failed := [r for r in results if r.error]:
+        raise RuntimeError(f"{failed[0].claim.id}: {failed[0].error}")
+    return results
+
+
+def verdicts() -> str:
+    """How many claims have each verdict, and a filter by verdict."""
+    rows = [
+        (f"{'· ' * c.indent}{c.name}", *(str(c.verdicts[v] or "") for v in VERDICTS))
+        for c in headline(_results())
+    ]
+    return table(("claims about", *VERDICTS), *rows) + "\n\n" + _filter(counts(_results()))
+
+
+def claims() -> str:
+    """Every claim with its quotes and its readings."""
+    parts = []
+    for about, title in TITLES.items():
+        parts.append(f"## {title}")
+        parts += [_claim(r) for r in _results() if r.claim.about == about]
+    return "\n\n".join(parts)
+
+
+def _filter(numbers: dict[str, int]) -> str:
+    """Radio buttons; the style sheet hides what is not chosen, without a script."""
+    found = [(name, count, MEANING[name]) for name, count in numbers.items()]
+    inputs = "\n".join(
+        f'<label title="{meaning}"><input type="radio" name="verdict" value="{_class(name)}"'
+        f"{' checked' if name == 'all' else ''}> {name} ({count})</label>"
+        for name, count, meaning in [("all", sum(numbers.values()), "every claim"), *found]
+    )
+    html = f'<fieldset class="filter"><legend>Show</legend>\n{inputs}\n</fieldset>'
+    return f"```{{raw}} html\n{html}\n```"
+
+
+def _class(verdict: str) -> str:
+    return verdict.replace(" ", "-")
+
+
+def _claim(result: Result) -> str:
+    reading = result.decided
+    assert reading is not None
+    quotes = "\n>\n".join(
+        f"> {_words(q.words)} ({_text(q.place)})" if q.words else f"> {_text(q.place)}"
+        for q in result.claim.quotes
+    )
+    lines = [
+        f"({result.claim.id})=",
+        f"::::{{container}} claim {_class(reading.verdict)}",
+        f"**{reading.verdict}** `{result.claim.id}`: {_text(reading.says)}",
+        quotes,
+        f"→ {_text(reading.found)} ({reading.method})",
+    ]
+    lines += [f"- {r.verdict}: {_text(r.says)} → {_text(r.found)}" for r in result.others]
+    if result.correction:
+        lines.append(f"What holds: {_text(result.correction)}")
+    return "\n\n".join([*lines, "::::"])
+
+
+def _words(words: str) -> str:
+    """Quoted words, their formulas typeset where they can be."""
+    pieces = re.split(r"\$([^$]+)\$", words)
+    return "".join(_math(p) if i % 2 else _text(p) for i, p in enumerate(pieces))
+
+
+def _math(tex: str) -> str:
+    try:
+        convert(tex)
+    except Exception:  # the extracted text is not always TeX
+        return f"`{tex}`"
+    return f"${tex}$"
+
+
+def _text(text: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"([\\*_`<>$\[\]|~{}#])", r"\\\1", text))
+
+
+def examples() -> str:
+    """A section an example script, as it stands in `examples`; the plain loop first."""
+    paths = sorted((ROOT / "examples").glob("*.py"), key=lambda path: (path.stem != "plain", path))
+    return "\n\n".join(
+        f"### {path.stem.removesuffix('_example').replace('_', ' ')}\n\n"
+        f"```python\n{path.read_text(encoding='utf-8')}```"
+        for path in paths
+    )
+
+
+def arrows() -> str:
+    """What each package of the two imports from the others, read from the sources."""
+    return "\n\n".join(_arrows(ROOT / name) for name in ("orderdp_theory", "orderdp_train"))
+
+
+def _arrows(package: Path) -> str:
+    rooms = sorted(p.parent for p in package.glob("*/__init__.py"))
+    rows = []
+    for room in rooms:
+        tree = ast.parse((room / "__init__.py").read_text())
+        says = (ast.get_docstring(tree) or "").split("\n\n")[0].replace("``", "`")
+        used = sorted({u for path in room.rglob("*.py") for u in _uses(path, package.name)})
+        uses = ", ".join(f"`{u}`" for u in used if u != room.name) or "–"
+        rows.append((f"`{room.name}`", " ".join(says.split()), uses))
+    return f"### {package.name}\n\n" + table(("package", "what it holds", "uses"), *rows)
+
+
+def _uses(path: Path, package: str) -> Iterator[str]:
+    """The rooms of the package, or the other package, that a module imports from."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            top, _, rest = node.module.partition(".")
+            room = rest.split(".")[0]
+            if top == package and (ROOT / package / room / "__init__.py").exists() and room:
+                yield room
+            elif top in ("orderdp_theory", "orderdp_train") and top != package:
+                yield top
