@@ -10,6 +10,7 @@ from orderdp_theory import Design
 from orderdp_theory.common.command import run as command_line
 from orderdp_train import FreshOrderDP, OrderDP, audit, build_rule
 from orderdp_train.auditing.grid import parse_grid
+from orderdp_train.auditing.point import Effort
 from orderdp_train.auditing.stored_run import audit_run
 from orderdp_train.cli.rule_options import configured
 from orderdp_train.rules import RuleConfig
@@ -26,7 +27,7 @@ def test_a_point_audits_the_rule_of_the_next_epoch(tmp_path):
     config = RunConfig(rule=RuleConfig("infobatch", {"anneal": 0.5}), recipe=RECIPE)
     kept = [row["kept"] for row in run(config, tmp_path / "run", device="cpu", checkpoints=6)]
     points = audit_run(
-        tmp_path / "run", draws=50, root=tmp_path, device=torch.device("cpu")
+        tmp_path / "run", effort=Effort(draws=50), root=tmp_path, device="cpu"
     )  # after each epoch
     assert [point.epoch for point in points] == [1, 2, 3, 4, 5, 6]
     for point, next_kept in zip(points, kept[1:], strict=False):
