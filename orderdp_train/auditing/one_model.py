@@ -90,7 +90,7 @@ def audit(
             depends on the others.
         dataset: a map-style dataset, or a `Population`, which has its own loss and batches.
         rules: by name, or in a sequence (named by their classes); anything with the interface of
-            `orderdp_train.rules.SelectionRule`, at its present scores.
+            `orderdp_train.SelectionRule`, at its present scores.
         loss: `(model, batch) -> (B,)`, one loss a sample; for batches of inputs and targets,
             `supervised((outputs, targets) -> (B,))`.
         collate: makes a batch of a list of samples: tensors, tuples, dictionaries, nested or not.
@@ -108,7 +108,7 @@ def audit(
         memory_limit: bytes for vectors as long as the parameters; what does not fit at once, for
             many rules or for one, is done in parts of the parameters, a walk each.
         on_batch: told the number of samples after each batch of the walk, for progress bars.
-        followed: by rule name, what `orderdp_train.auditing.followed.follow_epoch` recorded
+        followed: by rule name, what `follow_epoch` of `auditing.followed` recorded
             from here on, on plain samples, to split the bias of a whole epoch too.
 
     Raises:

@@ -34,7 +34,7 @@ class SelectionRule(Protocol):
 
     For commands, tables and figures a rule has a `name`, a `label`, a `colour` and a `marker` (the
     next free ones if empty), its `options`, and `build`, which makes it from their values; see
-    `orderdp_train.rules.register`.
+    `orderdp_train.register`.
     """
 
     name: ClassVar[str]
