@@ -1,18 +1,15 @@
 """The epsilon-greedy rule of Raju et al. (2021)."""
 
-from collections.abc import Mapping
-from typing import Any, Self
-
 import torch
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.palette import AMBER
-from orderdp_train.rules.base import Selection, random_subset, rounded, top
+from orderdp_train.rules.base import Selection, random_subset, top
 from orderdp_train.rules.moving_average import MovingAverage
 from orderdp_train.rules.option import Option
 from orderdp_train.rules.pairs import SecondOrder
-from orderdp_train.rules.registry import Setting, register
+from orderdp_train.rules.registry import register
 
 
 @register
@@ -31,11 +28,6 @@ class EpsilonGreedy(MovingAverage):
         **MovingAverage.options,
         "epsilon": Option(0.1, "Part of the budget drawn uniformly.", low=0, high=1),
     }
-
-    @classmethod
-    def build(cls, setting: Setting, options: Mapping[str, Any]) -> Self:
-        k, decay = rounded(options["keep"], setting.n), options["decay"]
-        return cls(setting.n, k, epsilon=options["epsilon"], decay=decay, device=setting.device)
 
     def __init__(
         self,

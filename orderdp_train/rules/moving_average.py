@@ -1,15 +1,18 @@
 """What the two bandit-like rules of Raju et al. (2021) share: a moving average of the loss."""
 
 import math
+from collections.abc import Mapping
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from orderdp_theory import Ranking
 from orderdp_theory.common.errors import InputError
-from orderdp_train.rules.base import ScoredRule, check_budget, finite
+from orderdp_train.rules.base import ScoredRule, check_budget, finite, rounded
 from orderdp_train.rules.option import KEEP, Option
 from orderdp_train.rules.pairs import SecondOrder, certain_and_random
+from orderdp_train.rules.registry import Setting
 
 
 class MovingAverage(ScoredRule):
@@ -19,6 +22,12 @@ class MovingAverage(ScoredRule):
         "keep": KEEP,
         "decay": Option(0.8, "Weight of a new loss in the average.", low=0, high=1, open="low"),
     }
+
+    @classmethod
+    def build(cls, setting: Setting, options: Mapping[str, Any]) -> Self:
+        """Each option but the budget is an argument of that name."""
+        own = {name: value for name, value in options.items() if name != "keep"}
+        return cls(setting.n, rounded(options["keep"], setting.n), device=setting.device, **own)
 
     def __init__(self, n: int, k: int, *, decay: float, device: torch.device | str) -> None:
         super().__init__(n, initial_score=math.inf, device=device)

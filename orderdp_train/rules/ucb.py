@@ -1,19 +1,18 @@
 """The upper-confidence-bound rule of Raju et al. (2021)."""
 
 import math
-from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.palette import PINK
-from orderdp_train.rules.base import Selection, random_subset, rounded, top
+from orderdp_train.rules.base import Selection, random_subset, top
 from orderdp_train.rules.moving_average import MovingAverage
 from orderdp_train.rules.option import Option
 from orderdp_train.rules.pairs import SecondOrder
-from orderdp_train.rules.registry import Setting, register
+from orderdp_train.rules.registry import register
 
 
 @register
@@ -34,11 +33,6 @@ class UCB(MovingAverage):
         **MovingAverage.options,
         "c": Option(1.0, "Standard deviations added to the average.", low=0),
     }
-
-    @classmethod
-    def build(cls, setting: Setting, options: Mapping[str, Any]) -> Self:
-        k, decay = rounded(options["keep"], setting.n), options["decay"]
-        return cls(setting.n, k, c=options["c"], decay=decay, device=setting.device)
 
     def __init__(
         self,
