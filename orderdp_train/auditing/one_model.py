@@ -180,6 +180,8 @@ def audit(
         rules=[candidate.result(norm) for candidate in candidates],
         slow=shared.slow(),
         views=views,
+        largest_gradient=shared.largest_gradient,
+        losses=losses,
     )
 
 
@@ -242,12 +244,14 @@ class _Pass:
         self.moments = moments
         self.features = contrasts(self.order, generator if draws else None)
         self._by_ranking: list[tuple[Ranking, Products]] = []
+        self.largest_gradient: float | None = None
         if moments:
             first = first or fresh
             directions = torch.randint(2**62, (PROJECTIONS,), generator=generator).tolist()
             base = self._products(first, directions=directions)
             self._by_ranking.append((first, base))
             self.features = torch.cat([self.features, ranks(base.projections)], 1)
+            self.largest_gradient = math.sqrt(float(base.squares.sum(1).max()))
 
     def ranking(self, scores: Tensor) -> tuple[Ranking, Tensor]:
         """The ranking of `scores` and its order, the same objects for the same scores."""

@@ -13,9 +13,9 @@ from orderdp_theory.common.errors import InputError
 from orderdp_train.auditing.agreement import LEAST_DRAWS
 from orderdp_train.auditing.followed import follow_epoch
 from orderdp_train.auditing.one_model import DRAWS, audit, by_class
-from orderdp_train.auditing.population import Population, population_of_images
+from orderdp_train.auditing.population import population_of_images
 from orderdp_train.auditing.result import SAMPLES, Audit
-from orderdp_train.auditing.walk import MEMORY_LIMIT, audit_mode
+from orderdp_train.auditing.walk import MEMORY_LIMIT
 from orderdp_train.data import ImageData
 from orderdp_train.rules import OrderDP, SelectionRule
 from orderdp_train.training.recipe import Recipe
@@ -140,21 +140,18 @@ def audit_point(
         never_used=len(unused),
         never_used_by_class=by_class(unused, population.labels),
         audit=result,
-        score_error=score_error(point, population) if own else None,
+        score_error=score_error(point.rule, result.losses) if own else None,
         never_used_samples=unused,
     )
 
 
-def score_error(point: Point, population: Population) -> float | None:
+def score_error(rule: SelectionRule, losses: Tensor | None) -> float | None:
     """(s/q) mean |H_i − L_i|, what ranking by the stored scores H costs of L_q at most.
 
     None unless the rule is random-then-top by stored scores, every sample's being known.
     """
-    rule = point.rule
-    if not isinstance(rule, OrderDP) or rule.scorer is not None:
+    if losses is None or not isinstance(rule, OrderDP) or rule.scorer is not None:
         return None
     if not bool(rule.scores.isfinite().all()):
         return None
-    with audit_mode(point.model):
-        losses = population.all_losses(point.model)
     return score_error_bound(rule.scores.double().cpu().numpy(), losses.numpy(), rule.design)

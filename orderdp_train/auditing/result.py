@@ -146,6 +146,8 @@ class Audit:
 
     `slow` says in words what no fast path fitted, so that a slower exact one was taken. `views`
     counts the redraws of the augmentation that gradients are means over; None for plain samples.
+    `largest_gradient` is the largest norm of a sample's gradient, None without moments; `losses`
+    float64 `(n,)` are not part of the JSON.
     """
 
     n: int
@@ -157,6 +159,8 @@ class Audit:
     rules: list[RuleAudit]
     slow: list[str] = field(default_factory=list)
     views: int | None = None
+    largest_gradient: float | None = None
+    losses: Tensor | None = field(default=None, repr=False, compare=False, metadata=SAMPLES)
 
     def __getitem__(self, method: str) -> RuleAudit:
         for rule in self.rules:

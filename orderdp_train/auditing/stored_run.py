@@ -7,10 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from orderdp_theory import Guarantee
 from orderdp_train.auditing.grid import grid_rules
 from orderdp_train.auditing.point import FALSE_ALARM, AuditedPoint, Effort, Point, audit_point
-from orderdp_train.auditing.promises import promises_of
 from orderdp_train.data import ImageData, load_data
 from orderdp_train.models import model_for
 from orderdp_train.runs import RunConfig, RunFolder
@@ -92,18 +90,6 @@ def audit_run(
         found.append(ready[epoch])
         on_step(method)
     return found
-
-
-def run_promises(folder: Path, *, root: Path, device: Any) -> tuple[Guarantee, ...]:
-    """What the run in `folder` may promise at its latest checkpoint."""
-    place = RunFolder(folder)
-    config, stored = place.config(), place.load()
-    if stored is None:
-        return ()
-    data = load_data(
-        config.data, label_noise=config.label_noise, seed=config.seed, device=device, root=root
-    )
-    return promises_of(stored_point(stored, config, data), config)
 
 
 def with_precision(config: RunConfig, precision: Precision) -> RunConfig:

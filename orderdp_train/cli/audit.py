@@ -87,7 +87,8 @@ def audit(
     ):
         from orderdp_train.auditing.grid import parse_grid
         from orderdp_train.auditing.point import Effort
-        from orderdp_train.auditing.stored_run import audit_run, run_promises
+        from orderdp_train.auditing.promises import promises_of
+        from orderdp_train.auditing.stored_run import audit_run
         from orderdp_train.auditing.trainings import (
             DEFAULT_RULES,
             AuditConfig,
@@ -126,8 +127,8 @@ def audit(
         words += [] if moments else ["--no-moments"]
         words += [] if monte_carlo else ["--no-monte-carlo"]
         command = shlex.join(["orderdp-train", "audit", *words])
-        if run is not None:
-            stored = RunFolder(run).config()
+        stored = None if run is None else RunFolder(run).config()
+        if run is not None and stored is not None:
             own = {"data": stored.data, "model": stored.model, "label_noise": stored.label_noise}
             own |= {"seed": stored.seed, "epochs": stored.recipe.epochs}
             for name, value in (decided | ({} if epochs is None else {"epochs": epochs})).items():
@@ -205,6 +206,6 @@ def audit(
     console.print(legend, style="dim", markup=False, highlight=False)
     for sentence in verdicts(document):
         console.print(sentence, markup=False, highlight=False)
-    if run is not None and (guarantees := run_promises(run, root=root, device=place)):
+    if stored is not None and (guarantees := promises_of(stored, points)):
         console.print(promise_table(guarantees))
     console.print(f"Report: {out / 'report.html'}", markup=False, highlight=False)

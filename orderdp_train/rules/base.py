@@ -79,6 +79,10 @@ class SelectionRule(Protocol):
         """The rule for use at a fixed model: present losses are looked up, not computed again."""
         return self
 
+    def surrogate_design(self) -> Design | None:
+        """The design whose L_q it trains on when its scores are current, if it is of that kind."""
+        return None
+
     def second_order(self) -> SecondOrder | None:
         """Inclusion probabilities of samples and pairs at the present scores, if known exactly."""
         return None

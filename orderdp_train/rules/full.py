@@ -6,6 +6,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from orderdp_theory import Design
 from orderdp_theory.common.palette import BLACK
 from orderdp_train.rules.base import Selection, SelectionRule, check_budget
 from orderdp_train.rules.pairs import SecondOrder, certain_and_random
@@ -33,6 +34,10 @@ class FullData(SelectionRule):
 
     def expected_weights(self, scores: Tensor | None = None) -> Tensor:
         return torch.full((self.n,), 1 / self.n, dtype=torch.float64, device=self.device)
+
+    def surrogate_design(self) -> Design:
+        """Nothing is ranked: s = q."""
+        return Design(self.n, self.n, self.n)
 
     def second_order(self) -> SecondOrder:
         return certain_and_random(torch.ones(self.n, dtype=torch.bool), 0, 1 / self.n, 0.0)

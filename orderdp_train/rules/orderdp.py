@@ -92,6 +92,9 @@ class OrderDP(ScoredRule):
         fixed.scorer = self.scorer(self._everybody()).__getitem__
         return fixed
 
+    def surrogate_design(self) -> Design:
+        return self.design
+
     def second_order(self) -> SecondOrder:
         gamma, pairs = random_then_top(self.design, self.ranked_by())
         return SecondOrder(

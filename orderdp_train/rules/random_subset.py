@@ -6,6 +6,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from orderdp_theory import Design
 from orderdp_theory.common.palette import GREY
 from orderdp_train.rules.base import (
     Selection,
@@ -45,6 +46,10 @@ class RandomSubset(SelectionRule):
 
     def expected_weights(self, scores: Tensor | None = None) -> Tensor:
         return torch.full((self.n,), 1 / self.n, dtype=torch.float64, device=self.device)
+
+    def surrogate_design(self) -> Design:
+        """Nothing is ranked: s = q."""
+        return Design(self.n, self.m, self.m)
 
     def second_order(self) -> SecondOrder:
         nobody = torch.zeros(self.n, dtype=torch.bool)

@@ -2,17 +2,16 @@
 
 import pytest
 import torch
-from torch import nn
 
+from orderdp_theory import Design
 from orderdp_theory.common.command import run as command_line
-from orderdp_train.auditing import promises as module
-from orderdp_train.auditing.point import score_error
+from orderdp_train.auditing.point import Effort, score_error
 from orderdp_train.auditing.population import population_of_images
 from orderdp_train.auditing.promises import promises_of
-from orderdp_train.auditing.stored_run import stored_point
+from orderdp_train.auditing.stored_run import audit_run, stored_point
 from orderdp_train.cli.app import app
 from orderdp_train.data import load_data
-from orderdp_train.rules import RuleConfig
+from orderdp_train.rules import RuleConfig, build_rule
 from orderdp_train.runs import RunConfig, RunFolder, run
 from orderdp_train.training.loop import losses_of
 from orderdp_train.training.recipe import Recipe
@@ -20,19 +19,21 @@ from orderdp_train.training.recipe import Recipe
 RECIPE = Recipe(epochs=2, batch_size=2000, max_lr=0.1, momentum=0.0, weight_decay=0.0)
 
 
-def point_of(folder, config):
+def trained(folder, config):
+    """The latest point of a run, and what its audit found at all of them."""
     list(run(config, folder, device="cpu"))
-    data = load_data("digits")
-    stored = RunFolder(folder).load()
+    data, stored = load_data("digits"), RunFolder(folder).load()
     assert stored is not None
-    return stored_point(stored, config, data)
+    effort = Effort(draws=50, monte_carlo=False)
+    points = audit_run(folder, effort=effort, root=folder, device=torch.device("cpu"))
+    return stored_point(stored, config, data), points
 
 
-def test_constants_are_measured_at_the_first_and_the_last_point(tmp_path):
+def test_constants_are_those_that_the_audit_measured(tmp_path):
     rule = RuleConfig("orderdp-fresh", {"keep": 0.3})
     config = RunConfig(rule=rule, recipe=RECIPE)
-    point = point_of(tmp_path / "run", config)
-    found = {g.theorem: g for g in promises_of(point, config)}
+    point, points = trained(tmp_path / "run", config)
+    found = {g.theorem: g for g in promises_of(config, points)}
     everybody = torch.arange(point.data.num_train)
     losses = losses_of(point.model, point.data, everybody, config.recipe).double()
     assert found["sandwich"].constants["L"] == pytest.approx(float(losses.mean()), rel=1e-6)
@@ -43,33 +44,39 @@ def test_constants_are_measured_at_the_first_and_the_last_point(tmp_path):
     # The CNN is not convex and not weakly convex with a known constant: nothing is claimed.
     assert "needs weakly convex losses" in found["weakly convex"].verdict
 
-    largest = 0.0
+    norms = []
     population = population_of_images(point.data, point.recipe)
-    for i in range(5):
+    for i in everybody:
         point.model.zero_grad()
-        population.losses(point.model, torch.tensor([i])).sum().backward()
-        norm = sum(float(p.grad.square().sum()) for p in point.model.parameters()) ** 0.5
-        largest = max(largest, norm)
-    assert module._largest_gradient(point.model, population) >= largest * (1 - 1e-5)
+        population.losses(point.model, i[None]).sum().backward()
+        norms.append(sum(float(p.grad.square().sum()) for p in point.model.parameters()) ** 0.5)
+    assert points[-1].audit.largest_gradient == pytest.approx(max(norms), rel=1e-5)
+    assert found["weakly convex"].trivial == pytest.approx(
+        max(p.audit.largest_gradient for p in points) ** 2
+    )
+    largest = max(float(p.audit.losses.max()) for p in points)
+    assert convergence.trivial == pytest.approx(largest)
 
 
-def test_a_linear_model_is_seen_to_be_convex():
-    assert module._is_linear(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)))
-    assert not module._is_linear(nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)))
+def test_which_rules_have_a_surrogate():
+    for name, kept in (("orderdp", (1000, 500, 300)), ("random", (1000, 300, 300))):
+        assert build_rule(name, 1000, 0.3).surrogate_design() == Design(*kept)
+    assert build_rule("full", 9).surrogate_design() == Design(9, 9, 9)
+    for name in ("infobatch", "orderdp-unbiased", "epsilon-greedy", "ucb"):
+        assert build_rule(name, 1000, 0.3).surrogate_design() is None
 
 
 def test_the_error_of_stored_scores_is_their_mean_distance_to_the_losses(tmp_path):
     rule = RuleConfig("orderdp", {"keep": 0.3, "initial_score": "first-pass"})
     config = RunConfig(rule=rule, recipe=RECIPE)
-    point = point_of(tmp_path / "run", config)
+    point, points = trained(tmp_path / "run", config)
     everybody = torch.arange(point.data.num_train)
     losses = losses_of(point.model, point.data, everybody, config.recipe).double()
     design, scores = point.rule.design, point.rule.scores.double()
     expected = design.s / design.q * float((scores - losses).abs().mean())
-    population = population_of_images(point.data, point.recipe)
-    assert score_error(point, population) == pytest.approx(expected, rel=1e-6)
+    assert points[-1].score_error == pytest.approx(expected, rel=1e-6)
     point.rule.scores[3] = torch.inf
-    assert score_error(point, population) is None
+    assert score_error(point.rule, losses) is None
 
 
 def test_the_command_prints_the_table(tmp_path, capsys):
