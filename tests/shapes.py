@@ -16,7 +16,7 @@ import jaxtyping
 from beartype import BeartypeConf, beartype
 from jaxtyping import TypeCheckError
 
-SHAPED = re.compile(r"\b(Bool|Float\d*|Int\d*|UInt8|Shaped)\b")
+SHAPED = re.compile(r"\b(Bool|Float\d*|Int\d*|Integer|Real|Shaped|UInt8)\b")
 ALWAYS, THEN_EVERY = 500, 10  # calls of a function that are checked
 _beartype = beartype(conf=BeartypeConf(is_pep484_tower=True))
 _jaxtyped = jaxtyping.jaxtyped
