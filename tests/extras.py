@@ -20,6 +20,7 @@ USED_BY = {
     NOTHING: "from orderdp_theory import Design, inclusion_probabilities as g; g(Design(9, 5, 3))",
     "train": "from orderdp_train.cli.app import commands; commands()",
     "mnist": "from orderdp_train import load_data; load_data('mnist5k')",
+    "elpv": "from orderdp_train import load_data; load_data('elpv')",
     "accelerate": "from orderdp_train.integrations.accelerate import prepare",
     "transformers": "from orderdp_train.integrations.transformers import SelectiveTrainer",
     "lightning": "from orderdp_train.integrations.lightning import SelectionCallback",

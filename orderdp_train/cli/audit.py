@@ -45,7 +45,9 @@ def audit(
     ] = None,
     data: Annotated[
         str | None,
-        Option(help="digits (default), mnist5k, cifar10, cifar100, imagenet, synthetic or prose."),
+        Option(
+            help="digits (default), mnist5k, elpv, cifar10, cifar100, imagenet, synthetic or prose."
+        ),
     ] = None,
     model: Annotated[
         str | None, Option(help="cnn (default), resnet18, resnet50, any timm model; gpt-tiny.")

@@ -20,7 +20,9 @@ def run(
     resume: Annotated[bool, Option("--resume", help="Continue the run in --out.")] = False,
     data: Annotated[
         str | None,
-        Option(help="digits (default), mnist5k, cifar10, cifar100, imagenet, synthetic, prose."),
+        Option(
+            help="digits (default), mnist5k, elpv, cifar10, cifar100, imagenet, synthetic, prose."
+        ),
     ] = None,
     model: Annotated[
         str | None, Option(help="cnn (default), resnet18, resnet50, any timm model; gpt-tiny.")
