@@ -20,5 +20,7 @@ def checked(function: Callable[..., Any]) -> Callable[..., Any]:
     shaped = {name: kind for name, kind in annotations.items() if SHAPED.search(str(kind))}
     if not shaped:
         return function
-    function.__annotations__ = shaped
-    return _beartype(function)
+    whole, function.__annotations__ = function.__annotations__, shaped
+    wrapper = _beartype(function)
+    function.__annotations__ = wrapper.__annotations__ = whole
+    return wrapper

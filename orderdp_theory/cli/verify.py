@@ -1,6 +1,5 @@
 """`orderdp-theory verify`: the paper's sentences, each decided by a computation."""
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -51,13 +50,13 @@ def verify(
     from rich.console import Console
 
     from orderdp_theory.claims.report import headline, to_html, to_json, to_markdown
-    from orderdp_theory.common.files import write_atomically
+    from orderdp_theory.common.files import expect_writable, write_atomically
 
     claims = _chosen([*(only or []), *(more or [])])
     outputs = [(json, to_json), (markdown, to_markdown), (html, to_html)]
     for path, _ in outputs:
         if path is not None:
-            _expect_writable(path)
+            expect_writable(path)
     results = _decided(claims)
     for path, text in outputs:
         if path is not None:
@@ -74,7 +73,7 @@ def verify(
         )
     for path, _ in outputs:
         if path is not None:
-            console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+            console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
     if any(result.error for result in results):
         raise typer.Exit(1)
 
@@ -92,16 +91,6 @@ def _chosen(ids: Sequence[str]) -> "list[Claim]":
             hint = f"did you mean {', '.join(near)}?" if near else "run verify to see all ids"
             raise InputError(f"no claim is called {name}; {hint}")
     return [claim for name, claim in known.items() if not ids or name in ids]
-
-
-def _expect_writable(path: Path) -> None:
-    """Fail before the computation, not after it, if a file cannot be written."""
-    if path.is_dir():
-        raise IsADirectoryError(21, "is a folder, not a file", str(path))
-    if not path.parent.is_dir():
-        raise FileNotFoundError(2, "no such folder", str(path.parent))
-    if not os.access(path.parent, os.W_OK):
-        raise PermissionError(13, "permission denied", str(path.parent))
 
 
 def _decided(claims: "Sequence[Claim]") -> "list[Result]":

@@ -16,8 +16,8 @@ def run(app: Callable[..., Any], arguments: Sequence[str] | None = None) -> NoRe
 
     Bad input reaches this point as a usage error of the parser, as `InputError` (the library
     refused a value) or as `OSError` (a file cannot be read or written); each becomes one line
-    `error: …` and status 2. Anything else is a defect of ours: it keeps its traceback, says how
-    to report it, and is status 1.
+    `error: …` and status 2, as does a lack of memory. Anything else is a defect of ours: it keeps
+    its traceback, says how to report it, and is status 1.
     """
     try:
         status = app(args=arguments, standalone_mode=False)
@@ -25,6 +25,8 @@ def run(app: Callable[..., Any], arguments: Sequence[str] | None = None) -> NoRe
         status = INTERRUPTED
     except (InputError, OSError) as error:
         status = _report(_one_line(error))
+    except MemoryError:
+        status = _report("not enough memory for sizes like these: give smaller ones")
     except Exception as error:
         # The parser's own exceptions carry their message and status; typer has moved the class
         # that they derive from more than once, so they are known by what they offer.

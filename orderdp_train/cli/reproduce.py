@@ -100,7 +100,7 @@ def reproduce(
     console.print(f"Mean ± standard deviation, seeds: {repetitions} (in brackets: the paper).")
     if savings:
         console.print(savings)
-    console.print(f"Written: {out}/{stem}.md, .csv, .png", soft_wrap=True)
+    console.print(f"Written: {out}/{stem}.md, .csv, .png", markup=False, soft_wrap=True)
 
 
 def _overview() -> "Table":
