@@ -111,9 +111,12 @@ def _design(name: str, design: Any) -> Any:
 def _infinite(result: Any) -> bool:
     if isinstance(result, float):
         return not math.isfinite(result)
+    if isinstance(result, tuple):
+        return any(map(_infinite, result))
     if dataclasses.is_dataclass(result):
-        values = (getattr(result, field.name) for field in dataclasses.fields(result))
-        return any(isinstance(value, float) and math.isinf(value) for value in values)
+        values = [getattr(result, field.name) for field in dataclasses.fields(result)]
+        # Not NaN: that is what a term is whose losses are not known.
+        return any(math.isinf(v) if isinstance(v, float) else _infinite(v) for v in values)
     return False
 
 
