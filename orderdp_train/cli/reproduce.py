@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orderdp_theory.common.command import said_if_stopped
 from orderdp_theory.common.errors import InputError
 
 if TYPE_CHECKING:
@@ -85,7 +86,10 @@ def reproduce(
     folder = out / "cells"
     folder.mkdir(parents=True, exist_ok=True)
     columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with (
+        said_if_stopped(lambda: f"finished epochs are kept in {folder}, run it again to go on"),
+        Progress(*columns, console=Console(stderr=True)) as progress,
+    ):
         for _ in progress.track(sweep(cells, folder, environment, at_a_time), total=len(cells)):
             pass
 

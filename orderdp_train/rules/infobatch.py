@@ -82,7 +82,7 @@ class InfoBatch(ScoredRule):
         return indices, weights[indices]
 
     def expected_weights(self, scores: Tensor | None = None) -> Tensor:
-        low, size = self.prunable(self.scores if scores is None else scores)
+        low, size = self.prunable(self._given(scores))
         n_low = int(low.sum())
         weights = torch.ones(self.n, dtype=torch.float64, device=low.device)
         if n_low:

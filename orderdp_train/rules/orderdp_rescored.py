@@ -11,7 +11,7 @@ from torch import Tensor
 from orderdp_theory import Design
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.palette import FOREST
-from orderdp_train.rules.base import Scorer, design_of, rounded
+from orderdp_train.rules.base import Scorer, design_of, present_losses, rounded
 from orderdp_train.rules.option import EXPLORE, INITIAL_SCORE, KEEP, Option, as_number
 from orderdp_train.rules.orderdp import OrderDP
 from orderdp_train.rules.registry import Setting, register
@@ -80,7 +80,7 @@ class RescoredOrderDP(OrderDP):
 
     def _scores_of(self, indices: Tensor) -> Tensor:
         turn = self.in_turn()
-        self._fresh = turn, self.rescorer(turn).to(self.scores)
+        self._fresh = turn, present_losses(self.rescorer, turn).to(self.scores)
         return self.scores.index_put((turn,), self._fresh[1])[indices]
 
     def update(self, indices: Tensor, losses: Tensor) -> None:
@@ -92,7 +92,7 @@ class RescoredOrderDP(OrderDP):
 
     def at_present(self) -> Self:
         fixed = copy.copy(self)
-        present = self.rescorer(self.in_turn())
+        present = present_losses(self.rescorer, self.in_turn())
         fixed.rescorer = lambda _: present
         return fixed
 

@@ -12,6 +12,7 @@ from orderdp_train.rules.base import (
     Selection,
     SelectionRule,
     check_budget,
+    losses_of_samples,
     random_subset,
     rounded,
 )
@@ -54,7 +55,8 @@ class RepeatedRandom(SelectionRule):
 
     def update(self, indices: Tensor, losses: Tensor) -> None:
         used = torch.zeros_like(self.left)
-        used[indices.to(used.device)] = True
+        indices, _ = losses_of_samples(indices, losses, self.n, used.float())
+        used[indices] = True
         self.ahead |= used & ~self.left
         self.left &= ~used
         if not self.left.any():
@@ -80,7 +82,9 @@ class RepeatedRandom(SelectionRule):
         return {"left": self.left, "ahead": self.ahead}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        if state.keys() != self.state_dict().keys() or state["left"].shape != self.left.shape:
+        if state.keys() != self.state_dict().keys() or any(
+            state[name].shape != mask.shape for name, mask in self.state_dict().items()
+        ):
             raise InputError(f"the state is not one of {type(self).__name__} over {self.n} samples")
         for name, mask in self.state_dict().items():
             mask.copy_(state[name])

@@ -53,6 +53,7 @@ class RHOLoss(OrderDP):
     def ranked_by(self, losses: Tensor | None = None) -> Tensor:
         if losses is None:
             return super().ranked_by()
+        losses = self._given(losses)
         return losses - self.holdout_losses.to(losses)
 
     def _scores_of(self, indices: Tensor) -> Tensor:

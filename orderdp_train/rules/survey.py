@@ -10,7 +10,14 @@ from torch import Tensor
 from orderdp_theory import pivotal_pairs, pivotal_sample, proportional_inclusion
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.palette import ROSE
-from orderdp_train.rules.base import ScoredRule, Selection, check_budget, finite, rounded
+from orderdp_train.rules.base import (
+    ScoredRule,
+    Selection,
+    check_budget,
+    check_generator,
+    finite,
+    rounded,
+)
 from orderdp_train.rules.option import INITIAL_SCORE, KEEP, Option, as_number
 from orderdp_train.rules.pairs import SecondOrder, SequencePairs
 from orderdp_train.rules.registry import Setting, register
@@ -79,6 +86,7 @@ class SurveySampling(ScoredRule):
         self.floor, self.size = floor, size
 
     def select(self, generator: torch.Generator) -> Selection:
+        check_generator(generator)
         order, pi = self._sequence()
         uniforms = torch.rand(
             2, self.m, generator=generator, device=generator.device, dtype=torch.float64

@@ -68,7 +68,7 @@ class UCB(MovingAverage):
     def expected_weights(self, scores: Tensor | None = None) -> Tensor:
         chance = torch.zeros(self.n, dtype=torch.float64)
         chance[: self.k] = 1 / self.k
-        return self._by_rank(self.bounds() if scores is None else scores, chance)
+        return self._by_rank(self.bounds() if scores is None else self._given(scores), chance)
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"variances": self.variances}
