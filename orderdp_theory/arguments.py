@@ -83,9 +83,9 @@ def number(name: str, value: Any) -> float:
         raise TypeError(f"{name} must be a number, got {value!r}")
     if not math.isfinite(value):
         raise InputError(f"{name} must be finite, got {value!r}")
-    if abs(value) > LARGEST_NUMBER:
+    if abs(float(value)) > LARGEST_NUMBER:
         raise InputError(f"{name} must be at most {LARGEST_NUMBER:g}: its powers would overflow")
-    return value  # pyright: ignore[reportReturnType]
+    return float(value)
 
 
 def require_population(n: int) -> None:

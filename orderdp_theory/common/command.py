@@ -14,6 +14,14 @@ REPORT = "the command line that led to them, as an issue of the orderdp project"
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
+class Stopped(BaseException):
+    """A signal ends the command. (Parsers and libraries handle `KeyboardInterrupt` themselves.)"""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
 def run(app: Callable[..., Any], arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command line and exit with its status.
 
@@ -26,11 +34,10 @@ def run(app: Callable[..., Any], arguments: Sequence[str] | None = None) -> NoRe
     try:
         with _stoppable():
             status = app(args=arguments, standalone_mode=False)
-    except KeyboardInterrupt as stopped:
-        number = stopped.args[0] if stopped.args else signal.SIGINT
+    except Stopped as stopped:
         said = getattr(stopped, "__notes__", ["no output is half written: run it again"])
         print("stopped: " + " ".join(said[0].split()), file=sys.stderr)
-        status = 128 + number  # as shells report it
+        status = 128 + stopped.number  # as shells report it
     except (InputError, OSError) as error:
         status = _report(_one_line(error))
     except MemoryError:
@@ -52,19 +59,19 @@ def said_if_stopped(says: Callable[[], str]) -> Iterator[None]:
     """What to tell the user if a signal ends the block: what is safe, and how to go on."""
     try:
         yield
-    except KeyboardInterrupt as stopped:
+    except Stopped as stopped:
         stopped.add_note(says())
         raise
 
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """The first signal of `STOPPING` is a `KeyboardInterrupt`; the cleaning up is not stopped."""
+    """The first signal of `STOPPING` is a `Stopped`; the cleaning up is not stopped."""
 
     def stop(number: int, _: Any) -> NoReturn:
         for each in STOPPING:
             signal.signal(each, signal.SIG_IGN)
-        raise KeyboardInterrupt(number)
+        raise Stopped(number)
 
     if threading.current_thread() is not threading.main_thread():
         yield

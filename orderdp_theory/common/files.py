@@ -6,6 +6,8 @@ import stat
 import tempfile
 from pathlib import Path
 
+from orderdp_theory.common.errors import InputError
+
 PARTIAL = ".partial"  # ends the names of files that are not whole yet, which a kill can leave
 
 
@@ -57,6 +59,12 @@ def expect_writable(path: Path) -> None:
             raise PermissionError(errno.EACCES, "permission denied", str(folder))
     if path.exists() and not os.access(path, os.W_OK):
         raise PermissionError(errno.EACCES, "permission denied", str(path))
+
+
+def expect_ours(path: Path, mark: str) -> None:
+    """`InputError` if a file of that name holds something else than what bears the `mark`."""
+    if path.is_file() and mark.encode() not in path.read_bytes():
+        raise InputError(f"{path} is not a file that this program wrote: give another --out")
 
 
 def _umask() -> int:

@@ -47,8 +47,8 @@ def reproduce(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from orderdp_theory.common.files import write_atomically
-    from orderdp_theory.common.style import render
+    from orderdp_theory.common.files import expect_ours, write_atomically
+    from orderdp_theory.common.style import WRITER, render
     from orderdp_train.data import load_data
     from orderdp_train.reproduce import (
         RESULTS,
@@ -85,6 +85,10 @@ def reproduce(
             load_data(data, root=root, download=True)
     folder = out / "cells"
     folder.mkdir(parents=True, exist_ok=True)
+    stem = f"{name}-{scale}"
+    marks = {"csv": to_csv([]).strip(), "md": f"reproduce {name}", "png": WRITER}
+    for suffix, mark in marks.items():
+        expect_ours(out / f"{stem}.{suffix}", mark)
     columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with (
         said_if_stopped(lambda: f"finished epochs are kept in {folder}, run it again to go on"),
@@ -94,7 +98,6 @@ def reproduce(
             pass
 
     measured = measure(result, size, repetitions, folder)
-    stem = f"{name}-{scale}"
     write_atomically(out / f"{stem}.csv", to_csv(measured))
     savings = infobatch_savings(result, size, repetitions, folder)
     write_atomically(out / f"{stem}.md", _page(result, size, repetitions, measured, savings))

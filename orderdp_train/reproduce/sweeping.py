@@ -82,12 +82,10 @@ def sweep(cells: Sequence[Cell], root: Path, environment: Environment, jobs: int
             for future in as_completed(running):
                 future.result()
                 yield running[future]
-        except KeyboardInterrupt:
-            for child in active_children():
-                child.terminate()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-        except BaseException:
+        except BaseException as error:
+            if not isinstance(error, Exception):  # a signal: do not wait for the trainings
+                for child in active_children():
+                    child.terminate()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
 

@@ -83,7 +83,7 @@ class RepeatedRandom(SelectionRule):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         if state.keys() != self.state_dict().keys() or any(
-            state[name].shape != mask.shape for name, mask in self.state_dict().items()
+            getattr(state[name], "shape", None) != mask.shape for name, mask in self.state_dict().items()
         ):
             raise InputError(f"the state is not one of {type(self).__name__} over {self.n} samples")
         for name, mask in self.state_dict().items():

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
+from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.files import PARTIAL, write_atomically
@@ -221,7 +222,8 @@ def load_run(path: Path) -> dict[str, Any]:
     """A checkpoint of some run, with its parts; `ValueError` if it lacks one."""
     stored = load_checkpoint(path)
     parts = {"config": dict, "metrics": list, "state": dict}
-    if not all(isinstance(stored.get(part), kind) for part, kind in parts.items()):
+    whole = all(isinstance(stored.get(part), kind) for part, kind in parts.items())
+    if not (whole and isinstance(stored["state"].get("usage"), Tensor)):
         raise InputError(f"{path} is not the checkpoint of a run: it lacks its parts")
     return stored
 
