@@ -18,6 +18,7 @@ from orderdp_train.rules import RuleConfig
 from orderdp_train.runs.folder import milestones
 from orderdp_train.training.loop import train
 from orderdp_train.training.recipe import Recipe
+from orderdp_train.training.state import check_seed
 
 DEFAULT_RULES = tuple(
     RuleConfig(name)
@@ -38,6 +39,7 @@ class AuditConfig:
     recipe: Recipe = field(default_factory=Recipe)
 
     def __post_init__(self) -> None:
+        check_seed(self.seed)
         if not self.rules:
             raise InputError("there is no rule to audit: name at least one")
         names = [rule.name for rule in self.rules]

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from orderdp_theory.common.errors import InputError
 from orderdp_train.rules import RuleConfig
 from orderdp_train.training.recipe import Recipe
+from orderdp_train.training.state import check_seed
 
 Selection = Literal["epoch", "iteration"]
 FORMAT = 2
@@ -32,6 +33,7 @@ class RunConfig:
     recipe: Recipe = field(default_factory=Recipe)
 
     def __post_init__(self) -> None:
+        check_seed(self.seed)
         if self.selection not in get_args(Selection):
             raise InputError(f"unknown selection {self.selection!r}: choose epoch or iteration")
         if self.selection == "iteration" and not self.rule.rule.per_step:

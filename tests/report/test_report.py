@@ -329,6 +329,8 @@ def test_run_folder_and_grid(tmp_path: Path) -> None:
         (("--run", "nowhere"), "holds no run"),
         (("--rules", "full", "--grid", "explore=1,keep=0.5"), "--rules trains methods"),
         (("--seed", "x"), "valid integer"),
+        (("--seed", str(2**32)), "a seed must lie in 0 ... 2^32 - 1"),
+        (("--replays", "1"), "replays must be 0, or 2 and more"),
     ],
 )
 def test_bad_input_is_one_line(
