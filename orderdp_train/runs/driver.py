@@ -84,9 +84,8 @@ def run(
                 raise InputError(f"the processes see different states of {folder}: is it shared?")
             if rank() == 0:
                 place.write_start(config, stored)
-            if stored is None and per_step.options.get("initial_score") == "first-pass":
-                everything = torch.arange(n, device=own_device)
-                rule.update(everything, scorer(everything))
+            if stored is None:
+                per_step.score_first(rule, scorer)
             rows: list[dict[str, Any]] = stored["metrics"] if stored else []
             keep = set(milestones(recipe.epochs, checkpoints)) - {recipe.epochs}
             epochs = train(
