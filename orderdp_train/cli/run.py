@@ -54,6 +54,9 @@ def run(
     root: Annotated[Path, Option(help="Where CIFAR and ImageNet lie.")] = Path("data"),
     download: Annotated[bool, Option("--download", help="Fetch CIFAR first.")] = False,
     workers: Annotated[int, Option(help="Processes that decode ImageNet.")] = 2,
+    recordings: Annotated[
+        Path, Option(help="Folder of the proxies of static methods, which runs share.")
+    ] = Path("recordings"),
     *,
     rule_options: dict[str, str],
 ) -> None:
@@ -94,6 +97,7 @@ def run(
         download=download,
         num_workers=workers,
         checkpoints=checkpoints,
+        recordings=recordings,
     )
     for row in rows:
         if rank() == 0:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Selection = tuple[Tensor, Tensor]
 Scorer = Callable[[Tensor], Tensor]
+Recorder = Callable[..., Any]
+"""Trains proxies, or reads what an earlier call kept of them, and gives the recording."""
 
 
 class SelectionRule(Protocol):
@@ -48,6 +50,8 @@ class SelectionRule(Protocol):
     """What its constructor needs that no option can say; such a rule is not built by name."""
     needs_scorer: ClassVar[bool] = False
     """Whether it ranks by present losses, for which a `scorer` must be given."""
+    needs_recording: ClassVar[bool] = False
+    """Whether it selects by what proxies showed, for which a `recorder` must be given."""
     per_step: ClassVar[bool] = True
     """Whether its budget can be split, for a selection at every step (Algorithm 1)."""
 
@@ -86,6 +90,9 @@ class SelectionRule(Protocol):
     def second_order(self) -> SecondOrder | None:
         """Inclusion probabilities of samples and pairs at the present scores, if known exactly."""
         return None
+
+    def prepare(self) -> None:
+        """Do what is done once, before a training that does not continue from a state."""
 
     def update(self, indices: Tensor, losses: Tensor) -> None:
         """Tell the rule the losses `(b,)` just seen of samples `indices` `(b,)`."""
@@ -177,6 +184,11 @@ def check_budget(m: int, n: int) -> int:
 def random_subset(n: int, m: int, generator: torch.Generator, device: torch.device) -> Tensor:
     """m of n in random order, int64 `(m,)`: every ordered choice equally likely."""
     return torch.randperm(n, generator=generator, device=generator.device)[:m].to(device)
+
+
+def drawn_once(seed: int) -> torch.Generator:
+    """Draws what stays for a whole training of this seed; not the stream that flips its labels."""
+    return torch.Generator().manual_seed(10**6 + seed)
 
 
 def top(scores: Tensor, q: int) -> Tensor:

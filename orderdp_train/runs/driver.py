@@ -14,6 +14,7 @@ from orderdp_train.data import load_data
 from orderdp_train.models import model_for
 from orderdp_train.runs.config import RunConfig
 from orderdp_train.runs.folder import RunFolder, milestones
+from orderdp_train.runs.recording import RECORDINGS, recorder
 from orderdp_train.training.loop import Epoch, fresh_scorer, train
 from orderdp_train.training.processes import gather_objects, processes, rank
 
@@ -28,12 +29,14 @@ def run(
     download: bool = False,
     num_workers: int = 2,
     checkpoints: int = 5,
+    recordings: Path = RECORDINGS,
 ) -> Iterator[dict[str, Any]]:
     """Train as `config` says and yield each epoch's row of metrics once it is safely stored.
 
     `folder` must be new or empty, or with `resume` hold a run of just this configuration.
     `root`, `download` and `num_workers` are those of `load_data`; `device` is auto, cpu or cuda.
-    `checkpoints` of the run, evenly spaced and the last among them, stay in the folder.
+    `checkpoints` of the run, evenly spaced and the last among them, stay in the folder;
+    `recordings` keeps the proxies of static methods, for all runs that have the same.
 
     Raises `ValueError` for bad input, a folder that another process writes to, a damaged or foreign
     checkpoint and a non-finite loss, `OSError` for files that cannot be read or written. The last
@@ -62,12 +65,28 @@ def run(
         recipe, n = config.recipe, data.num_train
         scorer = fresh_scorer(model, data, recipe)
         per_step, steps = config.per_step(n)
-        rule = per_step.build(n, scorer=scorer, epochs=recipe.epochs, device=own_device)
+        rule = per_step.build(
+            n,
+            scorer=scorer,
+            recorder=recorder(
+                data,
+                config.model,
+                recipe,
+                seed=config.seed,
+                label_noise=config.label_noise,
+                folder=recordings,
+            ),
+            epochs=recipe.epochs,
+            seed=config.seed,
+            device=own_device,
+        )
         with _only_writer(place):
             stored = place.load() if resume else None
             # Also makes sure that nobody writes before everybody has looked.
             if len(set(gather_objects(len(stored["metrics"]) if stored else 0))) > 1:
                 raise InputError(f"the processes see different states of {folder}: is it shared?")
+            if stored is None:
+                rule.prepare()
             if rank() == 0:
                 place.write_start(config, stored)
             if stored is None and per_step.options.get("initial_score") == "first-pass":

@@ -1,10 +1,15 @@
 """GraNd: the expected gradient norm early in training."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
+from orderdp_train.rules.registry import register
 from orderdp_train.scores._arrays import Array, finite_matrix
+from orderdp_train.scores.recording import Recording, Schedule
+from orderdp_train.scores.static_rule import ENSEMBLE, ScoreRule, early, up_to
 
 
 def grand(gradient_norms: Array) -> Tensor:
@@ -21,3 +26,20 @@ def grand(gradient_norms: Array) -> Tensor:
     if (norms < 0).any():
         raise InputError("gradient_norms must not be negative")
     return norms.mean(0)
+
+
+@register
+class GraNd(ScoreRule):
+    """`grand` of ten proxies early in training, in all parameters."""
+
+    name, label = "grand", "GraNd"
+    options = {**ScoreRule.options, "epoch": early(4)}
+
+    def schedule(self) -> Schedule:
+        usual = super().schedule()
+        epochs = up_to(usual.epochs, *usual.grand, int(self.values["epoch"]))
+        return replace(usual, proxies=ENSEMBLE, grand=epochs)
+
+    def scores(self, recording: Recording, generator: torch.Generator) -> Tensor:
+        [epoch] = up_to(len(recording.correct), int(self.values["epoch"]))
+        return recording.grand[epoch]

@@ -5,8 +5,11 @@ import math
 import torch
 from torch import Tensor
 
+from orderdp_train.rules.registry import register
 from orderdp_train.scores._arrays import Array, finite_matrix, well_scaled
 from orderdp_train.scores._balance import select_by_class
+from orderdp_train.scores.recording import Recording
+from orderdp_train.scores.static_rule import StaticRule
 
 
 def herding(features: Array, k: int, *, classes: Array | None = None) -> Tensor:
@@ -42,3 +45,15 @@ def herding(features: Array, k: int, *, classes: Array | None = None) -> Tensor:
         return chosen
 
     return select_by_class(len(x), k, classes, select)
+
+
+@register
+class Herding(StaticRule):
+    """`herding` of the proxy's embeddings."""
+
+    name, label = "herding", "herding"
+
+    def subset(
+        self, recording: Recording, k: int, classes: Tensor | None, generator: torch.Generator
+    ) -> Tensor:
+        return herding(recording.last_layer.features, k, classes=classes)

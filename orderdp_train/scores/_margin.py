@@ -4,7 +4,10 @@ import torch
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
+from orderdp_train.rules.registry import register
 from orderdp_train.scores._arrays import Array, distributions
+from orderdp_train.scores.recording import Recording
+from orderdp_train.scores.static_rule import ScoreRule
 
 
 def margin(probabilities: Array) -> Tensor:
@@ -21,3 +24,13 @@ def margin(probabilities: Array) -> Tensor:
         raise InputError("a margin needs at least two classes")
     first, second = torch.topk(p, 2).values.unbind(-1)
     return 1 - (first - second)
+
+
+@register
+class Margin(ScoreRule):
+    """`margin` of the proxy's predictions."""
+
+    name, label = "margin", "margin"
+
+    def scores(self, recording: Recording, generator: torch.Generator) -> Tensor:
+        return margin(recording.last_layer.probabilities)

@@ -133,7 +133,11 @@ def test_an_interrupted_recording_goes_on_with_the_proxy_it_was_at(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         record(broken, {}, SCHEDULE, tmp_path / "cache", show_progress=False)
     (home,) = (tmp_path / "cache").iterdir()
-    assert sorted(p.name for p in home.iterdir()) == ["configuration.json", "proxy-0.npz"]
+    assert sorted(p.name for p in home.iterdir()) == [
+        ".lock",
+        "configuration.json",
+        "proxy-0.npz",
+    ]
     after = Trainer()
     recording = record(after, {}, SCHEDULE, tmp_path / "cache", show_progress=False)
     assert {seed for seed, _ in after.trained} == {1, 2}
@@ -153,7 +157,7 @@ def test_a_full_disk_leaves_no_half_written_proxy(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="no space"):
         record(Trainer(), {}, SCHEDULE, tmp_path, show_progress=False)
     (home,) = tmp_path.iterdir()
-    assert [p.name for p in home.iterdir()] == ["configuration.json"]
+    assert sorted(p.name for p in home.iterdir()) == [".lock", "configuration.json"]
     after = Trainer()
     record(after, {}, SCHEDULE, tmp_path, show_progress=False)
     assert after.trained[0] == (0, 1)
