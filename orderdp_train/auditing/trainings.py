@@ -77,6 +77,7 @@ def live_points(
             seed=config.seed,
             label_noise=config.label_noise,
             folder=recordings,
+            show_progress=False,
         ),
         epochs=recipe.epochs,
         seed=config.seed,

@@ -30,13 +30,15 @@ def run(
     num_workers: int = 2,
     checkpoints: int = 5,
     recordings: Path = RECORDINGS,
+    show_progress: bool = True,
 ) -> Iterator[dict[str, Any]]:
     """Train as `config` says and yield each epoch's row of metrics once it is safely stored.
 
     `folder` must be new or empty, or with `resume` hold a run of just this configuration.
     `root`, `download` and `num_workers` are those of `load_data`; `device` is auto, cpu or cuda.
     `checkpoints` of the run, evenly spaced and the last among them, stay in the folder;
-    `recordings` keeps the proxies of static methods, for all runs that have the same.
+    `recordings` keeps the proxies of static methods, for all runs that have the same, and
+    `show_progress` draws a bar while they are trained.
 
     Raises `ValueError` for bad input, a folder that another process writes to, a damaged or foreign
     checkpoint and a non-finite loss, `OSError` for files that cannot be read or written. The last
@@ -75,6 +77,7 @@ def run(
                 seed=config.seed,
                 label_noise=config.label_noise,
                 folder=recordings,
+                show_progress=show_progress and rank() == 0,
             ),
             epochs=recipe.epochs,
             seed=config.seed,
