@@ -40,7 +40,13 @@ def measure_gradients(folder: RunFolder, data: ImageData) -> None:
         model = model_for(config.model, data)
     model.load_state_dict(state["model"])
     scorer = fresh_scorer(model, data, config.recipe)
-    rule = config.rule.build(n, scorer=scorer, epochs=config.recipe.epochs, device=data.device)
+    rule = config.rule.build(
+        n,
+        scorer=scorer,
+        epochs=config.recipe.epochs,
+        seed=config.seed,
+        device=data.device,
+    )
     rule.load_state_dict(state["rule"])
     rule.set_epoch(epoch)
     generator = torch.Generator().manual_seed(2**20 * config.seed + epoch)

@@ -86,7 +86,7 @@ def test_every_training_is_possible_and_costed(result, scale):
     for cell in result.cells(scale):
         config = cell.config
         n = sizes.get(config.data, 50_000)
-        rule = config.rule.build(n)
+        rule = config.rule.build(n, scorer=lambda indices: indices.float())
         if config.rule.name == "orderdp":
             # Raises unless q <= s <= n, and building the rule would silently make it s = q.
             keep, explore = config.rule.keep, float(config.rule["explore"])

@@ -250,7 +250,7 @@ def test_a_large_last_layer_is_reduced_before_its_hessian(monkeypatch):
 
 
 def test_el2n_is_the_functions_own_in_a_recording():
-    """The scores of a recording are those of `el2n`, which the recorder's test shows; here: kept."""
+    """That a recording's scores are those of `el2n` is the recorder's test; here they are kept."""
     layer = random_layer(N, 3, 4, 1)
     scores = el2n(layer.probabilities, layer.targets)
     recorder = Recorder()
