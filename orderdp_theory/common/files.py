@@ -32,6 +32,16 @@ def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> None
         raise
 
 
+def expect_writable(path: Path) -> None:
+    """Fail before the computation, not after it, if a file cannot be written."""
+    if path.is_dir():
+        raise IsADirectoryError(21, "is a folder, not a file", str(path))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(2, "no such folder", str(path.parent))
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(13, "permission denied", str(path.parent))
+
+
 def _umask() -> int:
     # The mask can only be read by setting it.
     mask = os.umask(0)

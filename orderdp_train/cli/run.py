@@ -6,8 +6,13 @@ from typing import Annotated, Any
 import typer
 
 from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.output import Quiet
 
 Option = typer.Option
+EXAMPLES = (
+    "orderdp-train run --out runs/digits --rule orderdp --keep 0.3",
+    "orderdp-train run --out runs/digits --resume",
+)
 
 
 def run(
@@ -15,7 +20,9 @@ def run(
     resume: Annotated[bool, Option("--resume", help="Continue the run in --out.")] = False,
     data: Annotated[
         str | None,
-        Option(help="digits (default), mnist5k, cifar10, cifar100, imagenet, synthetic, prose."),
+        Option(
+            help="digits (default), mnist5k, elpv, cifar10, cifar100, imagenet, synthetic, prose."
+        ),
     ] = None,
     model: Annotated[
         str | None, Option(help="cnn (default), resnet18, resnet50, any timm model; gpt-tiny.")
@@ -57,6 +64,10 @@ def run(
     recordings: Annotated[
         Path, Option(help="Folder of the proxies of static methods, which runs share.")
     ] = Path("recordings"),
+    json: Annotated[
+        bool, Option("--json", help="Print one JSON object an epoch, as in metrics.jsonl.")
+    ] = False,
+    quiet: Quiet = False,
     *,
     rule_options: dict[str, str],
 ) -> None:
@@ -67,6 +78,7 @@ def run(
     given = {name: value for name, value in locals().items() if value is not None}
 
     from dataclasses import fields, replace
+    from json import dumps
 
     from orderdp_train.cli.rule_options import configured
     from orderdp_train.runs import RunConfig, RunFolder
@@ -100,7 +112,11 @@ def run(
         recordings=recordings,
     )
     for row in rows:
-        if rank() == 0:
+        if rank() > 0:
+            continue
+        if json:
+            typer.echo(dumps(row))
+        elif not quiet:
             typer.echo(
                 f"epoch {row['epoch']}/{config.recipe.epochs}  loss {row['loss']:.4f}  "
                 f"test accuracy {row['test_accuracy']:.2%}  kept {row['kept']}  "

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import torch
+from jaxtyping import Bool, Float, Float32, Float64, Int64
 from torch import Tensor
 
 from orderdp_theory import Design
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
     from orderdp_train.rules.pairs import SecondOrder
     from orderdp_train.rules.registry import Setting
 
-Selection = tuple[Tensor, Tensor]
-Scorer = Callable[[Tensor], Tensor]
+Selection = tuple[Int64[Tensor, "m"], Float32[Tensor, "m"]]
+Scorer = Callable[[Int64[Tensor, "s"]], Float[Tensor, "s"]]
+Scores = Float[Tensor, "{self.n}"]
+Weights = Float64[Tensor, "{self.n}"]
 Recorder = Callable[..., Any]
 """Trains proxies, or reads what an earlier call kept of them, and gives the recording."""
 
@@ -72,7 +75,7 @@ class SelectionRule(Protocol):
         """
         ...
 
-    def expected_weights(self, scores: Tensor | None = None) -> Tensor:
+    def expected_weights(self, scores: Scores | None = None) -> Weights:
         """The exact w, float64 `(n,)`, of E[g~] = sum_i w_i grad L_i at the rule's present scores.
 
         With `scores` `(n,)` given, say the current losses: w as if the rule ranked by those.
@@ -94,7 +97,7 @@ class SelectionRule(Protocol):
     def prepare(self) -> None:
         """Do what is done once, before a training that does not continue from a state."""
 
-    def update(self, indices: Tensor, losses: Tensor) -> None:
+    def update(self, indices: Int64[Tensor, "b"], losses: Float[Tensor, "b"]) -> None:
         """Tell the rule the losses `(b,)` just seen of samples `indices` `(b,)`."""
 
     def set_epoch(self, epoch: int) -> None:
@@ -125,12 +128,14 @@ class ScoredRule(SelectionRule):
         self.n = n
         self.scores = torch.full((n,), initial_score, dtype=torch.float32, device=device)
 
-    def update(self, indices: Tensor, losses: Tensor) -> None:
+    def update(self, indices: Int64[Tensor, "b"], losses: Float[Tensor, "b"]) -> None:
         """Store losses as scores. `ValueError` for shapes that differ and for non-finite losses."""
         indices, losses = self._checked(indices, losses)
         self.scores[indices] = losses
 
-    def _checked(self, indices: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
+    def _checked(
+        self, indices: Int64[Tensor, "b"], losses: Float[Tensor, "b"]
+    ) -> tuple[Int64[Tensor, "b"], Float32[Tensor, "b"]]:
         if indices.ndim != 1 or indices.shape != losses.shape:
             raise InputError(
                 "update needs one loss a sample: indices and losses of one shape (b,), "
@@ -181,7 +186,9 @@ def check_budget(m: int, n: int) -> int:
     return m
 
 
-def random_subset(n: int, m: int, generator: torch.Generator, device: torch.device) -> Tensor:
+def random_subset(
+    n: int, m: int, generator: torch.Generator, device: torch.device
+) -> Int64[Tensor, "{m}"]:
     """m of n in random order, int64 `(m,)`: every ordered choice equally likely."""
     return torch.randperm(n, generator=generator, device=generator.device)[:m].to(device)
 
@@ -191,7 +198,7 @@ def drawn_once(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(10**6 + seed)
 
 
-def top(scores: Tensor, q: int) -> Tensor:
+def top(scores: Float[Tensor, "s"], q: int) -> Bool[Tensor, "s"]:
     """Mask `(s,)` of the q largest scores; of equal ones at the border, the first.
 
     On scores in random order this breaks ties uniformly at random, at O(s): one partial selection
@@ -208,6 +215,6 @@ def top(scores: Tensor, q: int) -> Tensor:
     return kept
 
 
-def finite(scores: Tensor) -> Tensor:
+def finite(scores: Float[Tensor, "n"]) -> Float64[Tensor, "n"]:
     """The scores as float64, infinity made the largest number: same order, same ties."""
     return torch.nan_to_num(scores.double(), nan=math.nan, posinf=torch.finfo(torch.float64).max)

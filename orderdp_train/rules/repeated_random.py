@@ -4,13 +4,16 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import torch
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.palette import INDIGO
 from orderdp_train.rules.base import (
+    Scores,
     Selection,
     SelectionRule,
+    Weights,
     check_budget,
     random_subset,
     rounded,
@@ -52,7 +55,7 @@ class RepeatedRandom(SelectionRule):
         kept = order[self.left[order].logical_not().sort(stable=True).indices][: self.m]
         return kept, torch.ones(self.m, device=kept.device)
 
-    def update(self, indices: Tensor, losses: Tensor) -> None:
+    def update(self, indices: Int64[Tensor, "b"], losses: Float[Tensor, "b"]) -> None:
         used = torch.zeros_like(self.left)
         used[indices.to(used.device)] = True
         self.ahead |= used & ~self.left
@@ -61,7 +64,7 @@ class RepeatedRandom(SelectionRule):
             # Not empty: who was used last was left, so not ahead.
             self.left, self.ahead = ~self.ahead, torch.zeros_like(self.left)
 
-    def expected_weights(self, scores: Tensor | None = None) -> Tensor:
+    def expected_weights(self, scores: Scores | None = None) -> Weights:
         left = int(self.left.sum())
         chance = torch.zeros(self.n, dtype=torch.float64, device=self.left.device)
         chance[self.left] = min(self.m / left, 1.0)

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from jaxtyping import Int64
 from torch import Tensor, nn
 
 from orderdp_theory.common.errors import InputError
@@ -91,7 +92,9 @@ def _proxies(
     return (proxy for _ in epochs)
 
 
-def _stratified(labels: Tensor, share: float, generator: torch.Generator) -> Tensor:
+def _stratified(
+    labels: Int64[Tensor, "n"], share: float, generator: torch.Generator
+) -> Int64[Tensor, "v"]:
     """The share of the samples of each class, drawn at random, int64 and ascending."""
     labels = labels.cpu()
     drawn = torch.zeros(len(labels), dtype=torch.bool)
@@ -105,13 +108,13 @@ def _stratified(labels: Tensor, share: float, generator: torch.Generator) -> Ten
 class Presentations:
     """Which samples a model in training classified correctly when it was last trained on them."""
 
-    def __init__(self, model: nn.Module, labels: Tensor) -> None:
+    def __init__(self, model: nn.Module, labels: Int64[Tensor, "n"]) -> None:
         self.labels = labels
         self.correct = torch.zeros_like(labels, dtype=torch.bool)
         self._batch: Tensor | None = None
         model.register_forward_hook(self._watch)
 
-    def announce(self, indices: Tensor) -> None:
+    def announce(self, indices: Int64[Tensor, "b"]) -> None:
         """The batch that the model is about to see."""
         self._batch = indices
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
@@ -14,12 +15,12 @@ from orderdp_train.scores.static_rule import ScoreRule
 
 def deepfool(
     model: nn.Module,
-    inputs: Tensor,
+    inputs: Float[Tensor, "b *sample"],
     *,
     max_steps: int = 50,
     overshoot: float = 0.02,
     chunk_size: int = 16,
-) -> Tensor:
+) -> Float[Tensor, "b"]:
     """Minus the length of DeepFool's adversarial perturbation, `(b,)`: nearest to a boundary first.
 
     From x a step goes to the nearest boundary of the classifier linearised at x: with f the logits

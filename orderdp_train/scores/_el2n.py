@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import torch
+from jaxtyping import Float64, Integer, Real
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
@@ -12,7 +13,9 @@ from orderdp_train.scores.recording import Recording, Schedule
 from orderdp_train.scores.static_rule import ENSEMBLE, ScoreRule, early, up_to
 
 
-def el2n(probabilities: Array, targets: Array) -> Tensor:
+def el2n(
+    probabilities: Real[Array, "*networks n c"], targets: Integer[Array, "n"]
+) -> Float64[Tensor, "n"]:
     """Error L2-norm, float64 `(n,)`: the mean over networks of |p(x_i) - y_i|_2, in [0, sqrt(2)].
 
     Args:

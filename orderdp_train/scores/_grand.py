@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import torch
+from jaxtyping import Float64, Real
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
@@ -12,7 +13,7 @@ from orderdp_train.scores.recording import Recording, Schedule
 from orderdp_train.scores.static_rule import ENSEMBLE, ScoreRule, early, up_to
 
 
-def grand(gradient_norms: Array) -> Tensor:
+def grand(gradient_norms: Real[Array, "*networks n"]) -> Float64[Tensor, "n"]:
     """Gradient normed, float64 `(n,)`: the mean over networks of |grad L_i|_2.
 
     Args:

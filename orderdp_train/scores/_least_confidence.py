@@ -1,6 +1,7 @@
 """Least confidence."""
 
 import torch
+from jaxtyping import Float64, Real
 from torch import Tensor
 
 from orderdp_train.rules.registry import register
@@ -9,7 +10,7 @@ from orderdp_train.scores.recording import Recording
 from orderdp_train.scores.static_rule import ScoreRule
 
 
-def least_confidence(probabilities: Array) -> Tensor:
+def least_confidence(probabilities: Real[Array, "*networks n c"]) -> Float64[Tensor, "*networks n"]:
     """One minus the largest class probability, float64 `(n,)`, in [0, 1 - 1/c].
 
     Args:

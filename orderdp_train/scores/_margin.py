@@ -1,6 +1,7 @@
 """Margin between the two likeliest classes."""
 
 import torch
+from jaxtyping import Float64, Real
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
@@ -10,7 +11,7 @@ from orderdp_train.scores.recording import Recording
 from orderdp_train.scores.static_rule import ScoreRule
 
 
-def margin(probabilities: Array) -> Tensor:
+def margin(probabilities: Real[Array, "*networks n c"]) -> Float64[Tensor, "*networks n"]:
     """One minus the lead of the likeliest class over the second, float64 `(n,)`, in [0, 1].
 
     Args:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from orderdp_theory.common.errors import InputError
@@ -22,7 +23,7 @@ class Proxy(Protocol):
     Each method is called at most once an epoch, and only where its answer is wanted.
     """
 
-    def correct(self) -> Array:
+    def correct(self) -> Bool[Array, "n"]:
         """Which samples it classifies correctly, bool `(n,)`.
 
         Forgetting is defined at presentation, so a training loop that knows which samples were
@@ -34,7 +35,7 @@ class Proxy(Protocol):
         """The last layer over all training samples, without augmentation."""
         ...
 
-    def gradient_norms(self) -> Array:
+    def gradient_norms(self) -> Float[Array, "n"]:
         """Norms of per-sample gradients in all parameters, `(n,)`."""
         ...
 
@@ -42,7 +43,7 @@ class Proxy(Protocol):
         """The last layer over validation samples, if there are any."""
         ...
 
-    def deepfool(self) -> Array:
+    def deepfool(self) -> Float[Array, "n"]:
         """The scores that `orderdp_train.scores.deepfool` gives, `(n,)`."""
         ...
 
@@ -65,26 +66,26 @@ class ModelProxy:
     head: nn.Linear
     batches: Batches
     validation_batches: Batches | None = None
-    presented: Tensor | None = None
+    presented: Bool[Tensor, "n"] | None = None
 
     def __post_init__(self) -> None:
         if self.head.bias is None:
             raise InputError("the last layer needs a bias: its gradient is part of the scores")
 
-    def correct(self) -> Tensor:
+    def correct(self) -> Bool[Tensor, "n"]:
         return self.last_layer().correct if self.presented is None else self.presented.cpu()
 
     def last_layer(self) -> LastLayer:
         return self._read(self.batches)
 
-    def gradient_norms(self) -> Tensor:
+    def gradient_norms(self) -> Float[Tensor, "n"]:
         norms = [per_sample_gradient_norms(self.model, *batch) for batch in self.batches()]
         return torch.cat(norms).cpu()
 
     def validation(self) -> LastLayer | None:
         return None if self.validation_batches is None else self._read(self.validation_batches)
 
-    def deepfool(self) -> Tensor:
+    def deepfool(self) -> Float[Tensor, "n"]:
         return torch.cat([deepfool(self.model, inputs) for inputs, _ in self.batches()]).cpu()
 
     @torch.no_grad()

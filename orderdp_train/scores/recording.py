@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
@@ -44,9 +45,9 @@ class Recording:
     `validation` are those of the first proxy after its last epoch, and so is `deepfool` `(n,)`.
     """
 
-    el2n: dict[int, Tensor]
-    grand: dict[int, Tensor]
-    correct: Tensor
+    el2n: dict[int, Float64[Tensor, "n"]]
+    grand: dict[int, Float64[Tensor, "n"]]
+    correct: Bool[Tensor, "epochs n"]
     last_layer: LastLayer
     validation: LastLayer | None
-    deepfool: Tensor | None = None
+    deepfool: Float[Tensor, "n"] | None = None

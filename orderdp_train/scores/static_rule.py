@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import torch
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
-from orderdp_train.rules.base import Selection, SelectionRule, drawn_once, rounded
+from orderdp_train.rules.base import Scores, Selection, SelectionRule, Weights, drawn_once, rounded
 from orderdp_train.rules.fixed_subset import FixedSubset
 from orderdp_train.rules.option import KEEP, Choice, Option
 from orderdp_train.rules.pairs import SecondOrder
@@ -59,8 +60,12 @@ class StaticRule(SelectionRule):
         self._fixed: FixedSubset | None = None
 
     def subset(
-        self, recording: Recording, k: int, classes: Tensor | None, generator: torch.Generator
-    ) -> Tensor | tuple[Tensor, Tensor]:
+        self,
+        recording: Recording,
+        k: int,
+        classes: Int64[Tensor, "n"] | None,
+        generator: torch.Generator,
+    ) -> Int64[Tensor, "{k}"] | tuple[Int64[Tensor, "{k}"], Float64[Tensor, "{k}"]]:
         """The k samples that are kept, int64 `(k,)`, and their weights if they have any."""
         raise NotImplementedError
 
@@ -98,7 +103,7 @@ class StaticRule(SelectionRule):
     def select(self, generator: torch.Generator) -> Selection:
         return self.fixed.select(generator)
 
-    def expected_weights(self, scores: Tensor | None = None) -> Tensor:
+    def expected_weights(self, scores: Scores | None = None) -> Weights:
         return self.fixed.expected_weights(scores)
 
     def second_order(self) -> SecondOrder:
@@ -120,7 +125,7 @@ class StaticRule(SelectionRule):
 class ScoreRule(StaticRule):
     """The samples with the largest `scores`; ties are broken uniformly at random."""
 
-    def scores(self, recording: Recording, generator: torch.Generator) -> Tensor:
+    def scores(self, recording: Recording, generator: torch.Generator) -> Float[Tensor, "n"]:
         """A score a sample, `(n,)`, larger = kept first."""
         raise NotImplementedError
 
