@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from orderdp_theory.common.palette import BLACK, BLUE, GREY, ORANGE, PALETTE
 from orderdp_theory.common.style import WIDE, new_figure, panel_letters, styled
@@ -17,7 +18,7 @@ from orderdp_train.rules import rule_class
 from orderdp_train.runs.panels import band, joint, usage
 
 COLOURS = {m: colour for m, name in METHODS.items() if (colour := rule_class(name).colour)}
-MANY = 12  # rows that still stand beside each other
+MANY = 24  # rows that still stand beside each other
 Series = dict[str, list[Measured]]
 
 
@@ -28,8 +29,11 @@ def draw(result: Result, measured: Sequence[Measured]) -> Figure:
     if result.name == "bias":
         return _bias_and_accuracy(measured)
     if not curves:
-        many = len({m.number.row for m in measured}) > MANY
-        return _panels(measured, _dots, height=5.2) if many else _panels(measured, _points)
+        if len({m.number.row for m in measured}) <= MANY:
+            return _panels(measured, _points)
+        # Differences to one row would be the same picture, shifted.
+        own = [m for m in measured if m.number.baseline is None]
+        return _panels(own, _dots, height=4.6)
     if result.name in ("figure9", "figure10", "figure11"):
         return _usage(curves)
     if result.name in ("figure12", "figure13"):
@@ -115,7 +119,10 @@ def _dots(ax: Axes, series: Series) -> None:
 
 
 def _bias_and_accuracy(measured: Sequence[Measured]) -> Figure:
-    """Accuracy against bias and against its angle, a numbered point a method."""
+    """Accuracy, as errors on a logarithmic scale, against bias and its angle.
+
+    A numbered point is a method; where several are at one place, lines lead to their numbers.
+    """
     found = _by_quantity(measured)
     methods = list(found["test accuracy (%)"])
     figure = new_figure(WIDE, 3.6)
@@ -123,16 +130,24 @@ def _bias_and_accuracy(measured: Sequence[Measured]) -> Figure:
     for ax, quantity in zip(axes, ("relative bias", "angle (degrees)"), strict=True):
         x = [found[quantity][m][0] for m in methods]
         y = [found["test accuracy (%)"][m][0] for m in methods]
-        for method, across, up in zip(methods, x, y, strict=True):
-            bars = np.nan_to_num([[across.std], [up.std]])
+        # Bars in the logarithm, so that one longer than its error has a lower end.
+        errors = [max(100 - m.mean, 0.01) for m in y]
+        for method, across, up, error in zip(methods, x, y, errors, strict=True):
+            across_std, relative = np.nan_to_num([across.std, up.std / error])
+            bars = [[error - error / (1 + relative)], [error * relative]]
             colour, marker, _ = _kind(method)
             ax.errorbar(
-                *(across.mean, up.mean, bars[1], bars[0]),
+                *(across.mean, error, bars, across_std),
                 fmt=marker, color=colour, elinewidth=0.5, alpha=0.8,
             )  # fmt: skip
+        ax.set_yscale("log")
+        ax.invert_yaxis()
+        ax.yaxis.set_major_locator(LogLocator(10, (1, 2, 3, 5)))
+        ax.yaxis.set_major_formatter(lambda error, _: f"{100 - error:g}")
+        ax.yaxis.set_minor_locator(NullLocator())
         ax.set_xlabel(f"{quantity} of the expected gradient")
-        number_points(ax, [m.mean for m in x], [m.mean for m in y])
-    axes[0].set_ylabel("test accuracy (%)")
+        number_points(figure, ax, [m.mean for m in x], errors)
+    axes[0].set_ylabel("test accuracy (%), errors on a logarithmic scale")
     panel_letters(*axes)
     key.set_axis_off()
     for k, method in enumerate(methods):
@@ -153,13 +168,13 @@ def _kind(method: str) -> tuple[str, str, str]:
     return (ORANGE, "s", "static") if method in STATIC else (BLUE, "o", "dynamic")
 
 
-def number_points(ax: Axes, x: Sequence[float], y: Sequence[float]) -> None:
+def number_points(figure: Figure, ax: Axes, x: Sequence[float], y: Sequence[float]) -> None:
     """Write 1, 2, … beside the points, each at the place where the fewest others are near.
 
     Distances are in points of print; the numbers are placed one after the other.
     """
-    ax.figure.draw_without_rendering()
-    scale = 72 / ax.figure.dpi
+    figure.draw_without_rendering()
+    scale = 72 / figure.dpi
     points = scale * ax.transData.transform(np.column_stack([x, y]))
     angles = np.arange(16) * np.pi / 8
     offsets = np.concatenate(

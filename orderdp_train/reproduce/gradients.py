@@ -57,6 +57,6 @@ def measure_gradients(folder: RunFolder, data: ImageData) -> None:
     rows = torch.stack([uniform, drawn, rule.expected_weights().cpu()])
     population = population_of_images(data, config.recipe)
     full, *pruned = expected_gradients(model, population, rows, batch_size=512)
-    cosines = [float(cosine_similarity(g, full, dim=0)) for g in pruned]
+    drawn_cosine, cosine = (float(cosine_similarity(g, full, dim=0)) for g in pruned)
     bias = float((pruned[-1] - full).norm() / full.norm())
-    folder.write_gradients([*known, Gradients(epoch, *cosines, bias)])
+    folder.write_gradients([*known, Gradients(epoch, drawn_cosine, cosine, bias)])

@@ -65,7 +65,7 @@ class SelectionRule(Protocol):
     @classmethod
     def build(cls, setting: Setting, options: Mapping[str, Any]) -> Self:
         """The rule for a training, from a value for each of its `options`."""
-        raise NotImplementedError(f"{cls.__name__} cannot be built by name")
+        raise InputError(f"{cls.__name__} cannot be built by name: it has no build")
 
     def select(self, generator: torch.Generator) -> Selection:
         """Draw `(indices int64 (m,), weights float32 (m,))`: distinct indices in any order.

@@ -56,7 +56,8 @@ class StaticRule(SelectionRule):
 
     def __init__(self, setting: Setting, options: Mapping[str, Any]) -> None:
         self.setting, self.values = setting, options
-        self.n, self.budget = setting.n, rounded(options["keep"], setting.n)
+        self.n = setting.n
+        self.k = self.budget = rounded(options["keep"], setting.n)
         self._fixed: FixedSubset | None = None
 
     def subset(
@@ -82,7 +83,7 @@ class StaticRule(SelectionRule):
                 )
             balanced = self.values["balance"] == "classes"
             classes = recording.last_layer.targets if balanced else None
-            found = self.subset(recording, self.budget, classes, drawn_once(self.setting.seed))
+            found = self.subset(recording, self.k, classes, drawn_once(self.setting.seed))
             indices, weights = found if isinstance(found, tuple) else (found, None)
             self._fixed = FixedSubset(self.n, indices, weights, device=self.setting.device)
         return self._fixed
