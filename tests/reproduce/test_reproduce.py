@@ -25,8 +25,9 @@ from orderdp_train.reproduce.figures import draw
 from orderdp_train.reproduce.gradients import looked_at, measure_gradients
 from orderdp_train.reproduce.outcome import Measured, infobatch_savings, markdown, measure, to_csv
 from orderdp_train.reproduce.results import Number, Result
+from orderdp_train.reproduce.scales import METHODS
 from orderdp_train.reproduce.sweeping import read_history
-from orderdp_train.rules import RuleConfig, build_rule
+from orderdp_train.rules import RULES, RuleConfig, build_rule
 from orderdp_train.runs import History, RunConfig, RunFolder, measures, run
 from orderdp_train.runs.checkpoint import load_checkpoint
 from orderdp_train.runs.history import Gradients
@@ -257,6 +258,20 @@ def test_an_interrupted_sweep_continues_and_ends_the_same(tmp_path):
         assert not (cell.folder(root).path / "checkpoint.pt").exists()
 
 
+def test_a_training_whose_gradients_were_looked_at_is_the_same_training(tmp_path):
+    """Static subsets too: what is drawn once is drawn again, by the seed of the training."""
+    rules = (RuleConfig("orderdp", {"keep": 0.3}), RuleConfig("static-random", {"keep": 0.3}))
+    plain = [Cell(replace(TINY, rule=rule, seed=1)) for rule in rules]
+    watched = [replace(cell, gradients=True) for cell in plain]
+    for cells, folder in ((plain, "plain"), (watched, "watched")):
+        for _ in sweep(cells, tmp_path / folder, CPU, jobs=1):
+            pass
+    found = numbers_of(plain, tmp_path / "plain")
+    assert numbers_of(plain, tmp_path / "watched") == found  # read from the twins
+    assert list(sweep(plain, tmp_path / "watched", CPU, jobs=1)) == plain
+    assert not any(cell.folder(tmp_path / "watched").exists for cell in plain)
+
+
 @pytest.fixture
 def one_thread():
     """Workers have one thread each, and sums over several round differently."""
@@ -333,6 +348,45 @@ def test_tables_csv_and_figure_hold_the_measured_and_the_printed_numbers(tmp_pat
     assert labels == ["test accuracy (%)", "saved (%)"]
 
 
+def test_a_difference_has_the_standard_error_of_its_mean():
+    number = Number("r", "c", "q", Cell(TINY), measures.saved)
+    values = (10.0, 12.0, 14.0, 20.0)
+    error = np.std(values, ddof=1) / 2
+    assert Measured(number, values).spread == pytest.approx(2 * error)
+    assert Measured(replace(number, baseline=Cell(TINY)), values).spread == pytest.approx(error)
+
+
+@pytest.mark.parametrize("name", [f"table{k}" for k in (1, 2, 3, 4, 6, 7, 8, 9, 11)])
+def test_survey_sampling_is_in_every_table_at_the_budgets_of_orderdp(name):
+    budgets = {"orderdp": [], "survey": []}
+    for cell in RESULTS[name].cells(PAPER):
+        if (rule := cell.config.rule).name in budgets:
+            where = replace(cell.config, rule=RuleConfig("random", {"keep": rule.keep}))
+            budgets[rule.name].append((str(where), cell.gradients))
+    assert budgets["survey"] == budgets["orderdp"] != []
+
+
+def test_table_1_has_every_static_method_and_shares_their_proxies():
+    cells = RESULTS["table1"].cells(SMOKE)
+    names = {cell.config.rule.name for cell in cells}
+    assert {name for name, cls in RULES.items() if cls.needs_recording} <= names
+    assert {"static-random", "random", "full", "orderdp", "infobatch", "survey"} <= names
+    recipes = {(c.config.data, c.config.model, c.config.recipe) for c in cells}
+    assert len(recipes) == 1
+    epochs = {c.config.rule["epoch"] for c in cells if c.config.rule.name == "el2n"}
+    assert epochs == {2, 20}
+
+
+def test_static_methods_cost_their_proxies():
+    cell = Cell(replace(TINY, rule=RuleConfig("herding", {"keep": 0.3})))
+    number = Number("r", "c", "q", cell, measures.saved)
+    random = replace(cell.config, rule=RuleConfig("random", {"keep": 0.3}))
+    alone = Result("a", "A", lambda scale: [replace(number, cell=Cell(random))])
+    static = Result("b", "B", lambda scale: [number, replace(number, column="d")])
+    assert estimate(static, SMOKE, 5).hours > estimate(alone, SMOKE, 5).hours
+    assert estimate(static, SMOKE, 5).trainings == 5
+
+
 def test_one_seed_has_no_deviation():
     number = Number("r", "c", "q", Cell(TINY), measures.saved, 50.0)
     alone = Measured(number, (0.5,))
@@ -352,6 +406,31 @@ def test_every_kind_of_figure_draws_all_its_series(name):
     assert len(axes) == expected[name]
     names = {text.get_text() for ax in axes for text in ax.get_legend().get_texts()}
     assert {m.number.row for m in measured} <= names
+
+
+def test_many_methods_are_lines_of_a_picture():
+    result = RESULTS["table1"]
+    rng = np.random.default_rng(0)
+    measured = [Measured(n, tuple(rng.uniform(1, 2, 3))) for n in result.numbers(SMOKE)]
+    (ax,) = draw(result, measured).axes
+    rows = dict.fromkeys(m.number.row for m in measured if m.number.baseline is None)
+    assert [label.get_text() for label in ax.get_yticklabels()] == list(rows)
+    assert ax.get_xlabel() == "test accuracy (%)"
+
+
+def test_bias_and_accuracy_of_every_method_are_a_numbered_point():
+    result = RESULTS["bias"]
+    rng = np.random.default_rng(0)
+    measured = [Measured(n, tuple(rng.uniform(50, 100, 3))) for n in result.numbers(SMOKE)]
+    bias, angle, key = draw(result, measured).axes
+    numbers = [str(k + 1) for k in range(len(METHODS))]
+    for ax, quantity in ((bias, "relative bias"), (angle, "angle (degrees)")):
+        assert [text.get_text() for text in ax.texts] == numbers
+        by_place = {(m.number.row, m.number.quantity): m.mean for m in measured}
+        for text, method in zip(ax.texts, METHODS, strict=True):
+            assert text.xy[0] == by_place[method, quantity]
+            assert 100 - text.xy[1] == pytest.approx(by_place[method, "test accuracy (%)"])
+    assert [text.get_text().split(maxsplit=1)[1] for text in key.texts] == list(METHODS)
 
 
 # The command
@@ -430,7 +509,7 @@ def test_missing_data_at_the_paper_scale_is_one_line(capsys, tmp_path):
     assert "--download" in last
 
 
-@pytest.mark.parametrize("name", ["table2", "table8", "table11"])
+@pytest.mark.parametrize("name", ["table1", "bias", "table2", "table8", "table11"])
 def test_the_kept_results_are_those_of_the_present_grid(name):
     file = Path(__file__).parents[2] / "docs" / "results" / f"{name}-smoke.csv"
     kept = list(csv.DictReader(io.StringIO(file.read_text(encoding="utf-8"))))

@@ -144,6 +144,10 @@ def test_by_command(tmp_path, capsys, monkeypatch):
     assert call("figures", "run", "--out=figures") == 0
     assert len(list(Path("figures").iterdir())) > 3
 
+    other = ("--rule=static-random", "--seed=1", "--epochs=1", "--device=cpu", "--out=random")
+    assert call("run", *other) == 0
+    assert call("audit", "--run=random", "--draws=50", "--no-moments", "--out=random/audit") == 0
+
     trained = ("--rules=margin,static-random", "--epochs=2", "--draws=50", "--out=audit")
     assert call("audit", *trained, "--label-noise=0") == 0
     assert "margin" in capsys.readouterr().out
