@@ -2,24 +2,31 @@
 
 import os
 import signal
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
 
 def theory() -> None:
     """`orderdp-theory`."""
-    _start("orderdp_theory.cli")
+    _start("orderdp_theory.cli.app")
 
 
 def train() -> None:
     """`orderdp-train`."""
-    _start("orderdp_train.cli")
+    _start("orderdp_train.cli.app")
 
 
 def _start(commands: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
-    import_module(commands).main()
+    from orderdp_theory.common.command import run
+
+    def app(args: Sequence[str] | None, standalone_mode: bool) -> Any:
+        # Now, so that a package which is missing is an error in a line too.
+        return import_module(commands).app(args, standalone_mode=standalone_mode)
+
+    run(app)
 
 
 def _stop(number: int, _: Any) -> None:

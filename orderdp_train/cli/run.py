@@ -7,8 +7,13 @@ import typer
 
 from orderdp_theory.common.command import said_if_stopped
 from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.output import Quiet
 
 Option = typer.Option
+EXAMPLES = (
+    "orderdp-train run --out runs/digits --rule orderdp --keep 0.3",
+    "orderdp-train run --out runs/digits --resume",
+)
 
 
 def run(
@@ -16,7 +21,9 @@ def run(
     resume: Annotated[bool, Option("--resume", help="Continue the run in --out.")] = False,
     data: Annotated[
         str | None,
-        Option(help="digits (default), mnist5k, cifar10, cifar100, imagenet, synthetic, prose."),
+        Option(
+            help="digits (default), mnist5k, elpv, cifar10, cifar100, imagenet, synthetic, prose."
+        ),
     ] = None,
     model: Annotated[
         str | None, Option(help="cnn (default), resnet18, resnet50, any timm model; gpt-tiny.")
@@ -59,6 +66,10 @@ def run(
     root: Annotated[Path, Option(help="Where CIFAR and ImageNet lie.")] = Path("data"),
     download: Annotated[bool, Option("--download", help="Fetch CIFAR first.")] = False,
     workers: Annotated[int, Option(help="Processes that decode ImageNet.")] = 2,
+    json: Annotated[
+        bool, Option("--json", help="Print one JSON object an epoch, as in metrics.jsonl.")
+    ] = False,
+    quiet: Quiet = False,
     *,
     rule_options: dict[str, str],
 ) -> None:
@@ -70,6 +81,7 @@ def run(
     given.pop("start", None)
 
     from dataclasses import fields, replace
+    from json import dumps
 
     from orderdp_theory.arguments import number
     from orderdp_train.cli.rule_options import configured
@@ -114,10 +126,13 @@ def run(
     )
     with said_if_stopped(RunFolder(out).in_words):
         for row in rows:
-            if rank() != 0:
+            if rank() > 0:
                 continue
-            typer.echo(
-                f"epoch {row['epoch']}/{config.recipe.epochs}  loss {row['loss']:.4f}  "
-                f"test accuracy {row['test_accuracy']:.2%}  kept {row['kept']}  "
-                f"{row['seconds_selection'] + row['seconds_training']:.2f} s"
-            )
+            if json:
+                typer.echo(dumps(row))
+            elif not quiet:
+                typer.echo(
+                    f"epoch {row['epoch']}/{config.recipe.epochs}  loss {row['loss']:.4f}  "
+                    f"test accuracy {row['test_accuracy']:.2%}  kept {row['kept']}  "
+                    f"{row['seconds_selection'] + row['seconds_training']:.2f} s"
+                )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -33,13 +34,13 @@ class StreamedDataSet:
 
     name: str
     train_paths: tuple[str, ...]
-    train_labels: Tensor
+    train_labels: Int64[Tensor, "n"]
     test_paths: tuple[str, ...]
-    test_labels: Tensor
-    mean: Tensor
-    std: Tensor
+    test_labels: Int64[Tensor, "t"]
+    mean: Float32[Tensor, "c"]
+    std: Float32[Tensor, "c"]
     num_classes: int
-    flipped: Tensor
+    flipped: Bool[Tensor, "n"]
     num_workers: int
     image_size: int = 224
     device: torch.device = CPU

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import torch
+from jaxtyping import Bool, Float, Float32, Float64, Int64
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from orderdp_theory import Design
@@ -18,8 +20,10 @@ if TYPE_CHECKING:
     from orderdp_train.rules.pairs import SecondOrder
     from orderdp_train.rules.registry import Setting
 
-Selection = tuple[Tensor, Tensor]
-Scorer = Callable[[Tensor], Tensor]
+Selection = tuple[Int64[Tensor, "m"], Float32[Tensor, "m"]]
+Scorer = Callable[[Int64[Tensor, "s"]], Float[Tensor, "s"]]
+Scores = Float[Tensor, "{self.n}"]
+Weights = Float64[Tensor, "{self.n}"]
 
 
 class SelectionRule(Protocol):
@@ -69,7 +73,7 @@ class SelectionRule(Protocol):
         """
         ...
 
-    def expected_weights(self, scores: Tensor | None = None) -> Tensor:
+    def expected_weights(self, scores: Scores | None = None) -> Weights:
         """The exact w, float64 `(n,)`, of E[g~] = sum_i w_i grad L_i at the rule's present scores.
 
         With `scores` `(n,)` given, say the current losses: w as if the rule ranked by those.
@@ -88,7 +92,7 @@ class SelectionRule(Protocol):
         """Inclusion probabilities of samples and pairs at the present scores, if known exactly."""
         return None
 
-    def update(self, indices: Tensor, losses: Tensor) -> None:
+    def update(self, indices: ArrayLike, losses: ArrayLike) -> None:
         """Tell the rule the losses `(b,)` just seen of samples `indices` `(b,)`."""
 
     def set_epoch(self, epoch: int) -> None:
@@ -120,15 +124,17 @@ class ScoredRule(SelectionRule):
         self.n = n
         self.scores = torch.full((n,), initial_score, dtype=torch.float32, device=device)
 
-    def update(self, indices: Tensor, losses: Tensor) -> None:
+    def update(self, indices: ArrayLike, losses: ArrayLike) -> None:
         """Store losses as scores; refusals of `losses_of_samples`."""
         indices, losses = self._checked(indices, losses)
         self.scores[indices] = losses
 
-    def _checked(self, indices: Any, losses: Any) -> tuple[Tensor, Tensor]:
+    def _checked(
+        self, indices: ArrayLike, losses: ArrayLike
+    ) -> tuple[Int64[Tensor, "b"], Float32[Tensor, "b"]]:
         return losses_of_samples(indices, losses, self.n, self.scores)
 
-    def _given(self, scores: Tensor | None) -> Tensor:
+    def _given(self, scores: Scores | None) -> Scores:
         """The present scores, or those `(n,)` that were given; `ValueError` for others and NaN."""
         if scores is None:
             return self.scores
@@ -239,13 +245,15 @@ def check_generator(generator: Any) -> None:
         raise TypeError(f"generator must be a torch.Generator, got {generator!r}")
 
 
-def random_subset(n: int, m: int, generator: torch.Generator, device: torch.device) -> Tensor:
+def random_subset(
+    n: int, m: int, generator: torch.Generator, device: torch.device
+) -> Int64[Tensor, "{m}"]:
     """m of n in random order, int64 `(m,)`: every ordered choice equally likely."""
     check_generator(generator)
     return torch.randperm(n, generator=generator, device=generator.device)[:m].to(device)
 
 
-def top(scores: Tensor, q: int) -> Tensor:
+def top(scores: Float[Tensor, "s"], q: int) -> Bool[Tensor, "s"]:
     """Mask `(s,)` of the q largest scores; of equal ones at the border, the first.
 
     On scores in random order this breaks ties uniformly at random, at O(s): one partial selection
@@ -262,6 +270,6 @@ def top(scores: Tensor, q: int) -> Tensor:
     return kept
 
 
-def finite(scores: Tensor) -> Tensor:
+def finite(scores: Float[Tensor, "n"]) -> Float64[Tensor, "n"]:
     """The scores as float64, infinity made the largest number: same order, same ties."""
     return torch.nan_to_num(scores.double(), nan=math.nan, posinf=torch.finfo(torch.float64).max)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import torch
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from orderdp_theory import Design, surrogate_weights
@@ -14,7 +15,9 @@ from orderdp_theory.common.palette import SKY
 from orderdp_train.rules.base import (
     ScoredRule,
     Scorer,
+    Scores,
     Selection,
+    Weights,
     design_of,
     finite,
     present_losses,
@@ -74,18 +77,18 @@ class OrderDP(ScoredRule):
         kept = candidates[top(self._scores_of(candidates), self.design.q)]
         return kept, torch.ones(self.design.q, device=kept.device)
 
-    def expected_weights(self, scores: Tensor | None = None) -> Tensor:
+    def expected_weights(self, scores: Scores | None = None) -> Weights:
         weights = surrogate_weights(finite(self.ranked_by(scores)).cpu().numpy(), self.design)
         return torch.from_numpy(weights).to(self.scores.device)
 
-    def ranked_by(self, losses: Tensor | None = None) -> Tensor:
+    def ranked_by(self, losses: Scores | None = None) -> Scores:
         """What ranks the samples, `(n,)`: at present, or if `losses` were all up to date."""
         return self._scores_of(self._everybody()) if losses is None else self._given(losses)
 
-    def _everybody(self) -> Tensor:
+    def _everybody(self) -> Int64[Tensor, "{self.n}"]:
         return torch.arange(self.n, device=self.scores.device)
 
-    def _scores_of(self, indices: Tensor) -> Tensor:
+    def _scores_of(self, indices: Int64[Tensor, "s"]) -> Float[Tensor, "s"]:
         if self.scorer is None:
             return self.scores[indices]
         return present_losses(self.scorer, indices)

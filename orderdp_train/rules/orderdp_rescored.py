@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import torch
+from jaxtyping import Float, Int64
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from orderdp_theory import Design
@@ -74,16 +76,16 @@ class RescoredOrderDP(OrderDP):
         self.turn = torch.zeros((), dtype=torch.int64)
         self._fresh: tuple[Tensor, Tensor] | None = None
 
-    def in_turn(self) -> Tensor:
+    def in_turn(self) -> Int64[Tensor, "{self.rescored}"]:
         """The samples scored before the next selection, int64 `(rescored,)`."""
         return (self._everybody()[: self.rescored] + int(self.turn)) % self.n
 
-    def _scores_of(self, indices: Tensor) -> Tensor:
+    def _scores_of(self, indices: Int64[Tensor, "s"]) -> Float[Tensor, "s"]:
         turn = self.in_turn()
         self._fresh = turn, present_losses(self.rescorer, turn).to(self.scores)
         return self.scores.index_put((turn,), self._fresh[1])[indices]
 
-    def update(self, indices: Tensor, losses: Tensor) -> None:
+    def update(self, indices: ArrayLike, losses: ArrayLike) -> None:
         if self._fresh is not None:
             super().update(*self._fresh)
             self.turn.add_(self.rescored).remainder_(self.n)
