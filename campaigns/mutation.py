@@ -1,8 +1,8 @@
 """Changes of the code that no test notices, by cosmic-ray on a seeded sample.
 
-A mutant is one changed operator, number, comparison or decorator. The tests of its room run on it in
-a copy of the repository until one fails. `equivalents.txt` lists mutants that compute the same, with
-the reason; the score is the share of all others that are caught.
+A mutant is one changed operator, number, comparison or decorator. The tests of its room run on it
+in a copy of the repository until one fails. `equivalents.txt` lists mutants that compute the same,
+with the reason; the score is the share of all others that are caught.
 """
 
 import ast
