@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
+from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from orderdp_train.auditing.agreement import Agreement
@@ -96,6 +97,22 @@ class FollowedParts:
 
 
 @dataclass(frozen=True)
+class ScoreSplit:
+    """How what stored scores do to a bias was split, by `replays` of the rule at the audited model.
+
+    `whole` is the norm of the sum: stored against current scores. `errors` belong to the causes
+    score noise, survivorship and staleness in `RuleAudit.parts`: root mean square lengths of the
+    errors of these vectors. Norms are relative to `|grad L|`. The replays took `passes` forward
+    passes over the data.
+    """
+
+    replays: int
+    passes: float
+    whole: float
+    errors: dict[str, float]
+
+
+@dataclass(frozen=True)
 class RuleAudit:
     """One selection rule at one model.
 
@@ -110,7 +127,7 @@ class RuleAudit:
     the samples with weight 0, which no selection at the present scores can hold, and
     `unreachable_samples` are their indices, int64 and ascending; not part of the JSON.
     `bias_error` is the standard error of `bias` over the views of augmented samples, if there
-    are several.
+    are several. Without a `split` the staleness in `parts` is all that stored scores do.
     """
 
     method: str
@@ -134,7 +151,8 @@ class RuleAudit:
     theorem_four: TheoremFour | None
     epoch: FollowedParts | None
     bias_error: float | None = None
-    unreachable_samples: Tensor | None = field(
+    split: ScoreSplit | None = None
+    unreachable_samples: Int64[Tensor, "m"] | None = field(
         default=None, repr=False, compare=False, metadata=SAMPLES
     )
 
@@ -160,7 +178,9 @@ class Audit:
     slow: list[str] = field(default_factory=list)
     views: int | None = None
     largest_gradient: float | None = None
-    losses: Tensor | None = field(default=None, repr=False, compare=False, metadata=SAMPLES)
+    losses: Float64[Tensor, "n"] | None = field(
+        default=None, repr=False, compare=False, metadata=SAMPLES
+    )
 
     def __getitem__(self, method: str) -> RuleAudit:
         for rule in self.rules:

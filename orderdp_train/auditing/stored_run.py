@@ -7,13 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from orderdp_theory.common.errors import InputError
 from orderdp_train.auditing.grid import grid_rules
 from orderdp_train.auditing.point import FALSE_ALARM, AuditedPoint, Effort, Point, audit_point
-from orderdp_train.data import ImageData, load_data
+from orderdp_train.auditing.replay import beginning
+from orderdp_train.data import ImageData, fingerprint, load_data
 from orderdp_train.models import model_for
 from orderdp_train.runs import RunConfig, RunFolder
 from orderdp_train.training.loop import fresh_scorer
 from orderdp_train.training.recipe import Precision
+
+REPLAYS = 4  # unless told otherwise
 
 
 def stored_point(stored: dict[str, Any], config: RunConfig, data: ImageData) -> Point:
@@ -23,7 +27,9 @@ def stored_point(stored: dict[str, Any], config: RunConfig, data: ImageData) -> 
     model.load_state_dict(state["model"])
     per_step, steps = config.per_step(n)
     scorer = fresh_scorer(model, data, recipe)
-    rule = per_step.build(n, scorer=scorer, epochs=recipe.epochs, device=data.device)
+    rule = per_step.build(
+        n, scorer=scorer, epochs=recipe.epochs, seed=config.seed, device=data.device
+    )
     rule.load_state_dict(state["rule"])
     rows = stored["metrics"]
     seconds = sum(row["seconds_selection"] + row["seconds_training"] for row in rows)
@@ -37,6 +43,7 @@ def stored_point(stored: dict[str, Any], config: RunConfig, data: ImageData) -> 
         training_seconds=seconds,
         seed=config.seed,
         steps_per_epoch=steps,
+        begin=beginning(per_step, data, recipe),
     )
 
 
@@ -71,6 +78,7 @@ def audit_run(
         root=root,
         num_workers=workers,
     )
+    content = fingerprint(data)
     method = config.rule.rule.label
     level = FALSE_ALARM / len(paths)
     ready = {point.epoch: point for point in done}
@@ -78,6 +86,11 @@ def audit_run(
     for path in paths:
         stored = place.load(path)
         assert stored is not None  # listed a moment ago
+        if stored.get("data", content) != content:
+            raise InputError(
+                f"{path} is of other data of the name {config.data}: give --root the files that "
+                "the run was trained on"
+            )
         epoch = stored["state"]["epoch"]
         if epoch not in ready:
             own = config if precision is None else with_precision(config, precision)

@@ -1,16 +1,24 @@
 """Contextual diversity: k-center in the space of predictions."""
 
 import torch
+from jaxtyping import Int64, Integer, Real
 from torch import Tensor
 
+from orderdp_train.rules.registry import register
 from orderdp_train.scores._arrays import Array, distributions
 from orderdp_train.scores._balance import select_by_class
 from orderdp_train.scores._farthest_first import farthest_first
+from orderdp_train.scores.recording import Recording
+from orderdp_train.scores.static_rule import StaticRule
 
 
 def contextual_diversity(
-    probabilities: Array, k: int, generator: torch.Generator, *, classes: Array | None = None
-) -> Tensor:
+    probabilities: Real[Array, "n c"],
+    k: int,
+    generator: torch.Generator,
+    *,
+    classes: Integer[Array, "n"] | None = None,
+) -> Int64[Tensor, "{k}"]:
     """k of n samples, int64 `(k,)`, whose predicted distributions differ most.
 
     Farthest-first traversal from a random sample with the distance `symmetric_kl`.
@@ -40,3 +48,17 @@ def symmetric_kl(p: Tensor, q: Tensor) -> Tensor:
     entropies = torch.special.entr(p).sum(-1) + torch.special.entr(q).sum(-1)
     crossed = torch.special.xlogy(p, q).sum(-1) + torch.special.xlogy(q, p).sum(-1)
     return (-(entropies + crossed) / 2).clamp(min=0)
+
+
+@register
+class ContextualDiversity(StaticRule):
+    """`contextual_diversity` of the proxy's predictions."""
+
+    name, label = "contextual-diversity", "contextual diversity"
+
+    def subset(
+        self, recording: Recording, k: int, classes: Tensor | None, generator: torch.Generator
+    ) -> Tensor:
+        return contextual_diversity(
+            recording.last_layer.probabilities, k, generator, classes=classes
+        )

@@ -3,13 +3,17 @@
 import math
 
 import torch
+from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
+from orderdp_train.rules.registry import register
 from orderdp_train.scores._arrays import Array
+from orderdp_train.scores.recording import Recording
+from orderdp_train.scores.static_rule import ScoreRule
 
 
-def forgetting(correct: Array) -> Tensor:
+def forgetting(correct: Bool[Array, "epochs n"]) -> Float64[Tensor, "n"]:
     """Number of forgetting events, float64 `(n,)`; infinity for a sample that was never learned.
 
     A sample is forgotten when it is classified correctly at one presentation and wrongly at the
@@ -27,3 +31,13 @@ def forgetting(correct: Array) -> Tensor:
         )
     events = (seen[:-1] & ~seen[1:]).sum(0).to(torch.float64)
     return events.masked_fill(~seen.any(0), math.inf)
+
+
+@register
+class Forgetting(ScoreRule):
+    """`forgetting` of what the proxy got right, epoch by epoch."""
+
+    name, label = "forgetting", "forgetting"
+
+    def scores(self, recording: Recording, generator: torch.Generator) -> Tensor:
+        return forgetting(recording.correct)

@@ -1,12 +1,19 @@
 """GLISTER: the subset whose gradient step lowers the validation loss most."""
 
 import torch
+from jaxtyping import Int64, Integer
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
+from orderdp_train.rules.registry import register
 from orderdp_train.scores._arrays import Array, checked_budget, class_labels
 from orderdp_train.scores._balance import class_budgets
 from orderdp_train.scores._last_layer import LastLayer, residuals
+from orderdp_train.scores.recording import Recording
+from orderdp_train.scores.static_rule import HELD_OUT, StaticRule
+
+STEP = 0.2 / 128
+"""In the rule by name: learning rate over batch size, as CIFAR's recipe moves by a sample."""
 
 
 def glister(
@@ -15,8 +22,8 @@ def glister(
     k: int,
     step_size: float,
     *,
-    classes: Array | None = None,
-) -> Tensor:
+    classes: Integer[Array, "{len(train)}"] | None = None,
+) -> Int64[Tensor, "{k}"]:
     """k of n samples, int64 `(k,)`, in the order in which they were chosen.
 
     Greedy for the outer level of  max_S  -L_V(theta - eta sum_{j in S} grad L_j(theta)):  every
@@ -59,3 +66,17 @@ def glister(
         if not left[label]:
             available &= (labels != label).to(available.device)
     return chosen
+
+
+@register
+class Glister(StaticRule):
+    """`glister` with the loss of samples that the proxy was not trained on as the outer one."""
+
+    name, label = "glister", "GLISTER"
+    held_out = HELD_OUT
+
+    def subset(
+        self, recording: Recording, k: int, classes: Tensor | None, generator: torch.Generator
+    ) -> Tensor:
+        assert recording.validation is not None  # as `held_out` asks
+        return glister(recording.last_layer, recording.validation, k, STEP, classes=classes)

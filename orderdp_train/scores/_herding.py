@@ -3,13 +3,19 @@
 import math
 
 import torch
+from jaxtyping import Int64, Integer, Real
 from torch import Tensor
 
+from orderdp_train.rules.registry import register
 from orderdp_train.scores._arrays import Array, finite_matrix, well_scaled
 from orderdp_train.scores._balance import select_by_class
+from orderdp_train.scores.recording import Recording
+from orderdp_train.scores.static_rule import StaticRule
 
 
-def herding(features: Array, k: int, *, classes: Array | None = None) -> Tensor:
+def herding(
+    features: Real[Array, "n d"], k: int, *, classes: Integer[Array, "n"] | None = None
+) -> Int64[Tensor, "{k}"]:
     """k of n samples, int64 `(k,)`, in the order in which they were chosen.
 
     With m the mean of the features, step t + 1 takes the sample, not taken yet, that is *nearest*
@@ -42,3 +48,15 @@ def herding(features: Array, k: int, *, classes: Array | None = None) -> Tensor:
         return chosen
 
     return select_by_class(len(x), k, classes, select)
+
+
+@register
+class Herding(StaticRule):
+    """`herding` of the proxy's embeddings."""
+
+    name, label = "herding", "herding"
+
+    def subset(
+        self, recording: Recording, k: int, classes: Tensor | None, generator: torch.Generator
+    ) -> Tensor:
+        return herding(recording.last_layer.features, k, classes=classes)

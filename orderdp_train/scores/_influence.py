@@ -3,13 +3,22 @@
 import math
 
 import torch
+from jaxtyping import Float64
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
+from orderdp_train.rules.registry import register
 from orderdp_train.scores._last_layer import LastLayer
+from orderdp_train.scores.recording import Recording
+from orderdp_train.scores.static_rule import HELD_OUT, ScoreRule
+
+DAMPING = 0.01
+"""Of the Hessian in the rules by name, as in the experiments of Koh and Liang."""
 
 
-def influence(train: LastLayer, validation: LastLayer, damping: float) -> Tensor:
+def influence(
+    train: LastLayer, validation: LastLayer, damping: float
+) -> Float64[Tensor, "{len(train)}"]:
     """How much the validation loss would rise without a sample, float64 `(n,)`: helpful ones first.
 
     grad L_V^T H^-1 grad L_i, with L_V the mean validation loss and H the Hessian of the mean
@@ -33,7 +42,7 @@ def influence(train: LastLayer, validation: LastLayer, damping: float) -> Tensor
     return (train.logit_gradients() * (x @ direction.T)).sum(1)
 
 
-def parameter_influences(train: LastLayer, damping: float) -> Tensor:
+def parameter_influences(train: LastLayer, damping: float) -> Float64[Tensor, "{len(train)} d"]:
     """How the last layer would move without sample i: rows H^-1 grad L_i / n, float64 `(n, d)`.
 
     d = c (h + 1). To first order in 1/n; H as in `influence`. This is what `dataset_pruning` takes.
@@ -82,3 +91,15 @@ def _solve(p: Tensor, x: Tensor, target: Tensor, damping: float) -> Tensor:
         previous, norm = norm, float(residual.square().sum())
         direction = residual + (norm / previous) * direction
     raise RuntimeError("conjugate gradients did not converge: raise the damping")
+
+
+@register
+class Influence(ScoreRule):
+    """`influence` on the loss of samples that the proxy was not trained on: helpful ones first."""
+
+    name, label = "influence", "influence"
+    held_out = HELD_OUT
+
+    def scores(self, recording: Recording, generator: torch.Generator) -> Tensor:
+        assert recording.validation is not None  # as `held_out` asks
+        return influence(recording.last_layer, recording.validation, DAMPING)

@@ -1,16 +1,24 @@
 """k-center, the core-set of active learning."""
 
 import torch
+from jaxtyping import Int64, Integer, Real
 from torch import Tensor
 
+from orderdp_train.rules.registry import register
 from orderdp_train.scores._arrays import Array, finite_matrix, well_scaled
 from orderdp_train.scores._balance import select_by_class
 from orderdp_train.scores._farthest_first import farthest_first
+from orderdp_train.scores.recording import Recording
+from orderdp_train.scores.static_rule import StaticRule
 
 
 def k_center(
-    features: Array, k: int, generator: torch.Generator, *, classes: Array | None = None
-) -> Tensor:
+    features: Real[Array, "n d"],
+    k: int,
+    generator: torch.Generator,
+    *,
+    classes: Integer[Array, "n"] | None = None,
+) -> Int64[Tensor, "{k}"]:
     """k of n samples, int64 `(k,)`, that cover the others: greedy for min max_i min_j |x_i - x_j|.
 
     The first is drawn uniformly, each next one is the sample farthest from those taken; the radius
@@ -37,3 +45,15 @@ def k_center(
         return farthest_first(squared_distances, len(rows), budget, int(first))
 
     return select_by_class(len(x), k, classes, select)
+
+
+@register
+class KCenter(StaticRule):
+    """`k_center` of the proxy's embeddings."""
+
+    name, label = "k-center", "k-center"
+
+    def subset(
+        self, recording: Recording, k: int, classes: Tensor | None, generator: torch.Generator
+    ) -> Tensor:
+        return k_center(recording.last_layer.features, k, generator, classes=classes)

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from orderdp_theory.common.errors import InputError
 from orderdp_train.scores._arrays import Array
+from orderdp_train.scores._deepfool import deepfool
 from orderdp_train.scores._last_layer import LastLayer
 from orderdp_train.scores._per_sample import eval_mode, per_sample_gradient_norms
 
@@ -21,7 +23,7 @@ class Proxy(Protocol):
     Each method is called at most once an epoch, and only where its answer is wanted.
     """
 
-    def correct(self) -> Array:
+    def correct(self) -> Bool[Array, "n"]:
         """Which samples it classifies correctly, bool `(n,)`.
 
         Forgetting is defined at presentation, so a training loop that knows which samples were
@@ -33,12 +35,16 @@ class Proxy(Protocol):
         """The last layer over all training samples, without augmentation."""
         ...
 
-    def gradient_norms(self) -> Array:
+    def gradient_norms(self) -> Float[Array, "n"]:
         """Norms of per-sample gradients in all parameters, `(n,)`."""
         ...
 
     def validation(self) -> LastLayer | None:
         """The last layer over validation samples, if there are any."""
+        ...
+
+    def deepfool(self) -> Float[Array, "n"]:
+        """The scores that `orderdp_train.scores.deepfool` gives, `(n,)`."""
         ...
 
 
@@ -52,30 +58,35 @@ class ModelProxy:
         batches: gives, each time it is called, batches `(inputs, targets)` of all training samples
             in order. Answers do not depend on how they are cut.
         validation_batches: the same for validation samples.
+        presented: bool `(n,)`, kept up to date by a training loop: what the model got right when it
+            was last trained on it. None: what it gets right at the end of the epoch.
     """
 
     model: nn.Module
     head: nn.Linear
     batches: Batches
     validation_batches: Batches | None = None
+    presented: Bool[Tensor, "n"] | None = None
 
     def __post_init__(self) -> None:
         if self.head.bias is None:
             raise InputError("the last layer needs a bias: its gradient is part of the scores")
 
-    def correct(self) -> Tensor:
-        """At the end of the epoch, not at presentation."""
-        return self.last_layer().correct
+    def correct(self) -> Bool[Tensor, "n"]:
+        return self.last_layer().correct if self.presented is None else self.presented.cpu()
 
     def last_layer(self) -> LastLayer:
         return self._read(self.batches)
 
-    def gradient_norms(self) -> Tensor:
+    def gradient_norms(self) -> Float[Tensor, "n"]:
         norms = [per_sample_gradient_norms(self.model, *batch) for batch in self.batches()]
         return torch.cat(norms).cpu()
 
     def validation(self) -> LastLayer | None:
         return None if self.validation_batches is None else self._read(self.validation_batches)
+
+    def deepfool(self) -> Float[Tensor, "n"]:
+        return torch.cat([deepfool(self.model, inputs) for inputs, _ in self.batches()]).cpu()
 
     @torch.no_grad()
     def _read(self, batches: Batches) -> LastLayer:
