@@ -62,6 +62,19 @@ Lemma mean_scaler {R : realFieldType} (T : finType) (V : lmodType R) (X : {set T
   mean X (fun x => f x *: v : V) = mean X f *: v.
 Proof. by rewrite /mean -scaler_suml scalerA. Qed.
 
+Lemma mean_all {R : realFieldType} (V : lmodType R) (T : finType) (f : T -> V) :
+  mean [set: T] f = #|T|%:R^-1 *: \sum_x f x.
+Proof. by rewrite /mean cardsT; congr (_ *: _); apply: eq_bigl => x; rewrite inE. Qed.
+
+Lemma mean_sub {R : realFieldType} (T : finType) (X : {set T}) (f h : T -> R^o) :
+  mean X (fun x => f x - h x : R^o) = (mean X f : R) - mean X h.
+Proof. by rewrite /mean sumrB scalerBr. Qed.
+
+Lemma mean_exchange {R : realFieldType} (T U : finType) (X : {set T}) (Y : {set U})
+    (f : T -> U -> R^o) :
+  mean X (fun x => mean Y (f x)) = mean Y (fun y => mean X (f ^~ y)).
+Proof. by rewrite /mean -!scaler_sumr exchange_big !scalerA mulrC. Qed.
+
 Lemma Pr_mean {R : realFieldType} (T : finType) (X : {set T}) (P : pred T) :
   Pr X P = mean X (fun x => (P x)%:R : R^o).
 Proof.

@@ -249,8 +249,43 @@ rewrite -(Pr_candidate i sn) Pr_mean -[(hits i c)%:R in RHS]
 by apply: eq_mean => S _; rewrite /hits -cats1 count_cat /= addn0 natrD.
 Qed.
 
-(* The runs stay close on every sequence of draws, and in expectation no      *)
-(* Lipschitz function, such as the loss of a new sample, tells them apart.    *)
+Lemma average_close {R : realFieldType} d T (eta B : R) (x x' : nat -> 'rV[R]_d) :
+  0 <= B -> (forall t, (t < T)%N -> sqnorm (x t - x' t) <= B ^+ 2) ->
+  sqnorm ((\sum_(t < T) eta)^-1 *: (\sum_(t < T) eta *: x t)
+          - (\sum_(t < T) eta)^-1 *: (\sum_(t < T) eta *: x' t)) <= B ^+ 2.
+Proof.
+move=> B0 near; rewrite -scalerBr -sumrB; under eq_bigr do rewrite -scalerBr.
+rewrite -scaler_sumr scalerA sumr_const card_ord -mulr_natr.
+have [->|eta0] := eqVneq eta 0; first by rewrite mulr0 scale0r sqnorm0 sqr_ge0.
+rewrite invfM mulrAC mulVf // mul1r (eq_bigl (fun t => t \in [set: 'I_T])) => [|t];
+  last by rewrite inE.
+by apply: sqnorm_mean => // [t|]; [apply: near | rewrite cardsT card_ord].
+Qed.
+
+(* What is so close on every sequence of draws is close in expectation.       *)
+Lemma mean_close {R : realFieldType} n s q d T (G K r : R) (i : 'I_n) (f : 'rV[R]_d -> R)
+    (v v' : seq {set 'I_n} -> 'rV[R]_d) :
+  (s <= n)%N -> 0 <= G -> 0 <= K -> 0 <= r -> lipschitz G f ->
+  (forall c, c \in sequences (candidates n s) T ->
+     sqnorm (v c - v' c) <= (K * r + K / q%:R * (hits i c)%:R) ^+ 2) ->
+  (mean (sequences (candidates n s) T) (fun c => f (v c) - f (v' c) : R^o) : R)
+  <= G * (K * (r + T%:R * s%:R / (n%:R * q%:R))).
+Proof.
+move=> sn G0 K0 r0 fG close.
+have C_gt0 := sequences_gt0 T (etrans (congr1 _ (card_candidates n s)) (etrans (bin_gt0 _ _) sn)).
+pose N (c : T.-tuple {set 'I_n}) : R^o := (hits i c)%:R.
+apply: (@le_trans _ _ (mean (sequences (candidates n s) T) (fun c =>
+  G * (K * r) - (- (G * (K / q%:R))) * N c + 0 : R^o))).
+  apply: mean_le => c cX; rewrite addr0 mulNr opprK -mulrA -mulrDr.
+  apply: lipschitz_le (close c cX) => //.
+  by rewrite addr_ge0 ?mulr_ge0 ?invr_ge0 ?ler0n.
+rewrite mean_affine // mean_hits // addr0 mulNr opprK -mulrA -mulrDr -[K / _ * _]mulrA -mulrDr.
+by rewrite [q%:R^-1 * _]mulrC invfM !mulrA lexx.
+Qed.
+
+(* The runs and their averages stay close on every sequence of draws, and in  *)
+(* expectation no Lipschitz function, such as the loss of a new sample, tells *)
+(* them apart.                                                                *)
 Theorem stability {R : realFieldType} (n s q d T : nat) (eta G r : R)
     (L L' : 'I_n -> 'rV[R]_d -> R) (i : 'I_n) (rho rho' : seq {set 'I_n} -> {perm 'I_n})
     (g g' : seq {set 'I_n} -> 'I_n -> 'rV[R]_d) (theta theta' : seq {set 'I_n} -> 'rV[R]_d) :
@@ -260,36 +295,39 @@ Theorem stability {R : realFieldType} (n s q d T : nat) (eta G r : R)
   orderdp_run q (fun=> eta) rho g theta -> subgradients L g theta -> fresh L rho theta ->
   orderdp_run q (fun=> eta) rho' g' theta' -> subgradients L' g' theta' ->
   fresh L' rho' theta' -> theta [::] = theta' [::] ->
-  (forall c, c \in sequences (candidates n s) T ->
-     sqnorm (theta c - theta' c) <= (2%:R * G * eta * (r + (hits i c)%:R / q%:R)) ^+ 2) /\
-  (forall f : 'rV[R]_d -> R, lipschitz G f ->
-     (mean (sequences (candidates n s) T) (fun c => f (theta c) - f (theta' c) : R^o) : R)
-     <= 2%:R * G ^+ 2 * (eta * r + eta * T%:R * s%:R / (n%:R * q%:R))).
+  let close (v v' : seq {set 'I_n} -> 'rV[R]_d) :=
+    (forall c, c \in sequences (candidates n s) T ->
+       sqnorm (v c - v' c) <= (2%:R * G * eta * (r + (hits i c)%:R / q%:R)) ^+ 2) /\
+    (forall f : 'rV[R]_d -> R, lipschitz G f ->
+       (mean (sequences (candidates n s) T) (fun c => f (v c) - f (v' c) : R^o) : R)
+       <= 2%:R * G ^+ 2 * (eta * r + eta * T%:R * s%:R / (n%:R * q%:R))) in
+  close theta theta' /\
+  close (average_iterate (fun=> eta) T theta) (average_iterate (fun=> eta) T theta').
 Proof.
-move=> qs sn eta0 G0 r0 rT L'E LG L'G run gL rho_L run' gL' rho_L' start.
-have C_gt0 := sequences_gt0 T (etrans (congr1 _ (card_candidates n s)) (etrans (bin_gt0 _ _) sn)).
-pose K := 2%:R * eta * G.
-have close c : c \in sequences (candidates n s) T ->
-    sqnorm (theta c - theta' c) <= (K * r + K / q%:R * (hits i c)%:R) ^+ 2.
-  rewrite inE => cX; have cr : (size c)%:R <= r ^+ 2 by rewrite size_tuple rT.
+move=> qs sn eta0 G0 r0 rT L'E LG L'G run gL rho_L run' gL' rho_L' start close.
+pose K := 2%:R * eta * G; have K0 : 0 <= K by rewrite !mulr_ge0 ?ler0n.
+pose B c := K * r + K / q%:R * (hits i c)%:R.
+have B0 c : 0 <= B c by rewrite addr_ge0 ?mulr_ge0 ?invr_ge0 ?ler0n.
+have near c : all (mem (candidates n s)) c -> (size c <= T)%N ->
+    sqnorm (theta c - theta' c) <= B c ^+ 2.
+  move=> cX cT; have cr : (size c)%:R <= r ^+ 2 by rewrite rT ler_nat.
   apply: le_trans (stability_path qs eta0 G0 r0 L'E LG L'G run gL rho_L run' gL' rho_L' start
     (erefl K) cX cr) _.
-  by rewrite sqrrD [(K * r) ^+ 2]exprMn size_tuple rT.
-split=> [c cX|f fG].
-  apply: le_trans (close c cX) _; rewrite [2%:R * G * eta]mulrAC -/K mulrDr.
-  by rewrite mulrA [K / _ * _]mulrAC.
-have K0 : 0 <= K by rewrite !mulr_ge0 ?ler0n.
-pose N (c : T.-tuple {set 'I_n}) : R^o := (hits i c)%:R.
-apply: (@le_trans _ _ (mean (sequences (candidates n s) T) (fun c =>
-  G * (K * r) - (- (G * (K / q%:R))) * N c + 0 : R^o))).
-  apply: mean_le => c cX; rewrite addr0 mulNr opprK -mulrA -mulrDr.
-  apply: lipschitz_le (close c cX) => //.
-  by rewrite addr_ge0 ?mulr_ge0 ?invr_ge0 ?ler0n.
-rewrite mean_affine // mean_hits // addr0 mulNr opprK.
-have gK x : G * (K * x) = 2%:R * G ^+ 2 * (eta * x).
-  rewrite /K expr2 -!mulrA [LHS]mulrCA; congr (_ * (_ * _)); exact: mulrCA.
-have -> : G * (K / q%:R) * (T%:R * (s%:R / n%:R))
-          = G * (K * (q%:R^-1 * (T%:R * (s%:R / n%:R)))) by rewrite -!mulrA.
-rewrite !gK -mulrDr [eta * T%:R * s%:R / _](_ : _ = eta * (q%:R^-1 * (T%:R * (s%:R / n%:R)))) //.
-by rewrite invfM -!mulrA; congr (_ * _); rewrite [RHS]mulrC -!mulrA.
+  by rewrite /B sqrrD [(K * r) ^+ 2]exprMn !ler_add2r ler_wpmul2l ?sqr_ge0.
+have main (v v' : seq {set 'I_n} -> 'rV[R]_d) : (forall c, c \in sequences (candidates n s) T ->
+    sqnorm (v c - v' c) <= B c ^+ 2) -> close v v'.
+  move=> vB; split=> [c cX|f fG].
+    apply: le_trans (vB c cX) _; rewrite [2%:R * G * eta]mulrAC -/K /B mulrDr.
+    by rewrite mulrA [K / _ * _]mulrAC.
+  apply: le_trans (mean_close sn G0 K0 r0 fG vB) _.
+  have -> : eta * r + eta * T%:R * s%:R / (n%:R * q%:R)
+            = eta * (r + T%:R * s%:R / (n%:R * q%:R)) by rewrite mulrDr !mulrA.
+  by rewrite /K expr2 mulrA [G * (_ * G)]mulrC -!mulrA [eta * (G * _)]mulrCA [G * (eta * _)]mulrCA.
+split; apply: main => c; rewrite inE => cX; first by rewrite near ?size_tuple.
+apply: (@average_close _ _ _ _ _ (fun t => theta (take t c)) (fun t => theta' (take t c))) => //.
+move=> t tT; rewrite -(cat_take_drop t c) all_cat in cX.
+apply: le_trans (near _ _ _) _; first by case/andP: cX.
+  by rewrite size_take size_tuple tT ltnW.
+rewrite ler_expn2r ?nnegrE // /B ler_add2l ler_wpmul2l ?divr_ge0 ?ler0n // ler_nat.
+by rewrite -{2}(cat_take_drop t c) /hits count_cat leq_addr.
 Qed.
