@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+from jaxtyping import Float64, Int64
 from torch import Tensor, nn
 
 from orderdp_theory import score_error_bound
@@ -97,7 +98,7 @@ class AuditedPoint:
     audit: Audit
     score_error: float | None = None
     precision: str | None = None
-    never_used_samples: Tensor | None = field(
+    never_used_samples: Int64[Tensor, "m"] | None = field(
         default=None, repr=False, compare=False, metadata=SAMPLES
     )
 
@@ -198,7 +199,7 @@ def with_split(
     )
 
 
-def score_error(rule: SelectionRule, losses: Tensor | None) -> float | None:
+def score_error(rule: SelectionRule, losses: Float64[Tensor, "{rule.n}"] | None) -> float | None:
     """(s/q) mean |H_i − L_i|, what ranking by the stored scores H costs of L_q at most.
 
     None unless the rule is random-then-top by stored scores, every sample's being known.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+from jaxtyping import Float64
 from torch import Tensor, nn
 
 from orderdp_train.auditing.inner import PIECE
@@ -19,7 +20,11 @@ CAUSES = ("ranking", "staleness", "normalisation")
 
 
 def split_bias(
-    full: Tensor, fresh: Tensor, stored: Tensor, fresh_sum: float, stored_sum: float
+    full: Float64[Tensor, "d"],
+    fresh: Float64[Tensor, "d"],
+    stored: Float64[Tensor, "d"],
+    fresh_sum: float,
+    stored_sum: float,
 ) -> dict[str, Tensor]:
     """Split `stored - full` into its causes; all vectors float64 `(P,)`.
 

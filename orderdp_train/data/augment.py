@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 
@@ -17,7 +18,9 @@ class Augmentation:
     padding: int = 0
     flip: bool = False
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(
+        self, images: UInt8[Tensor, "b c h w"], generator: torch.Generator
+    ) -> UInt8[Tensor, "b c h w"]:
         """Augment uint8 `(b, c, h, w)`; every image has its own offsets and flip.
 
         The draws are two offsets and a coin an image, made on the generator's device and moved, so
@@ -31,7 +34,9 @@ class Augmentation:
 
         return self._apply(images, draw)
 
-    def view(self, images: Tensor, indices: Tensor, n: int, number: int) -> Tensor:
+    def view(
+        self, images: UInt8[Tensor, "b c h w"], indices: Int64[Tensor, "b"], n: int, number: int
+    ) -> UInt8[Tensor, "b c h w"]:
         """Augment the samples `indices` `(b,)` of `n`, by draws of their own in every view.
 
         Which view it is alone decides how a sample looks, not what it is in a batch with.

@@ -53,7 +53,9 @@ def view_in_words(document: Document) -> str:
     point = document.points[0]
     views, precision = point.audit.views, point.precision or "the run's precision"
     of = "plain images" if views is None else f"augmented images, the mean over {views} redraws,"
-    return f"Gradients are of {of} in {precision}, with normalisation layers and dropout in eval mode."
+    return (
+        f"Gradients are of {of} in {precision}, with normalisation layers and dropout in eval mode."
+    )
 
 
 def number(value: float | None, digits: int = 3) -> str:

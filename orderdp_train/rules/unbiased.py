@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import torch
-from torch import Tensor
 
 from orderdp_theory import Design, Ranking
 from orderdp_theory.common.errors import InputError
@@ -13,7 +12,9 @@ from orderdp_theory.common.palette import GREEN
 from orderdp_theory.horvitz_thompson import horvitz_thompson_inclusion, pair_constants, uniform_part
 from orderdp_train.rules.base import (
     ScoredRule,
+    Scores,
     Selection,
+    Weights,
     design_of,
     finite,
     random_subset,
@@ -84,13 +85,13 @@ class UnbiasedOrderDP(ScoredRule):
         weights = len(indices) / (self.n * self.inclusion_probabilities()[indices])
         return indices, weights.float()
 
-    def inclusion_probabilities(self) -> Tensor:
+    def inclusion_probabilities(self) -> Weights:
         """The chance pi of every sample to be kept at the present scores, float64 `(n,)`."""
         ranking = Ranking.of(finite(self.scores).cpu().numpy())
         pi = ranking.to_input_order(ranking.average_ties(self.inclusion_by_rank))
         return torch.from_numpy(pi).to(self.scores.device)
 
-    def expected_weights(self, scores: Tensor | None = None) -> Tensor:
+    def expected_weights(self, scores: Scores | None = None) -> Weights:
         return torch.full((self.n,), 1 / self.n, dtype=torch.float64, device=self.scores.device)
 
     def second_order(self) -> SecondOrder:

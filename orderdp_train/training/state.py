@@ -51,7 +51,16 @@ class TrainState:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where `state_dict` was taken, with as many processes as there were then."""
+        """Continue where `state_dict` was taken, with as many processes as there were then.
+
+        `ValueError` if it is not such a state.
+        """
+        try:
+            self._load(state)
+        except (LookupError, TypeError, AttributeError, RuntimeError) as error:
+            raise InputError(f"this is not the state of a training: {error!r}") from None
+
+    def _load(self, state: dict[str, Any]) -> None:
         if len(state["random"]) != world_size():
             raise InputError(
                 f"the state is of {len(state['random'])} processes and there are {world_size()} "
@@ -98,8 +107,8 @@ def check_seed(seed: int) -> int:
     """The seed itself; `ValueError` unless it is one that a CPU's generator tells from others."""
     if not 0 <= seed < 2**32:
         raise InputError(
-            f"a seed must lie in 0 ... 2^32 - 1, got {seed}: torch reads its last 32 bits alone, so "
-            "two others would give the same numbers"
+            f"a seed must lie in 0 ... 2^32 - 1, got {seed}: torch reads 32 bits of it, so two "
+            "others would give the same numbers"
         )
     return seed
 
