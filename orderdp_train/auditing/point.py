@@ -85,6 +85,7 @@ class AuditedPoint:
     `never_used` samples were in no selection so far; `never_used_samples` are their indices,
     int64 and ascending, and not part of the JSON. `score_error` is (s/q) mean |H − L| of the
     stored scores H, what ranking by them costs of L_q at most; None where it is not known.
+    `precision` is that of the losses and gradients.
     """
 
     method: str
@@ -96,6 +97,7 @@ class AuditedPoint:
     never_used_by_class: list[int] | None
     audit: Audit
     score_error: float | None = None
+    precision: str | None = None
     never_used_samples: Int64[Tensor, "m"] | None = field(
         default=None, repr=False, compare=False, metadata=SAMPLES
     )
@@ -160,6 +162,7 @@ def audit_point(
         never_used_by_class=by_class(unused, population.labels),
         audit=result,
         score_error=score_error(point.rule, result.losses) if own else None,
+        precision=point.recipe.precision,
         never_used_samples=unused,
     )
 

@@ -49,10 +49,13 @@ def splits_in_words(document: Document) -> list[str]:
 
 
 def view_in_words(document: Document) -> str:
-    """Which samples the gradients of an audit are of, and in which mode."""
-    views = document.points[0].audit.views
+    """Which samples the gradients of an audit are of, in which precision, and in which mode."""
+    point = document.points[0]
+    views, precision = point.audit.views, point.precision or "the run's precision"
     of = "plain images" if views is None else f"augmented images, the mean over {views} redraws,"
-    return f"Gradients are of {of} with normalisation layers and dropout in eval mode."
+    return (
+        f"Gradients are of {of} in {precision}, with normalisation layers and dropout in eval mode."
+    )
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -55,6 +55,7 @@ def test_a_run_in_bfloat16_is_audited_in_bfloat16(tmp_path: Path) -> None:
     list(run(config, tmp_path / "run", device="cpu"))
     lower, higher = audits_of(tmp_path / "run"), audits_of(tmp_path / "run", precision="fp32")
     for a, b in zip(lower, higher, strict=True):
+        assert (a.precision, b.precision) == ("bf16", "fp32")
         for point in (a, b):
             assert point.audit.rules[0].parts["staleness"] == 0
         assert a.audit.mean_loss == pytest.approx(b.audit.mean_loss, rel=0.02)
