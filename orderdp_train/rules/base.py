@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from orderdp_theory import Design
 from orderdp_theory.common.errors import InputError
+from orderdp_train.devices import sent
 from orderdp_train.rules.option import Option
 
 if TYPE_CHECKING:
@@ -119,7 +121,10 @@ class ScoredRule(SelectionRule):
         self.scores = torch.full((n,), initial_score, dtype=torch.float32, device=device)
 
     def update(self, indices: Tensor, losses: Tensor) -> None:
-        """Store losses as scores. `ValueError` for shapes that differ and for non-finite losses."""
+        """Store losses as scores. `ValueError` for shapes that differ and for non-finite losses.
+
+        On a GPU, which would have to be waited for, a loss that is not finite is left out instead.
+        """
         indices, losses = self._checked(indices, losses)
         self.scores[indices] = losses
 
@@ -129,15 +134,18 @@ class ScoredRule(SelectionRule):
                 "update needs one loss a sample: indices and losses of one shape (b,), "
                 f"got {tuple(indices.shape)} and {tuple(losses.shape)}"
             )
-        losses = losses.detach().to(self.scores)
+        losses = sent(losses.detach(), self.scores.device).to(self.scores.dtype)
+        indices = sent(indices, self.scores.device)
         finite = losses.isfinite()
+        if losses.device.type == "cuda":
+            return indices, torch.where(finite, losses, self.scores[indices])
         if not finite.all():
             first = int(finite.logical_not().nonzero()[0])
             raise InputError(
                 f"the loss of sample {int(indices[first])} is {float(losses[first])}: "
                 "scores must be finite"
             )
-        return indices.to(self.scores.device), losses
+        return indices, losses
 
     def state_dict(self) -> dict[str, Any]:
         return {"scores": self.scores}
@@ -175,8 +183,21 @@ def check_budget(m: int, n: int) -> int:
 
 
 def random_subset(n: int, m: int, generator: torch.Generator, device: torch.device) -> Tensor:
-    """m of n in random order, int64 `(m,)`: every ordered choice equally likely."""
-    return torch.randperm(n, generator=generator, device=generator.device)[:m].to(device)
+    """m of n in random order, int64 `(m,)`: every ordered choice equally likely.
+
+    Few of many cost O(m); NumPy draws them from a seed that `generator` gives.
+    """
+    if few(n, m):
+        seed = torch.randint(2**62, (2,), generator=generator, device=generator.device).tolist()
+        chosen = torch.from_numpy(np.random.default_rng(seed).choice(n, m, replace=False))
+    else:
+        chosen = torch.randperm(n, generator=generator, device=generator.device)[:m]
+    return sent(chosen, device)
+
+
+def few(n: int, m: int) -> bool:
+    """Whether m of n are so few that a permutation of n should be spared (NumPy's own border)."""
+    return n > 10_000 and 50 * m <= n
 
 
 def top(scores: Tensor, q: int) -> Tensor:
@@ -190,10 +211,28 @@ def top(scores: Tensor, q: int) -> Tensor:
     if q == 0:
         return torch.zeros_like(scores, dtype=torch.bool)
     border = scores.topk(q, sorted=False).values.min()
-    kept = scores > border
-    tied = (scores == border).nonzero().squeeze(1)
-    kept[tied[: q - int(kept.sum())]] = True
-    return kept
+    above, tied = scores > border, scores == border
+    return above | (tied & (tied.cumsum(0) <= q - above.sum()))
+
+
+def others(taken: Tensor, places: Tensor) -> Tensor:
+    """The samples at these `places` `(b,)`, from 0, among those not in `taken` `(q,)`, ascending.
+
+    At O((q + b) log q), however many others there are.
+    """
+    # Place j comes after as many taken samples as have at most j others before them.
+    before = taken.sort().values - torch.arange(len(taken), device=taken.device)
+    return places + torch.searchsorted(before, places, right=True)
+
+
+def where_true(mask: Tensor, count: int) -> Tensor:
+    """The places `(count,)`, ascending, where a mask `(s,)` is true: as many as are known to be.
+
+    Unlike `nonzero` it waits for no device to count them.
+    """
+    place = (mask.cumsum(0) - 1).masked_fill_(~mask, count).clamp_(max=count)
+    found = torch.zeros(count + 1, dtype=torch.int64, device=mask.device)
+    return found.scatter_(0, place, torch.arange(len(mask), device=mask.device))[:count]
 
 
 def finite(scores: Tensor) -> Tensor:

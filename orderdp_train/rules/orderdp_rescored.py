@@ -76,7 +76,7 @@ class RescoredOrderDP(OrderDP):
 
     def in_turn(self) -> Tensor:
         """The samples scored before the next selection, int64 `(rescored,)`."""
-        return (self._everybody()[: self.rescored] + int(self.turn)) % self.n
+        return (torch.arange(self.rescored, device=self.scores.device) + int(self.turn)) % self.n
 
     def _scores_of(self, indices: Tensor) -> Tensor:
         turn = self.in_turn()

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.palette import INDIGO
+from orderdp_train.devices import sent
 from orderdp_train.rules.base import (
     Selection,
     SelectionRule,
@@ -54,12 +55,13 @@ class RepeatedRandom(SelectionRule):
 
     def update(self, indices: Tensor, losses: Tensor) -> None:
         used = torch.zeros_like(self.left)
-        used[indices.to(used.device)] = True
+        used.index_fill_(0, sent(indices, used.device), True)
         self.ahead |= used & ~self.left
         self.left &= ~used
-        if not self.left.any():
-            # Not empty: who was used last was left, so not ahead.
-            self.left, self.ahead = ~self.ahead, torch.zeros_like(self.left)
+        over = ~self.left.any()
+        # The next cycle is not empty: who was used last was left, so not ahead.
+        self.left = torch.where(over, ~self.ahead, self.left)
+        self.ahead &= ~over
 
     def expected_weights(self, scores: Tensor | None = None) -> Tensor:
         left = int(self.left.sum())

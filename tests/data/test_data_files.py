@@ -3,6 +3,7 @@
 import os
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -140,7 +141,7 @@ def folders(tmp_path_factory) -> Path:
 def small_images(data: DataSet | StreamedDataSet) -> StreamedDataSet:
     """The same with 32×32 crops, to be quick."""
     assert isinstance(data, StreamedDataSet)
-    return StreamedDataSet(**{**vars(data), "image_size": 32})
+    return replace(data, image_size=32)
 
 
 def collect(data: StreamedDataSet, split="train", generator=None):
