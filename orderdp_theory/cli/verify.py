@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.output import STANDARD_OUTPUT, Json, Quiet, console, status
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from orderdp_theory.claims import Claim, Result
 
+EXAMPLES = (
+    "orderdp-theory verify --only thm3-stale",
+    "orderdp-theory verify --html claims.html --json claims.json",
+)
 QUOTED = 5  # up to so many claims are shown with the words they quote
 COLOURS = {
     "verified": "green",
@@ -33,13 +38,14 @@ def verify(
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="ID...", help="Decide these claims only.")
     ] = None,
-    json: Annotated[Path | None, typer.Option("--json", help="Write the results as JSON.")] = None,
+    json: Json = None,
     markdown: Annotated[
         Path | None, typer.Option("--markdown", help="Write a Markdown table.")
     ] = None,
     html: Annotated[
         Path | None, typer.Option("--html", help="Write one self-contained page.")
     ] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Decide what the paper says, sentence by sentence, by computation.
 
@@ -48,25 +54,25 @@ def verify(
 
     Exit status 0: every claim was decided; 1: a computation failed or an error bar was too wide.
     """
-    from rich.console import Console
-
     from orderdp_theory.claims.report import headline, to_html, to_json, to_markdown
     from orderdp_theory.common.files import write_atomically
 
     claims = _chosen([*(only or []), *(more or [])])
     outputs = [(json, to_json), (markdown, to_markdown), (html, to_html)]
     for path, _ in outputs:
-        if path is not None:
+        if path is not None and path != STANDARD_OUTPUT:
             _expect_writable(path)
-    results = _decided(claims)
+    results = _decided(claims, quiet)
     for path, text in outputs:
-        if path is not None:
+        if path == STANDARD_OUTPUT:
+            typer.echo(text(results), nl=False)
+        elif path is not None:
             write_atomically(path, text(results))
 
-    console = Console()
-    console.print(_table(results, quoted=len(claims) <= QUOTED))
+    screen = console(json, quiet)
+    screen.print(_table(results, quoted=len(claims) <= QUOTED))
     for count in headline(results):
-        console.print(
+        screen.print(
             f"{'  ' * count.indent + count.name:<22} "
             + ", ".join(f"[{COLOURS[v]}]{n} {v}[/]" for v, n in count.verdicts.items() if n),
             highlight=False,
@@ -74,7 +80,7 @@ def verify(
         )
     for path, _ in outputs:
         if path is not None:
-            console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+            screen.print(f"wrote {path}", highlight=False, soft_wrap=True, markup=False)
     if any(result.error for result in results):
         raise typer.Exit(1)
 
@@ -104,15 +110,14 @@ def _expect_writable(path: Path) -> None:
         raise PermissionError(13, "permission denied", str(path.parent))
 
 
-def _decided(claims: "Sequence[Claim]") -> "list[Result]":
+def _decided(claims: "Sequence[Claim]", quiet: bool) -> "list[Result]":
     """All results, with a progress bar where there is a terminal."""
-    from rich.console import Console
     from rich.progress import Progress
 
     from orderdp_theory.claims import decide
 
     results = []
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with Progress(console=status(quiet), transient=True) as progress:
         bar = progress.add_task("", total=len(claims))
         for claim in claims:
             progress.update(bar, description=claim.id)

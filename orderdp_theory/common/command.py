@@ -1,14 +1,45 @@
-"""Errors of a command: one line on standard error, exit code 2, no traceback."""
+"""What all commands share: their frame, and errors in one line on standard error, exit code 2."""
 
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from importlib.metadata import metadata, version
+from typing import Annotated, Any, NoReturn
+
+import typer
 
 from orderdp_theory.common.errors import InputError
 
+PROJECT = "orderdp"
+IMPORTED_AS = {"sklearn": "scikit-learn"}  # packages imported by another name than they install by
+
 REPORT = "the command line that led to them, as an issue of the orderdp project"
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+
+def new_app(name: str, help: str) -> typer.Typer:
+    """An application without commands yet, which says its version and completes in shells."""
+    app = typer.Typer(name=name, help=help, no_args_is_help=True, pretty_exceptions_enable=False)
+
+    def show(asked: bool) -> None:
+        if asked:
+            typer.echo(f"{name} {version(PROJECT)}")
+            raise typer.Exit
+
+    @app.callback()
+    def frame(
+        version: Annotated[
+            bool, typer.Option("--version", callback=show, is_eager=True, help="Say which.")
+        ] = False,
+    ) -> None: ...
+
+    return app
+
+
+def examples(lines: Sequence[str]) -> str:
+    """The last part of a command's help."""
+    return "\n\n".join(("Examples:", *lines))
 
 
 def run(app: Callable[..., Any], arguments: Sequence[str] | None = None) -> NoReturn:
@@ -25,6 +56,11 @@ def run(app: Callable[..., Any], arguments: Sequence[str] | None = None) -> NoRe
         status = INTERRUPTED
     except (InputError, OSError) as error:
         status = _report(_one_line(error))
+    except ModuleNotFoundError as error:
+        extra = _extra_with(error.name or "")
+        if extra is None:
+            raise
+        status = _report(f"{error.name} is not installed; run pip install '{PROJECT}[{extra}]'")
     except Exception as error:
         # The parser's own exceptions carry their message and status; typer has moved the class
         # that they derive from more than once, so they are known by what they offer.
@@ -42,6 +78,17 @@ def _one_line(error: InputError | OSError) -> str:
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{error.strerror.lower()}; check the path and its permissions"
     return str(error)
+
+
+def _extra_with(module: str) -> str | None:
+    """The first extra of this project that installs a module."""
+    top = module.split(".")[0]
+    package = IMPORTED_AS.get(top, top).replace("_", "-")
+    for requirement in metadata(PROJECT).get_all("Requires-Dist") or ():
+        extra = re.search(r"""extra == ["']([^"']+)""", requirement)
+        if extra and re.match(rf"{re.escape(package)}\b", requirement, re.IGNORECASE):
+            return extra[1]
+    return None
 
 
 def _report(message: str) -> int:

@@ -12,8 +12,15 @@ from typing import Annotated
 import typer
 
 from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.output import STANDARD_OUTPUT, Json, Quiet, status
+from orderdp_theory.common.output import console as screen
 
 Option = typer.Option
+EXAMPLES = (
+    "orderdp-train audit",
+    "orderdp-train audit --run runs/digits --out runs/digits/audit",
+    "orderdp-train audit --rules orderdp,survey --data mnist5k --label-noise 0",
+)
 
 
 def audit(
@@ -64,6 +71,8 @@ def audit(
     seed: Annotated[int | None, Option(help="Seed of all randomness (0).")] = None,
     root: Annotated[Path, Option(help="Where CIFAR and ImageNet lie.")] = Path("data"),
     device: Annotated[str, Option(help="auto, cpu or cuda.")] = "auto",
+    json: Json = None,
+    quiet: Quiet = False,
     *,
     rule_options: dict[str, str],
 ) -> None:
@@ -74,9 +83,16 @@ def audit(
     """
     from contextlib import nullcontext
 
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
+    from orderdp_theory.common.files import write_atomically
     from orderdp_train.report.folder import output_folder, write_report
     from orderdp_train.runs.driver import pick_device
     from orderdp_train.training.processes import processes, rank
@@ -180,16 +196,16 @@ def audit(
             total = steps(config, grid)
             audited = partial(audit_trainings, images, config, grid=grid)
         # A pipe or a file has no width of its own; the table needs 100 columns.
-        console = Console() if sys.stdout.isatty() else Console(width=100)
+        console = screen(json, quiet, None if sys.stdout.isatty() else 100)
         with Progress(
             TextColumn("{task.description:24}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            console=Console(stderr=True),
+            TimeRemainingColumn(),
+            console=status(quiet),
             transient=True,
-            # In a log the bar would leave empty lines.
-            disable=rank() > 0 or not sys.stderr.isatty(),
+            disable=rank() > 0,
         ) as progress:
             task = progress.add_task("training", total=total)
 
@@ -201,6 +217,11 @@ def audit(
             return
         document = replace(document, points=points)
         write_report(folder, document)
+        text = (folder / "audit.json").read_text(encoding="utf-8")
+    if json == STANDARD_OUTPUT:
+        typer.echo(text, nl=False)
+    elif json is not None:
+        write_atomically(json, text)
     console.print(terminal_table(document))
     legend = f"{LEGEND}  {view_in_words(document)}"
     console.print(legend, style="dim", markup=False, highlight=False)

@@ -1,19 +1,25 @@
 """`orderdp-train reproduce`: the paper's dynamic-pruning tables and figures by name."""
 
 import os
+from csv import DictReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.output import Json, Quiet, console, status, write_json
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from orderdp_train.reproduce import Measured, Result, Scale
+    from orderdp_train.reproduce import Cost, Measured, Result, Scale
 
 Option = typer.Option
+EXAMPLES = (
+    "orderdp-train reproduce --list",
+    "orderdp-train reproduce table2 --seeds 5 --jobs 2",
+)
 
 
 def reproduce(
@@ -38,13 +44,21 @@ def reproduce(
     root: Annotated[Path, Option(help="Where CIFAR and ImageNet lie.")] = Path("data"),
     download: Annotated[bool, Option("--download", help="Fetch CIFAR first.")] = False,
     workers: Annotated[int, Option(help="Processes that decode ImageNet.")] = 2,
+    json: Json = None,
+    quiet: Quiet = False,
 ) -> None:
     """Train what a table or figure of the paper needs, and set the outcome beside the paper's.
 
     Interrupt it whenever you like: the same command continues where it stopped.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     from orderdp_theory.common.files import write_atomically
     from orderdp_theory.common.style import render
@@ -62,9 +76,10 @@ def reproduce(
     )
     from orderdp_train.runs.driver import pick_device
 
-    console = Console()
+    screen = console(json, quiet)
     if list_results:
-        console.print(_overview())
+        write_json(json, _costs())
+        screen.print(_overview())
         return
     if name is None or name not in RESULTS:
         asked = "no result was named" if name is None else f"unknown result {name!r}"
@@ -85,7 +100,7 @@ def reproduce(
     folder = out / "cells"
     folder.mkdir(parents=True, exist_ok=True)
     columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, TimeRemainingColumn(), console=status(quiet)) as progress:
         for _ in progress.track(sweep(cells, folder, environment, at_a_time), total=len(cells)):
             pass
 
@@ -95,12 +110,13 @@ def reproduce(
     savings = infobatch_savings(result, size, repetitions, folder)
     write_atomically(out / f"{stem}.md", _page(result, size, repetitions, measured, savings))
     write_atomically(out / f"{stem}.png", render(draw(result, measured), "png"))
+    write_json(json, list(DictReader(to_csv(measured).splitlines())))
     if (shown := _terminal_table(result, measured)).rows:
-        console.print(shown)
-    console.print(f"Mean ± standard deviation, seeds: {repetitions} (in brackets: the paper).")
+        screen.print(shown)
+    screen.print(f"Mean ± standard deviation, seeds: {repetitions} (in brackets: the paper).")
     if savings:
-        console.print(savings)
-    console.print(f"Written: {out}/{stem}.md, .csv, .png", soft_wrap=True)
+        screen.print(savings)
+    screen.print(f"Written: {out}/{stem}.md, .csv, .png", soft_wrap=True, markup=False)
 
 
 def _overview() -> "Table":
@@ -121,6 +137,15 @@ def _overview() -> "Table":
         "same --out."
     )
     return overview
+
+
+def _costs() -> "dict[str, dict[str, Cost]]":
+    from orderdp_train.reproduce import RESULTS, SCALES, estimate
+
+    return {
+        result.name: {s.name: estimate(result, s, result.seeds) for s in SCALES.values()}
+        for result in RESULTS.values()
+    }
 
 
 def _duration(hours: float) -> str:

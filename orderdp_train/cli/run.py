@@ -6,8 +6,13 @@ from typing import Annotated, Any
 import typer
 
 from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.output import Quiet
 
 Option = typer.Option
+EXAMPLES = (
+    "orderdp-train run --out runs/digits --rule orderdp --keep 0.3",
+    "orderdp-train run --out runs/digits --resume",
+)
 
 
 def run(
@@ -54,6 +59,10 @@ def run(
     root: Annotated[Path, Option(help="Where CIFAR and ImageNet lie.")] = Path("data"),
     download: Annotated[bool, Option("--download", help="Fetch CIFAR first.")] = False,
     workers: Annotated[int, Option(help="Processes that decode ImageNet.")] = 2,
+    json: Annotated[
+        bool, Option("--json", help="Print one JSON object an epoch, as in metrics.jsonl.")
+    ] = False,
+    quiet: Quiet = False,
     *,
     rule_options: dict[str, str],
 ) -> None:
@@ -64,6 +73,7 @@ def run(
     given = {name: value for name, value in locals().items() if value is not None}
 
     from dataclasses import fields, replace
+    from json import dumps
 
     from orderdp_train.cli.rule_options import configured
     from orderdp_train.runs import RunConfig, RunFolder
@@ -96,7 +106,11 @@ def run(
         checkpoints=checkpoints,
     )
     for row in rows:
-        if rank() == 0:
+        if rank() > 0:
+            continue
+        if json:
+            typer.echo(dumps(row))
+        elif not quiet:
             typer.echo(
                 f"epoch {row['epoch']}/{config.recipe.epochs}  loss {row['loss']:.4f}  "
                 f"test accuracy {row['test_accuracy']:.2%}  kept {row['kept']}  "
