@@ -59,6 +59,13 @@ def run(
     root: Annotated[Path, Option(help="Where CIFAR and ImageNet lie.")] = Path("data"),
     download: Annotated[bool, Option("--download", help="Fetch CIFAR first.")] = False,
     workers: Annotated[int, Option(help="Processes that decode ImageNet.")] = 2,
+    unreadable: Annotated[
+        str,
+        Option(
+            help="Images that cannot be decoded: all are tried first, and 'stop' the run or have a "
+            "'stand-in'; 'unchecked' tries none."
+        ),
+    ] = "stop",
     json: Annotated[
         bool, Option("--json", help="Print one JSON object an epoch, as in metrics.jsonl.")
     ] = False,
@@ -78,7 +85,7 @@ def run(
     from orderdp_train.cli.rule_options import configured
     from orderdp_train.runs import RunConfig, RunFolder
     from orderdp_train.runs import run as train_run
-    from orderdp_train.runs.driver import limit_threads
+    from orderdp_train.runs.driver import limit_threads, pick_device
     from orderdp_train.training.processes import rank
     from orderdp_train.training.recipe import RECIPES, Recipe, default_recipe
 
@@ -91,7 +98,8 @@ def run(
     config = RunFolder(out).config() if resume else RunConfig()
     [selected] = configured([rule or config.rule.name], rule_options, config.rule)
     config = replace(config, **chosen(RunConfig), rule=selected)
-    base = config.recipe if resume else default_recipe(config.data, config.model)
+    place = pick_device(device).type
+    base = config.recipe if resume else default_recipe(config.data, config.model, place)
     base = RECIPES[recipe] if recipe is not None else base
     config = replace(config, recipe=replace(base, **chosen(Recipe)))
     limit_threads(config.model)
@@ -103,6 +111,7 @@ def run(
         root=root,
         download=download,
         num_workers=workers,
+        unreadable=unreadable,
         checkpoints=checkpoints,
     )
     for row in rows:

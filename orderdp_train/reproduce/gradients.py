@@ -11,6 +11,7 @@ from orderdp_train.data import ImageData
 from orderdp_train.models import model_for
 from orderdp_train.runs.folder import RunFolder
 from orderdp_train.runs.history import Cosines
+from orderdp_train.training.processes import gather_objects, rank
 
 POINTS = 20  # checkpoints of a training, evenly spaced, that are looked at
 
@@ -49,4 +50,6 @@ def measure_cosines(folder: RunFolder, data: ImageData) -> None:
     population = population_of_images(data, config.recipe)
     full, *pruned = expected_gradients(model, population, rows, batch_size=512)
     cosines = [float(cosine_similarity(g, full, dim=0)) for g in pruned]
-    folder.write_cosines([*known, Cosines(epoch, *cosines)])
+    if rank() == 0:
+        folder.write_cosines([*known, Cosines(epoch, *cosines)])
+    gather_objects(None)  # before anybody reads them

@@ -14,6 +14,7 @@ from orderdp_train.data import load_data
 from orderdp_train.models import model_for
 from orderdp_train.runs.config import RunConfig
 from orderdp_train.runs.folder import RunFolder, milestones
+from orderdp_train.runs.readable import check_readable
 from orderdp_train.training.loop import Epoch, fresh_scorer, train
 from orderdp_train.training.processes import gather_objects, processes, rank
 
@@ -27,12 +28,14 @@ def run(
     root: Path | str = "data",
     download: bool = False,
     num_workers: int = 2,
+    unreadable: str = "unchecked",
     checkpoints: int = 5,
 ) -> Iterator[dict[str, Any]]:
     """Train as `config` says and yield each epoch's row of metrics once it is safely stored.
 
     `folder` must be new or empty, or with `resume` hold a run of just this configuration.
     `root`, `download` and `num_workers` are those of `load_data`; `device` is auto, cpu or cuda.
+    `unreadable` is what happens to images on disk that cannot be decoded, see `check_readable`.
     `checkpoints` of the run, evenly spaced and the last among them, stay in the folder.
 
     Raises `ValueError` for bad input, a folder that another process writes to, a damaged or foreign
@@ -57,6 +60,7 @@ def run(
             download=download,
             num_workers=num_workers,
         )
+        data = check_readable(data, unreadable)
         torch.manual_seed(config.seed)
         model = model_for(config.model, data)
         recipe, n = config.recipe, data.num_train

@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -144,9 +144,17 @@ class RunFolder:
         finally:
             lock.release()
 
+    def wait_until_free(self, seconds: float) -> None:
+        """Give another writer, which may be about to end, this long to leave."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / LOCK)
+        with suppress(Timeout), lock.acquire(timeout=seconds):
+            pass
+
     def check_empty(self) -> None:
         """`ValueError` unless the folder is new or empty."""
-        if self.path.is_dir() and any(path.name != LOCK for path in self.path.iterdir()):
+        # Hidden are the lock, and what a kill leaves of a file that was being written.
+        if self.path.is_dir() and any(p.name[0] != "." for p in self.path.iterdir()):
             raise InputError(f"{self.path} is not empty: give a new folder, or --resume its run")
 
     def write_start(self, config: RunConfig, stored: dict[str, Any] | None) -> None:

@@ -19,6 +19,7 @@ from orderdp_train.training.processes import (
     gather_vectors,
     replicated,
     shard,
+    share_buffers,
 )
 from orderdp_train.training.recipe import Recipe
 from orderdp_train.training.sampler import RuleSampler
@@ -129,6 +130,7 @@ def train(
                             sampler.watch.see(norms[-1], indices, what)
                         state.scaler.step(state.optimizer)
                         state.scaler.update()
+                share_buffers(model)  # the next selection may score, and the epoch's end evaluates
                 seen.append(sampler.told)
 
             sampler.watch.settle()
