@@ -1,6 +1,6 @@
 """Images on disk that cannot be decoded are found before a training begins."""
 
-from typing import Literal, TypeVar, get_args
+from typing import Literal, get_args
 
 import torch
 
@@ -10,10 +10,9 @@ from orderdp_train.data.dataset import Split
 from orderdp_train.training.processes import gather_objects, shard
 
 Unreadable = Literal["stop", "stand-in", "unchecked"]
-Data = TypeVar("Data", bound=ImageData)
 
 
-def check_readable(data: Data, unreadable: str) -> Data:
+def check_readable(data: ImageData, unreadable: str) -> ImageData:
     """The data, all of whose images on disk can be decoded; every process tries its share.
 
     "stop" raises an `InputError` that names the first image that cannot be; "stand-in" puts the
