@@ -3,16 +3,12 @@
 import os
 
 from hypothesis import settings
-from jaxtyping import install_import_hook
 
 import tests.shapes
 
 # Modules imported from here on check the arrays that enter and leave them; outside the tests the
 # annotations cost nothing.
-install_import_hook(
-    ["orderdp_theory", "orderdp_train"],
-    f"{tests.shapes.__name__}.{tests.shapes.checked.__name__}",
-)
+tests.shapes.install(["orderdp_theory", "orderdp_train"])
 
 # No deadline: a busy machine is not a wrong result. In continuous integration the examples are the
 # same every time, so that a failure is the change's own; elsewhere each run tries new ones.

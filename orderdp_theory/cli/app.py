@@ -4,7 +4,7 @@ from importlib import import_module
 
 from orderdp_theory.common.command import examples, new_app, run
 
-COMMANDS = ("weights", "verify", "prove", "figures", "bound", "choose")
+COMMANDS = ("weights", "verify", "prove", "figures", "bound", "choose", "poster")
 
 app = new_app(
     "orderdp-theory",

@@ -1,6 +1,5 @@
 """`orderdp-theory verify`: the paper's sentences, each decided by a computation."""
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -55,14 +54,14 @@ def verify(
     Exit status 0: every claim was decided; 1: a computation failed or an error bar was too wide.
     """
     from orderdp_theory.claims.report import headline, to_html, to_json, to_markdown
-    from orderdp_theory.common.files import write_atomically
+    from orderdp_theory.common.files import expect_writable, write_atomically
 
     claims = _chosen([*(only or []), *(more or [])])
     outputs = [(json, to_json), (markdown, to_markdown), (html, to_html)]
     for path, _ in outputs:
         if path is not None and path != STANDARD_OUTPUT:
-            _expect_writable(path)
-    results = _decided(claims, quiet)
+            expect_writable(path)
+    results = decided(claims, quiet)
     for path, text in outputs:
         if path == STANDARD_OUTPUT:
             typer.echo(text(results), nl=False)
@@ -100,17 +99,7 @@ def _chosen(ids: Sequence[str]) -> "list[Claim]":
     return [claim for name, claim in known.items() if not ids or name in ids]
 
 
-def _expect_writable(path: Path) -> None:
-    """Fail before the computation, not after it, if a file cannot be written."""
-    if path.is_dir():
-        raise IsADirectoryError(21, "is a folder, not a file", str(path))
-    if not path.parent.is_dir():
-        raise FileNotFoundError(2, "no such folder", str(path.parent))
-    if not os.access(path.parent, os.W_OK):
-        raise PermissionError(13, "permission denied", str(path.parent))
-
-
-def _decided(claims: "Sequence[Claim]", quiet: bool) -> "list[Result]":
+def decided(claims: "Sequence[Claim]", quiet: bool) -> "list[Result]":
     """All results, with a progress bar where there is a terminal."""
     from rich.progress import Progress
 

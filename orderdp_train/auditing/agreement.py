@@ -20,6 +20,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Float64, Int64
 from scipy import stats
 from torch import Tensor
 
@@ -60,16 +61,21 @@ class Draws:
     are divided by the size of their selection. `kept` is the mean of that size.
     """
 
-    statistics: Tensor
-    weights: Tensor
-    totals: Tensor
-    counts: Tensor
-    smallest: Tensor
-    largest: Tensor
+    statistics: Float64[Tensor, "draws d"]
+    weights: Float64[Tensor, "n"]
+    totals: Float64[Tensor, "draws"]
+    counts: Int64[Tensor, "n"]
+    smallest: Float64[Tensor, "n"]
+    largest: Float64[Tensor, "n"]
     kept: float
 
 
-def draw(rule: SelectionRule, features: Tensor, draws: int, generator: torch.Generator) -> Draws:
+def draw(
+    rule: SelectionRule,
+    features: Float64[Tensor, "{rule.n} d"],
+    draws: int,
+    generator: torch.Generator,
+) -> Draws:
     """Call `rule.select` `draws` times; `features` is float64 `(n, d)` on the CPU.
 
     Raises `ValueError` if the rule returns something that is not a selection.
@@ -105,7 +111,9 @@ def draw(rule: SelectionRule, features: Tensor, draws: int, generator: torch.Gen
     return Draws(statistics, mean, totals, counts, smallest, largest, kept / draws)
 
 
-def contrasts(order: Tensor, generator: torch.Generator | None, count: int = 8) -> Tensor:
+def contrasts(
+    order: Int64[Tensor, "n"], generator: torch.Generator | None, count: int = 8
+) -> Float64[Tensor, "n features"]:
     """Features of the samples without gradients, float64 `(n, count + 2)`.
 
     A constant (do the weights add up?), the rank (do high losses get what is stated?) and random
@@ -120,7 +128,7 @@ def contrasts(order: Tensor, generator: torch.Generator | None, count: int = 8) 
     return torch.cat([constant, _by_rank(order[:, None]), signs], 1)
 
 
-def ranks(values: Tensor) -> Tensor:
+def ranks(values: Float[Tensor, "n d"]) -> Float64[Tensor, "n d"]:
     """Features from any others `(n, d)`: each column's ranks, evenly spaced in [-1/2, 1/2]."""
     return _by_rank(values.argsort(0))
 
@@ -131,7 +139,9 @@ def _by_rank(order: Tensor) -> Tensor:
     return torch.empty(order.shape, dtype=torch.float64).scatter_(0, order, spaced)
 
 
-def agreement(draws: Draws, features: Tensor, weights: Tensor, level: float) -> Agreement:
+def agreement(
+    draws: Draws, features: Float64[Tensor, "n d"], weights: Float64[Tensor, "n"], level: float
+) -> Agreement:
     """Test the draws against the stated `weights` `(n,)` at false-alarm rate `level`.
 
     Raises `ValueError` for fewer draws than twice the random directions.

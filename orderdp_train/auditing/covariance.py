@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float64, Int64
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.utils._pytree import tree_flatten, tree_unflatten
@@ -33,10 +34,10 @@ class Products:
     on given directions.
     """
 
-    squares: Tensor
-    between: Tensor
-    within: Tensor
-    projections: Tensor
+    squares: Float64[Tensor, "n layers"]
+    between: Float64[Tensor, "n layers"]
+    within: Float64[Tensor, "n layers"]
+    projections: Float64[Tensor, "n d"]
 
 
 class _Lossy(nn.Module):
@@ -53,7 +54,7 @@ class _Lossy(nn.Module):
 def per_sample_gradients(
     model: nn.Module,
     population: Population,
-    order: Tensor,
+    order: Int64[Tensor, "n"],
     parameters: Sequence[str] | None = None,
     chunk_bytes: int = CHUNK_BYTES,
     on_slow: Callable[[str], None] | None = None,

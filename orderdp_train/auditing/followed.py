@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float64
 from torch import Tensor, nn
 
 from orderdp_train.auditing.population import Population
@@ -35,15 +36,17 @@ class FollowedEpoch:
     selection at the parameters where the epoch began. All on plain images, in eval mode.
     """
 
-    followed: Tensor
-    sized: Tensor
-    start: Tensor
+    followed: Float64[Tensor, "p"]
+    sized: Float64[Tensor, "p"]
+    start: Float64[Tensor, "p"]
 
     def at(self, part: slice) -> FollowedEpoch:
         """The same on some of the parameters."""
         return FollowedEpoch(self.followed[part], self.sized[part], self.start[part])
 
-    def split(self, full: Tensor, expected: Tensor) -> dict[str, Tensor]:
+    def split(
+        self, full: Float64[Tensor, "p"], expected: Float64[Tensor, "p"]
+    ) -> dict[str, Float64[Tensor, "p"]]:
         """What the epoch adds to the causes of `orderdp_train.auditing.split.split_bias`.
 
         With the bias `expected - full` of one selection these add up to `followed - full`:

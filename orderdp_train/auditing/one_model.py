@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Int64
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
@@ -554,7 +555,7 @@ def _add(
             candidate.add(layer, piece, here, views)
 
 
-def by_class(samples: Tensor, labels: Tensor | None) -> list[int] | None:
+def by_class(samples: Int64[Tensor, "m"], labels: Int64[Tensor, "n"] | None) -> list[int] | None:
     """How many of `samples` (indices) each class has; None without `labels` `(n,)`."""
     if labels is None:
         return None

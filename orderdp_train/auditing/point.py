@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from jaxtyping import Float64, Int64
 from torch import Tensor, nn
 
 from orderdp_theory import score_error_bound
@@ -83,7 +84,7 @@ class AuditedPoint:
     never_used_by_class: list[int] | None
     audit: Audit
     score_error: float | None = None
-    never_used_samples: Tensor | None = field(
+    never_used_samples: Int64[Tensor, "m"] | None = field(
         default=None, repr=False, compare=False, metadata=SAMPLES
     )
 
@@ -145,7 +146,7 @@ def audit_point(
     )
 
 
-def score_error(rule: SelectionRule, losses: Tensor | None) -> float | None:
+def score_error(rule: SelectionRule, losses: Float64[Tensor, "{rule.n}"] | None) -> float | None:
     """(s/q) mean |H_i − L_i|, what ranking by the stored scores H costs of L_q at most.
 
     None unless the rule is random-then-top by stored scores, every sample's being known.

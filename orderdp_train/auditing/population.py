@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 from torch.utils.data import IterableDataset, default_collate
@@ -48,7 +49,7 @@ class Population:
     n: int
     batch: Callable[[Tensor], Any]
     loss: Loss = cross_entropy
-    labels: Tensor | None = None
+    labels: Int64[Tensor, "n"] | None = None
     stream: Callable[[Iterable[Tensor]], Iterable[Any]] | None = None
     autocast: torch.dtype | None = None
     view: Callable[[int], Population] | None = None
@@ -57,13 +58,15 @@ class Population:
         if self.n < 1:
             raise InputError("the data set is empty, so there is nothing to audit")
 
-    def batches(self, indices: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Any]]:
+    def batches(self, indices: Int64[Tensor, "m"], batch_size: int) -> Iterator[tuple[Tensor, Any]]:
         """The samples `indices` in batches of `batch_size`, each with the indices in it."""
         parts = indices.split(batch_size) if len(indices) else ()
         batches = map(self.batch, parts) if self.stream is None else self.stream(parts)
         return zip(parts, batches, strict=True)
 
-    def losses(self, model: nn.Module, indices: Tensor, batch: Any = None) -> Tensor:
+    def losses(
+        self, model: nn.Module, indices: Int64[Tensor, "b"], batch: Any = None
+    ) -> Float[Tensor, "b"]:
         """Losses `(B,)` of the samples `indices`, with the graph that leads to them.
 
         `batch` are these samples, if they have been read.
@@ -80,7 +83,9 @@ class Population:
         return losses
 
     @torch.no_grad()
-    def all_losses(self, model: nn.Module, batch_size: int = FORWARD_BATCH) -> Tensor:
+    def all_losses(
+        self, model: nn.Module, batch_size: int = FORWARD_BATCH
+    ) -> Float64[Tensor, "{self.n}"]:
         """Losses of all samples, float64 `(n,)` on the CPU; non-finite ones are an error.
 
         Several processes compute a part each.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
+from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from orderdp_train.auditing.agreement import Agreement
@@ -134,7 +135,7 @@ class RuleAudit:
     theorem_four: TheoremFour | None
     epoch: FollowedParts | None
     bias_error: float | None = None
-    unreachable_samples: Tensor | None = field(
+    unreachable_samples: Int64[Tensor, "m"] | None = field(
         default=None, repr=False, compare=False, metadata=SAMPLES
     )
 
@@ -160,7 +161,9 @@ class Audit:
     slow: list[str] = field(default_factory=list)
     views: int | None = None
     largest_gradient: float | None = None
-    losses: Tensor | None = field(default=None, repr=False, compare=False, metadata=SAMPLES)
+    losses: Float64[Tensor, "n"] | None = field(
+        default=None, repr=False, compare=False, metadata=SAMPLES
+    )
 
     def __getitem__(self, method: str) -> RuleAudit:
         for rule in self.rules:

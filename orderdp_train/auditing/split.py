@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from jaxtyping import Float64
 from torch import Tensor
 
 CAUSES = ("ranking", "staleness", "normalisation")
 
 
 def split_bias(
-    full: Tensor, fresh: Tensor, stored: Tensor, fresh_sum: float, stored_sum: float
+    full: Float64[Tensor, "d"],
+    fresh: Float64[Tensor, "d"],
+    stored: Float64[Tensor, "d"],
+    fresh_sum: float,
+    stored_sum: float,
 ) -> dict[str, Tensor]:
     """Split `stored - full` into its causes; all vectors float64 `(P,)`.
 

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -68,7 +69,9 @@ class Block:
     basis: Tensor
 
 
-def plan(weights: Tensor, batch_size: int, tolerance: float = TOLERANCE) -> Iterator[Block]:
+def plan(
+    weights: Float64[Tensor, "rows n"], batch_size: int, tolerance: float = TOLERANCE
+) -> Iterator[Block]:
     """Cut `weights` `(K, n)`, columns in walk order, into `Block` s of whole batches.
 
     Cost: one pass over `weights`, and one small singular value decomposition for each batch on
@@ -390,15 +393,15 @@ def within(part: slice, sizes: Sequence[int]) -> list[tuple[int, slice]]:
 def expected_gradients(
     model: nn.Module,
     population: Population,
-    weights: Tensor,
+    weights: Float64[Tensor, "rows {population.n}"],
     *,
-    order: Tensor | None = None,
+    order: Int64[Tensor, "{population.n}"] | None = None,
     batch_size: int = 128,
     part: slice | None = None,
     memory_limit: int = MEMORY_LIMIT,
     on_batch: Callable[[int], None] | None = None,
     on_general: Callable[[str], None] | None = None,
-) -> Tensor:
+) -> Float64[Tensor, "rows parameters"]:
     """All `sum_i weights[k, i] grad L_i` at once: float64 `(K, P)` on the model's device.
 
     `weights` is `(K, n)` with columns in walk order, `order` `(n,)` says which sample each

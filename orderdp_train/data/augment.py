@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from orderdp_train.devices import sent
@@ -18,7 +19,9 @@ class Augmentation:
     padding: int = 0
     flip: bool = False
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(
+        self, images: UInt8[Tensor, "b c h w"], generator: torch.Generator
+    ) -> UInt8[Tensor, "b c h w"]:
         """Augment uint8 `(b, c, h, w)`; every image has its own offsets and flip.
 
         The draws are two offsets and a coin an image, made on the generator's device and moved, so
@@ -27,7 +30,9 @@ class Augmentation:
 
         return self._apply(images, self._drawn(len(images), generator))
 
-    def view(self, images: Tensor, indices: Tensor, n: int, number: int) -> Tensor:
+    def view(
+        self, images: UInt8[Tensor, "b c h w"], indices: Int64[Tensor, "b"], n: int, number: int
+    ) -> UInt8[Tensor, "b c h w"]:
         """Augment the samples `indices` `(b,)` of `n`, by draws of their own in every view.
 
         Which view it is alone decides how a sample looks, not what it is in a batch with.

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
@@ -64,21 +65,19 @@ class Pictures(ImageData, Protocol):
 class DataSet:
     """A small image data set held whole, as uint8 tensors on one device.
 
-    Shapes and dtypes: `train_images` uint8 `(n, c, h, w)`; `train_labels` int64 `(n,)`,
-    after label noise; `test_images`, `test_labels` the same with the test split's length, never
-    noisy; `mean`, `std` float32 `(c,)` of pixels scaled to [0, 1]; `flipped` bool `(n,)`,
-    true where label noise replaced the label.
+    `train_labels` are those after label noise, test labels are never noisy; `mean` and `std` are of
+    pixels scaled to [0, 1]; `flipped` is true where label noise replaced the label.
     """
 
     name: str
-    train_images: Tensor
-    train_labels: Tensor
-    test_images: Tensor
-    test_labels: Tensor
-    mean: Tensor
-    std: Tensor
+    train_images: UInt8[Tensor, "n c h w"]
+    train_labels: Int64[Tensor, "n"]
+    test_images: UInt8[Tensor, "t c h w"]
+    test_labels: Int64[Tensor, "t"]
+    mean: Float32[Tensor, "c"]
+    std: Float32[Tensor, "c"]
     num_classes: int
-    flipped: Tensor
+    flipped: Bool[Tensor, "n"]
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
@@ -130,7 +129,7 @@ class DataSet:
         }
         return replace(self, **moved)
 
-    def normalise(self, images: Tensor) -> Tensor:
+    def normalise(self, images: UInt8[Tensor, "b c h w"]) -> Float32[Tensor, "b c h w"]:
         """Turn uint8 images `(b, c, h, w)` into float32 of about zero mean and unit variance."""
         return normalise(images, self.mean, self.std)
 
@@ -155,13 +154,17 @@ class DataSet:
             yield indices, self.normalise(batch), labels[indices]
 
 
-def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+def normalise(
+    images: UInt8[Tensor, "b c h w"], mean: Float32[Tensor, "c"], std: Float32[Tensor, "c"]
+) -> Float32[Tensor, "b c h w"]:
     """Float32 `(pixel / 255 - mean) / std` of uint8 `(b, c, h, w)`, channel by channel."""
     mean, std = mean.view(1, -1, 1, 1), std.view(1, -1, 1, 1)
     return images.float().sub_(255 * mean).mul_(1 / (255 * std))
 
 
-def pixel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
+def pixel_statistics(
+    images: UInt8[Tensor, "n c h w"],
+) -> tuple[Float32[Tensor, "c"], Float32[Tensor, "c"]]:
     """Mean and standard deviation, float32 `(c,)`, of uint8 images `(n, c, h, w)` over 255.
 
     A constant channel gets standard deviation 1, so that normalising it does not divide by zero.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:  # importing torchvision takes seconds, which other data sets 
 
 CPU = torch.device("cpu")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+MOST_ELONGATED = 100  # the ratio of the sides; resized to a shorter side of 256 it is 20 MB
 # One item asked of a worker: the image's index and, when it is to be augmented, its own seed.
 Request = tuple[int, int | None]
 
@@ -36,13 +38,13 @@ class StreamedDataSet:
 
     name: str
     train_paths: tuple[str, ...]
-    train_labels: Tensor
+    train_labels: Int64[Tensor, "n"]
     test_paths: tuple[str, ...]
-    test_labels: Tensor
-    mean: Tensor
-    std: Tensor
+    test_labels: Int64[Tensor, "t"]
+    mean: Float32[Tensor, "c"]
+    std: Float32[Tensor, "c"]
     num_classes: int
-    flipped: Tensor
+    flipped: Bool[Tensor, "n"]
     num_workers: int
     image_size: int = 224
     device: torch.device = CPU
@@ -215,6 +217,9 @@ class _Files(Dataset[tuple[int, Tensor | str]]):
         except Exception as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             return index, f"cannot decode the image {path} ({reason}): replace or remove the file"
+        height, width = image.shape[1:]
+        if max(width, height) > MOST_ELONGATED * min(width, height):
+            return index, f"the image {path} is a line, {width} × {height} pixels: remove the file"
         if self.only_read:
             return index, image[:, :0]
         if seed is None:

@@ -1,14 +1,15 @@
 """Symmetric label noise: wrong labels keep per-sample losses spread."""
 
 import torch
+from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
 
 
 def flip_labels(
-    labels: Tensor, fraction: float, num_classes: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
+    labels: Int64[Tensor, "n"], fraction: float, num_classes: int, generator: torch.Generator
+) -> tuple[Int64[Tensor, "n"], Bool[Tensor, "n"]]:
     """Replace the labels of `round(fraction * n)` uniformly drawn samples by a *different* class.
 
     The new class is uniform over the other `num_classes - 1`. Returns `(noisy, flipped)`: int64

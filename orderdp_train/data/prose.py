@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import UInt8
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
@@ -23,8 +24,8 @@ class TextDataSet:
     """
 
     name: str
-    train_bytes: Tensor
-    test_bytes: Tensor
+    train_bytes: UInt8[Tensor, "n length"]
+    test_bytes: UInt8[Tensor, "t length"]
 
     def __post_init__(self) -> None:
         for split, data in (("train", self.train_bytes), ("test", self.test_bytes)):

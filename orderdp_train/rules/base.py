@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Float32, Float64, Int64
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from orderdp_theory import Design
+from orderdp_theory.arguments import integer
 from orderdp_theory.common.errors import InputError
 from orderdp_train.devices import sent
 from orderdp_train.rules.option import Option
@@ -19,8 +22,10 @@ if TYPE_CHECKING:
     from orderdp_train.rules.pairs import SecondOrder
     from orderdp_train.rules.registry import Setting
 
-Selection = tuple[Tensor, Tensor]
-Scorer = Callable[[Tensor], Tensor]
+Selection = tuple[Int64[Tensor, "m"], Float32[Tensor, "m"]]
+Scorer = Callable[[Int64[Tensor, "s"]], Float[Tensor, "s"]]
+Scores = Float[Tensor, "{self.n}"]
+Weights = Float64[Tensor, "{self.n}"]
 
 
 class SelectionRule(Protocol):
@@ -70,7 +75,7 @@ class SelectionRule(Protocol):
         """
         ...
 
-    def expected_weights(self, scores: Tensor | None = None) -> Tensor:
+    def expected_weights(self, scores: Scores | None = None) -> Weights:
         """The exact w, float64 `(n,)`, of E[g~] = sum_i w_i grad L_i at the rule's present scores.
 
         With `scores` `(n,)` given, say the current losses: w as if the rule ranked by those.
@@ -89,7 +94,7 @@ class SelectionRule(Protocol):
         """Inclusion probabilities of samples and pairs at the present scores, if known exactly."""
         return None
 
-    def update(self, indices: Tensor, losses: Tensor) -> None:
+    def update(self, indices: ArrayLike, losses: ArrayLike) -> None:
         """Tell the rule the losses `(b,)` just seen of samples `indices` `(b,)`."""
 
     def set_epoch(self, epoch: int) -> None:
@@ -111,6 +116,7 @@ class ScoredRule(SelectionRule):
     """
 
     def __init__(self, n: int, *, initial_score: float, device: torch.device | str) -> None:
+        n = integer("n", n)
         if n < 1:
             raise InputError(f"a rule needs at least one sample to select from, got n={n}")
         if math.isnan(initial_score):
@@ -120,42 +126,101 @@ class ScoredRule(SelectionRule):
         self.n = n
         self.scores = torch.full((n,), initial_score, dtype=torch.float32, device=device)
 
-    def update(self, indices: Tensor, losses: Tensor) -> None:
-        """Store losses as scores. `ValueError` for shapes that differ and for non-finite losses.
-
-        On a GPU, which would have to be waited for, a loss that is not finite is left out instead.
-        """
+    def update(self, indices: ArrayLike, losses: ArrayLike) -> None:
+        """Store losses as scores; refusals of `losses_of_samples`."""
         indices, losses = self._checked(indices, losses)
         self.scores[indices] = losses
 
-    def _checked(self, indices: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
-        if indices.ndim != 1 or indices.shape != losses.shape:
+    def _checked(
+        self, indices: ArrayLike, losses: ArrayLike
+    ) -> tuple[Int64[Tensor, "b"], Float32[Tensor, "b"]]:
+        return losses_of_samples(indices, losses, self.n, self.scores)
+
+    def _given(self, scores: Scores | None) -> Scores:
+        """The present scores, or those `(n,)` that were given; `ValueError` for others and NaN."""
+        if scores is None:
+            return self.scores
+        scores = as_vector("scores", scores)
+        if scores.shape != (self.n,) or scores.isnan().any():
             raise InputError(
-                "update needs one loss a sample: indices and losses of one shape (b,), "
-                f"got {tuple(indices.shape)} and {tuple(losses.shape)}"
+                f"scores must be a number for each of {self.n} samples, none of them NaN, "
+                f"got shape {tuple(scores.shape)}"
             )
-        losses = sent(losses.detach(), self.scores.device).to(self.scores.dtype)
-        indices = sent(indices, self.scores.device)
-        finite = losses.isfinite()
-        if losses.device.type == "cuda":
-            return indices, torch.where(finite, losses, self.scores[indices])
-        if not finite.all():
-            first = int(finite.logical_not().nonzero()[0])
-            raise InputError(
-                f"the loss of sample {int(indices[first])} is {float(losses[first])}: "
-                "scores must be finite"
-            )
-        return indices, losses
+        return scores
 
     def state_dict(self) -> dict[str, Any]:
         return {"scores": self.scores}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         mine = self.state_dict()
-        if state.keys() != mine.keys() or any(state[k].shape != mine[k].shape for k in mine):
+        if (
+            not isinstance(state, dict)
+            or state.keys() != mine.keys()
+            or any(not isinstance(v, Tensor) or v.shape != mine[k].shape for k, v in state.items())
+        ):
             raise InputError(f"the state is not one of {type(self).__name__} over {self.n} samples")
+        for name in mine:
+            if state[name].isnan().any():
+                raise InputError(f"the state of {type(self).__name__} holds NaN among its {name}")
         for name, tensor in mine.items():
             tensor.copy_(state[name])
+
+
+def as_vector(name: str, values: Any) -> Tensor:
+    """Real numbers as a tensor: from a tensor, an array or a list; else `TypeError` or `ValueError`
+    that names them."""
+    try:
+        vector = torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"{name} must be numbers in a vector, got {values!r}") from None
+    if vector.is_complex():
+        raise TypeError(f"{name} must be real numbers, got {vector.dtype}")
+    if vector.ndim != 1:
+        raise InputError(f"{name} must be a vector (b,), got shape {tuple(vector.shape)}")
+    return vector
+
+
+def losses_of_samples(indices: Any, losses: Any, n: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Indices int64 `(b,)` and detached losses `(b,)` of the type and device of `like`.
+
+    `TypeError` or `ValueError` for what are no integers in 0 ... n - 1 with as many finite losses.
+    On a GPU, which would have to be waited for, what is in `like` stands for other losses instead.
+    """
+    indices, losses = as_vector("indices", indices), as_vector("losses", losses)
+    if indices.numel() and (indices.is_floating_point() or indices.dtype == torch.bool):
+        raise TypeError(f"indices must be integers, got {indices.dtype}")
+    if indices.shape != losses.shape:
+        raise InputError(
+            "update needs one loss a sample: indices and losses of one shape (b,), "
+            f"got {tuple(indices.shape)} and {tuple(losses.shape)}"
+        )
+    losses = sent(losses.detach(), like.device).to(like.dtype)
+    indices = sent(indices, like.device).to(torch.int64)
+    sound = losses.isfinite() & (indices >= 0) & (indices < n)
+    if like.device.type == "cuda":
+        return indices, torch.where(sound, losses, like[indices])
+    if not sound.all():
+        first = int(sound.logical_not().nonzero()[0])
+        index, loss = int(indices[first]), float(losses[first])
+        if not 0 <= index < n:
+            raise InputError(f"indices must lie in 0..{n - 1}, got {index}")
+        raise InputError(f"the loss of sample {index} is {loss}: scores must be finite")
+    return indices, losses
+
+
+def present_losses(scorer: Scorer, indices: Tensor) -> Tensor:
+    """What a scorer gives; `ValueError` unless one finite loss for each index.
+
+    On a GPU what is not finite ranks first, and is noticed when it is trained on.
+    """
+    losses = as_vector("the scorer's losses", scorer(indices))
+    finite = losses.device.type == "cuda" or bool(losses.isfinite().all())
+    if losses.shape != indices.shape or not finite:
+        raise InputError(
+            f"the scorer must give a finite loss for each of {len(indices)} samples, got shape "
+            f"{tuple(losses.shape)} and {int((~losses.isfinite()).sum())} that are not finite"
+        )
+    return losses
 
 
 def rounded(fraction: float, n: int) -> int:
@@ -176,17 +241,27 @@ def design_of(n: int, keep: float, explore: float, *, less: int = 0) -> Design:
 
 
 def check_budget(m: int, n: int) -> int:
-    """`m` itself; `ValueError` unless 1 <= m <= n."""
+    """`m` itself; `ValueError` unless 1 <= m <= n, `TypeError` unless both are integers."""
+    m, n = integer("the number kept", m), integer("n", n)
     if not 1 <= m <= n:
         raise InputError(f"cannot keep {m} of {n} samples: the number must lie in 1..{n}")
     return m
 
 
-def random_subset(n: int, m: int, generator: torch.Generator, device: torch.device) -> Tensor:
+def check_generator(generator: Any) -> None:
+    """`TypeError` unless it is a generator of torch: every draw names its randomness."""
+    if not isinstance(generator, torch.Generator):
+        raise TypeError(f"generator must be a torch.Generator, got {generator!r}")
+
+
+def random_subset(
+    n: int, m: int, generator: torch.Generator, device: torch.device
+) -> Int64[Tensor, "{m}"]:
     """m of n in random order, int64 `(m,)`: every ordered choice equally likely.
 
     Few of many cost O(m); NumPy draws them from a seed that `generator` gives.
     """
+    check_generator(generator)
     if few(n, m):
         seed = torch.randint(2**62, (2,), generator=generator, device=generator.device).tolist()
         chosen = torch.from_numpy(np.random.default_rng(seed).choice(n, m, replace=False))
@@ -200,7 +275,7 @@ def few(n: int, m: int) -> bool:
     return n > 10_000 and 50 * m <= n
 
 
-def top(scores: Tensor, q: int) -> Tensor:
+def top(scores: Float[Tensor, "s"], q: int) -> Bool[Tensor, "s"]:
     """Mask `(s,)` of the q largest scores; of equal ones at the border, the first.
 
     On scores in random order this breaks ties uniformly at random, at O(s): one partial selection
@@ -235,6 +310,6 @@ def where_true(mask: Tensor, count: int) -> Tensor:
     return found.scatter_(0, place, torch.arange(len(mask), device=mask.device))[:count]
 
 
-def finite(scores: Tensor) -> Tensor:
+def finite(scores: Float[Tensor, "n"]) -> Float64[Tensor, "n"]:
     """The scores as float64, infinity made the largest number: same order, same ties."""
     return torch.nan_to_num(scores.double(), nan=math.nan, posinf=torch.finfo(torch.float64).max)

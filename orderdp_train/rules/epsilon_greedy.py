@@ -1,11 +1,10 @@
 """The epsilon-greedy rule of Raju et al. (2021)."""
 
 import torch
-from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.palette import AMBER
-from orderdp_train.rules.base import Selection, random_subset, top, where_true
+from orderdp_train.rules.base import Scores, Selection, Weights, random_subset, top, where_true
 from orderdp_train.rules.moving_average import MovingAverage
 from orderdp_train.rules.option import Option
 from orderdp_train.rules.pairs import SecondOrder
@@ -53,11 +52,10 @@ class EpsilonGreedy(MovingAverage):
         kept = torch.cat([order[where_true(by_rank, self.num_top)], drawn])
         return kept, torch.ones(len(kept), device=kept.device)
 
-    def expected_weights(self, scores: Tensor | None = None) -> Tensor:
+    def expected_weights(self, scores: Scores | None = None) -> Weights:
         chance = torch.ones(self.n, dtype=torch.float64)
         chance[self.num_top :] = self.num_random / max(self.n - self.num_top, 1)
-        scores = self.scores if scores is None else scores
-        return self._by_rank(scores, chance / self.k)
+        return self._by_rank(self._given(scores), chance / self.k)
 
     def second_order(self) -> SecondOrder | None:
         return self._by_threshold(self.num_top)

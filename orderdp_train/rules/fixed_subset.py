@@ -3,11 +3,12 @@
 from typing import Any
 
 import torch
+from jaxtyping import Integer, Real
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.palette import OLIVE
-from orderdp_train.rules.base import Selection, SelectionRule, check_budget
+from orderdp_train.rules.base import Scores, Selection, SelectionRule, Weights, check_budget
 from orderdp_train.rules.pairs import SecondOrder
 from orderdp_train.rules.registry import register
 
@@ -32,8 +33,8 @@ class FixedSubset(SelectionRule):
     def __init__(
         self,
         n: int,
-        indices: Tensor,
-        weights: Tensor | None = None,
+        indices: Integer[Tensor, "m"],
+        weights: Real[Tensor, "m"] | None = None,
         *,
         device: torch.device | str = "cpu",
     ) -> None:
@@ -57,7 +58,7 @@ class FixedSubset(SelectionRule):
     def select(self, generator: torch.Generator) -> Selection:
         return self.indices.clone(), self.weights.float()
 
-    def expected_weights(self, scores: Tensor | None = None) -> Tensor:
+    def expected_weights(self, scores: Scores | None = None) -> Weights:
         expected = torch.zeros(self.n, dtype=torch.float64, device=self.indices.device)
         expected[self.indices] = self.weights / len(self.indices)
         return expected

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import torch
-from torch import Tensor
 
 from orderdp_theory import Design
 from orderdp_theory.common.palette import BLACK
-from orderdp_train.rules.base import Selection, SelectionRule, check_budget
+from orderdp_train.rules.base import Scores, Selection, SelectionRule, Weights, check_budget
 from orderdp_train.rules.pairs import SecondOrder, certain_and_random
 from orderdp_train.rules.registry import Setting, register
 
@@ -32,7 +31,7 @@ class FullData(SelectionRule):
     def select(self, generator: torch.Generator) -> Selection:
         return torch.arange(self.n, device=self.device), torch.ones(self.n, device=self.device)
 
-    def expected_weights(self, scores: Tensor | None = None) -> Tensor:
+    def expected_weights(self, scores: Scores | None = None) -> Weights:
         return torch.full((self.n,), 1 / self.n, dtype=torch.float64, device=self.device)
 
     def surrogate_design(self) -> Design:

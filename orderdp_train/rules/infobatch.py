@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.palette import ORANGE
-from orderdp_train.rules.base import ScoredRule, Selection, random_subset
+from orderdp_train.rules.base import ScoredRule, Scores, Selection, Weights, random_subset
 from orderdp_train.rules.option import Option
 from orderdp_train.rules.pairs import SecondOrder, certain_and_random
 from orderdp_train.rules.registry import Setting, register
@@ -81,15 +82,15 @@ class InfoBatch(ScoredRule):
         indices = weights.nonzero().squeeze(1)
         return indices, weights[indices]
 
-    def expected_weights(self, scores: Tensor | None = None) -> Tensor:
-        low, size = self.prunable(self.scores if scores is None else scores)
+    def expected_weights(self, scores: Scores | None = None) -> Weights:
+        low, size = self.prunable(self._given(scores))
         n_low = int(low.sum())
         weights = torch.ones(self.n, dtype=torch.float64, device=low.device)
         if n_low:
             weights[low] = size / (n_low * self.keep_probability)
         return weights / (self.n - n_low + size)
 
-    def prunable(self, scores: Tensor) -> tuple[Tensor, int]:
+    def prunable(self, scores: Scores) -> tuple[Bool[Tensor, "{self.n}"], int]:
         """Which samples are below the mean, bool `(n,)`, and how many of them are kept."""
         scores = scores.double()
         low = scores < scores.mean()

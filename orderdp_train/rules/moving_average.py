@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import torch
-from torch import Tensor
+from numpy.typing import ArrayLike
 
 from orderdp_theory import Ranking
 from orderdp_theory.common.errors import InputError
-from orderdp_train.rules.base import ScoredRule, check_budget, finite, rounded
+from orderdp_train.rules.base import ScoredRule, Scores, Weights, check_budget, finite, rounded
 from orderdp_train.rules.option import KEEP, Option
 from orderdp_train.rules.pairs import SecondOrder, certain_and_random
 from orderdp_train.rules.registry import Setting
@@ -36,13 +36,13 @@ class MovingAverage(ScoredRule):
         self.k = self.budget = check_budget(k, n)
         self.decay = decay
 
-    def update(self, indices: Tensor, losses: Tensor) -> None:
+    def update(self, indices: ArrayLike, losses: ArrayLike) -> None:
         indices, losses = self._checked(indices, losses)
         old = self.scores[indices]
         average = (1 - self.decay) * old + self.decay * losses
         self.scores[indices] = torch.where(old.isinf(), losses, average)
 
-    def _by_rank(self, scores: Tensor, per_rank: Tensor) -> Tensor:
+    def _by_rank(self, scores: Scores, per_rank: Weights) -> Weights:
         """Give every sample the value of its score's rank, tied ranks sharing their mean."""
         ranking = Ranking.of(finite(scores).cpu().numpy())
         values = ranking.to_input_order(ranking.average_ties(per_rank.numpy()))

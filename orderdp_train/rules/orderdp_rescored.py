@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import torch
+from jaxtyping import Float, Int64
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from orderdp_theory import Design
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.palette import FOREST
-from orderdp_train.rules.base import Scorer, design_of, rounded
+from orderdp_train.rules.base import Scorer, design_of, present_losses, rounded
 from orderdp_train.rules.option import EXPLORE, INITIAL_SCORE, KEEP, Option, as_number
 from orderdp_train.rules.orderdp import OrderDP
 from orderdp_train.rules.registry import Setting, register
@@ -74,16 +76,16 @@ class RescoredOrderDP(OrderDP):
         self.turn = torch.zeros((), dtype=torch.int64)
         self._fresh: tuple[Tensor, Tensor] | None = None
 
-    def in_turn(self) -> Tensor:
+    def in_turn(self) -> Int64[Tensor, "{self.rescored}"]:
         """The samples scored before the next selection, int64 `(rescored,)`."""
         return (torch.arange(self.rescored, device=self.scores.device) + int(self.turn)) % self.n
 
-    def _scores_of(self, indices: Tensor) -> Tensor:
+    def _scores_of(self, indices: Int64[Tensor, "s"]) -> Float[Tensor, "s"]:
         turn = self.in_turn()
-        self._fresh = turn, self.rescorer(turn).to(self.scores)
+        self._fresh = turn, present_losses(self.rescorer, turn).to(self.scores)
         return self.scores.index_put((turn,), self._fresh[1])[indices]
 
-    def update(self, indices: Tensor, losses: Tensor) -> None:
+    def update(self, indices: ArrayLike, losses: ArrayLike) -> None:
         if self._fresh is not None:
             super().update(*self._fresh)
             self.turn.add_(self.rescored).remainder_(self.n)
@@ -92,7 +94,7 @@ class RescoredOrderDP(OrderDP):
 
     def at_present(self) -> Self:
         fixed = copy.copy(self)
-        present = self.rescorer(self.in_turn())
+        present = present_losses(self.rescorer, self.in_turn())
         fixed.rescorer = lambda _: present
         return fixed
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from orderdp_theory import Design, Ranking, inclusion_probabilities, joint_inclusion_probabilities
@@ -33,8 +34,8 @@ class RankPairs:
     """
 
     ranking: Ranking
-    between: Tensor
-    within: Tensor
+    between: Float64[Tensor, "n"]
+    within: Float64[Tensor, "n"]
 
     @classmethod
     def of(cls, design: Design, ranking: Ranking) -> RankPairs:
@@ -53,10 +54,10 @@ class SequencePairs:
     `orderdp_theory.pivotal.PairRecurrence`, float64 `(n,)` each.
     """
 
-    order: Tensor
-    loss: Tensor
-    gain: Tensor
-    decay: Tensor
+    order: Int64[Tensor, "n"]
+    loss: Float64[Tensor, "n"]
+    gain: Float64[Tensor, "n"]
+    decay: Float64[Tensor, "n"]
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ class SecondOrder:
     `coefficient` holds the `a_i`; the other names are those of the form above.
     """
 
-    inclusion: Tensor
-    coefficient: Tensor
+    inclusion: Float64[Tensor, "n"]
+    coefficient: Float64[Tensor, "n"]
     constant: float = 0.0  # A
     linear: float = 0.0  # B
     product: float = 0.0  # D
@@ -90,14 +91,16 @@ def second_order(rule: SelectionRule) -> SecondOrder | None:
     return None
 
 
-def random_then_top(design: Design, scores: Tensor) -> tuple[Tensor, RankPairs]:
+def random_then_top(
+    design: Design, scores: Float[Tensor, "{design.n}"]
+) -> tuple[Float64[Tensor, "{design.n}"], RankPairs]:
     """Inclusion probabilities float64 `(n,)` in input order, and those of pairs."""
     ranking = Ranking.of(finite(scores).cpu().numpy())
     gamma = ranking.average_ties(inclusion_probabilities(design))
     return torch.from_numpy(ranking.to_input_order(gamma)), RankPairs.of(design, ranking)
 
 
-def random_among(possible: Tensor, kept: int, weight: float) -> SecondOrder:
+def random_among(possible: Bool[Tensor, "n"], kept: int, weight: float) -> SecondOrder:
     """`kept` of the samples `possible` `(n,)` at random with one weight, nobody else."""
     size = int(possible.sum())
     p = kept / size
@@ -107,7 +110,7 @@ def random_among(possible: Tensor, kept: int, weight: float) -> SecondOrder:
 
 
 def certain_and_random(
-    certain: Tensor, kept: int, certain_weight: float, random_weight: float
+    certain: Bool[Tensor, "n"], kept: int, certain_weight: float, random_weight: float
 ) -> SecondOrder:
     """All of `certain` `(n,)` with one weight, `kept` of the rest at random with another."""
     inclusion = certain.double()

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import torch
-from torch import Tensor
 
 from orderdp_theory import Design
 from orderdp_theory.common.palette import GREY
 from orderdp_train.rules.base import (
+    Scores,
     Selection,
     SelectionRule,
+    Weights,
     check_budget,
     random_subset,
     rounded,
@@ -44,7 +45,7 @@ class RandomSubset(SelectionRule):
         kept = random_subset(self.n, self.m, generator, self.device)
         return kept, torch.ones(self.m, device=self.device)
 
-    def expected_weights(self, scores: Tensor | None = None) -> Tensor:
+    def expected_weights(self, scores: Scores | None = None) -> Weights:
         return torch.full((self.n,), 1 / self.n, dtype=torch.float64, device=self.device)
 
     def surrogate_design(self) -> Design:

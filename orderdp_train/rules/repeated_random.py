@@ -4,15 +4,17 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import torch
-from torch import Tensor
+from numpy.typing import ArrayLike
 
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.palette import INDIGO
-from orderdp_train.devices import sent
 from orderdp_train.rules.base import (
+    Scores,
     Selection,
     SelectionRule,
+    Weights,
     check_budget,
+    losses_of_samples,
     random_subset,
     rounded,
 )
@@ -53,9 +55,10 @@ class RepeatedRandom(SelectionRule):
         kept = order[self.left[order].logical_not().sort(stable=True).indices][: self.m]
         return kept, torch.ones(self.m, device=kept.device)
 
-    def update(self, indices: Tensor, losses: Tensor) -> None:
+    def update(self, indices: ArrayLike, losses: ArrayLike) -> None:
         used = torch.zeros_like(self.left)
-        used.index_fill_(0, sent(indices, used.device), True)
+        indices, _ = losses_of_samples(indices, losses, self.n, used.float())
+        used.index_fill_(0, indices, True)
         self.ahead |= used & ~self.left
         self.left &= ~used
         over = ~self.left.any()
@@ -63,7 +66,7 @@ class RepeatedRandom(SelectionRule):
         self.left = torch.where(over, ~self.ahead, self.left)
         self.ahead &= ~over
 
-    def expected_weights(self, scores: Tensor | None = None) -> Tensor:
+    def expected_weights(self, scores: Scores | None = None) -> Weights:
         left = int(self.left.sum())
         chance = torch.zeros(self.n, dtype=torch.float64, device=self.left.device)
         chance[self.left] = min(self.m / left, 1.0)
@@ -82,7 +85,10 @@ class RepeatedRandom(SelectionRule):
         return {"left": self.left, "ahead": self.ahead}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        if state.keys() != self.state_dict().keys() or state["left"].shape != self.left.shape:
+        own = self.state_dict()
+        if state.keys() != own.keys() or any(
+            getattr(state[name], "shape", None) != mask.shape for name, mask in own.items()
+        ):
             raise InputError(f"the state is not one of {type(self).__name__} over {self.n} samples")
-        for name, mask in self.state_dict().items():
+        for name, mask in own.items():
             mask.copy_(state[name])

@@ -3,12 +3,13 @@
 import math
 
 import torch
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from orderdp_theory import Design
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.palette import TEAL
-from orderdp_train.rules.base import Scorer
+from orderdp_train.rules.base import Scorer, Scores
 from orderdp_train.rules.orderdp import OrderDP
 from orderdp_train.rules.registry import register
 
@@ -35,7 +36,7 @@ class RHOLoss(OrderDP):
     def __init__(
         self,
         design: Design,
-        holdout_losses: Tensor,
+        holdout_losses: Float[Tensor, "{design.n}"],
         *,
         initial_score: float = math.inf,
         scorer: Scorer | None = None,
@@ -50,10 +51,11 @@ class RHOLoss(OrderDP):
             )
         self.holdout_losses = holdout
 
-    def ranked_by(self, losses: Tensor | None = None) -> Tensor:
+    def ranked_by(self, losses: Scores | None = None) -> Scores:
         if losses is None:
             return super().ranked_by()
+        losses = self._given(losses)
         return losses - self.holdout_losses.to(losses)
 
-    def _scores_of(self, indices: Tensor) -> Tensor:
+    def _scores_of(self, indices: Int64[Tensor, "s"]) -> Float[Tensor, "s"]:
         return super()._scores_of(indices) - self.holdout_losses[indices]

@@ -4,12 +4,18 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import torch
-from torch import Tensor
 
 from orderdp_theory import poisson_mean_weights
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.palette import WINE
-from orderdp_train.rules.base import ScoredRule, Selection, finite
+from orderdp_train.rules.base import (
+    ScoredRule,
+    Scores,
+    Selection,
+    Weights,
+    check_generator,
+    finite,
+)
 from orderdp_train.rules.option import INITIAL_SCORE, Option, as_number
 from orderdp_train.rules.registry import Setting, register
 
@@ -63,6 +69,7 @@ class SelectiveBackprop(ScoredRule):
         self.beta = beta
 
     def select(self, generator: torch.Generator) -> Selection:
+        check_generator(generator)
         uniform = torch.rand(
             self.n, generator=generator, device=generator.device, dtype=torch.float64
         )
@@ -70,12 +77,12 @@ class SelectiveBackprop(ScoredRule):
         indices = (uniform.to(chance.device) < chance).nonzero().squeeze(1)
         return indices, torch.ones(len(indices), device=indices.device)
 
-    def inclusion_probabilities(self, scores: Tensor) -> Tensor:
+    def inclusion_probabilities(self, scores: Scores) -> Weights:
         """The chance of every sample to be kept, float64 `(n,)`; tied samples have the same."""
         scores = finite(scores)
         not_above = torch.searchsorted(scores.sort().values, scores, right=True)
         return (not_above.double() / self.n) ** self.beta
 
-    def expected_weights(self, scores: Tensor | None = None) -> Tensor:
-        chance = self.inclusion_probabilities(self.scores if scores is None else scores)
+    def expected_weights(self, scores: Scores | None = None) -> Weights:
+        chance = self.inclusion_probabilities(self._given(scores))
         return torch.from_numpy(poisson_mean_weights(chance.cpu().numpy())).to(chance.device)

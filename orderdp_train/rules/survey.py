@@ -5,12 +5,22 @@ from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import torch
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from orderdp_theory import pivotal_pairs, pivotal_sample, proportional_inclusion
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.palette import ROSE
-from orderdp_train.rules.base import ScoredRule, Selection, check_budget, finite, rounded
+from orderdp_train.rules.base import (
+    ScoredRule,
+    Scores,
+    Selection,
+    Weights,
+    check_budget,
+    check_generator,
+    finite,
+    rounded,
+)
 from orderdp_train.rules.option import INITIAL_SCORE, KEEP, Option, as_number
 from orderdp_train.rules.pairs import SecondOrder, SequencePairs
 from orderdp_train.rules.registry import Setting, register
@@ -18,7 +28,7 @@ from orderdp_train.rules.registry import Setting, register
 FLOOR = 0.5
 
 
-def one_minus_likelihood(losses: Tensor) -> Tensor:
+def one_minus_likelihood(losses: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     """1 - exp(-loss), what the true label's probability lacks to 1 under cross-entropy.
 
     The gradient of a cross-entropy in the logits has a norm between this and sqrt(2) times this. A
@@ -69,7 +79,7 @@ class SurveySampling(ScoredRule):
         m: int,
         *,
         floor: float = FLOOR,
-        size: Callable[[Tensor], Tensor] = one_minus_likelihood,
+        size: Callable[[Scores], Scores] = one_minus_likelihood,
         initial_score: float = math.inf,
         device: torch.device | str = "cpu",
     ) -> None:
@@ -80,6 +90,7 @@ class SurveySampling(ScoredRule):
         self.floor, self.size = floor, size
 
     def select(self, generator: torch.Generator) -> Selection:
+        check_generator(generator)
         order, pi = self._sequence()
         uniforms = torch.rand(
             2, self.m, generator=generator, device=generator.device, dtype=torch.float64
@@ -89,18 +100,18 @@ class SurveySampling(ScoredRule):
         device = self.scores.device
         return order[kept].to(device), weights.float().to(device)
 
-    def inclusion_probabilities(self) -> Tensor:
+    def inclusion_probabilities(self) -> Weights:
         """The chance pi of every sample to be kept at the present scores, float64 `(n,)`."""
         sizes = self.size(finite(self.scores)).cpu().numpy()
         pi = proportional_inclusion(sizes, self.m, self.floor * self.m / self.n)
         return torch.from_numpy(pi).to(self.scores.device)
 
-    def _sequence(self) -> tuple[Tensor, Tensor]:
+    def _sequence(self) -> tuple[Int64[Tensor, "{self.n}"], Weights]:
         """The samples by descending score, and their probabilities in that order, on the CPU."""
         order = self.scores.argsort(descending=True, stable=True)
         return order.cpu(), self.inclusion_probabilities()[order].cpu()
 
-    def expected_weights(self, scores: Tensor | None = None) -> Tensor:
+    def expected_weights(self, scores: Scores | None = None) -> Weights:
         return torch.full((self.n,), 1 / self.n, dtype=torch.float64, device=self.scores.device)
 
     def second_order(self) -> SecondOrder:

@@ -4,11 +4,11 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor
+from numpy.typing import ArrayLike
 
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.palette import PINK
-from orderdp_train.rules.base import Selection, random_subset, top, where_true
+from orderdp_train.rules.base import Scores, Selection, Weights, random_subset, top, where_true
 from orderdp_train.rules.moving_average import MovingAverage
 from orderdp_train.rules.option import Option
 from orderdp_train.rules.pairs import SecondOrder
@@ -49,14 +49,14 @@ class UCB(MovingAverage):
         self.c = c
         self.variances = torch.zeros_like(self.scores)
 
-    def update(self, indices: Tensor, losses: Tensor) -> None:
+    def update(self, indices: ArrayLike, losses: ArrayLike) -> None:
         indices, losses = self._checked(indices, losses)
         old = self.scores[indices]
         spread = self.variances[indices] + self.decay * (losses - old).square()
         self.variances[indices] = torch.where(old.isinf(), 0, (1 - self.decay) * spread)
         super().update(indices, losses)
 
-    def bounds(self) -> Tensor:
+    def bounds(self) -> Scores:
         """The upper confidence bounds that rank the samples, float32 `(n,)`."""
         return self.scores + self.c * self.variances.sqrt()
 
@@ -65,10 +65,10 @@ class UCB(MovingAverage):
         kept = order[where_true(top(self.bounds()[order], self.k), self.k)]
         return kept, torch.ones(self.k, device=kept.device)
 
-    def expected_weights(self, scores: Tensor | None = None) -> Tensor:
+    def expected_weights(self, scores: Scores | None = None) -> Weights:
         chance = torch.zeros(self.n, dtype=torch.float64)
         chance[: self.k] = 1 / self.k
-        return self._by_rank(self.bounds() if scores is None else scores, chance)
+        return self._by_rank(self.bounds() if scores is None else self._given(scores), chance)
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"variances": self.variances}

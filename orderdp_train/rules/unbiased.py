@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from orderdp_theory import Design, Ranking
@@ -15,7 +16,9 @@ from orderdp_theory.common.palette import GREEN
 from orderdp_theory.horvitz_thompson import horvitz_thompson_inclusion, pair_constants, uniform_part
 from orderdp_train.rules.base import (
     ScoredRule,
+    Scores,
     Selection,
+    Weights,
     design_of,
     few,
     finite,
@@ -81,7 +84,7 @@ class UnbiasedOrderDP(ScoredRule):
         self.budget = design.q + q2
         self._ascending = AscendingScores()
 
-    def update(self, indices: Tensor, losses: Tensor) -> None:
+    def update(self, indices: ArrayLike, losses: ArrayLike) -> None:
         self._ascending.change(self.scores, *self._checked(indices, losses))
 
     def select(self, generator: torch.Generator) -> Selection:
@@ -127,13 +130,13 @@ class UnbiasedOrderDP(ScoredRule):
         tables = torch.from_numpy(self.inclusion_by_rank), torch.from_numpy(sums.astype(float))
         return tables[0].to(self.scores.device), tables[1].to(self.scores.device)
 
-    def inclusion_probabilities(self) -> Tensor:
+    def inclusion_probabilities(self) -> Weights:
         """The chance pi of every sample to be kept at the present scores, float64 `(n,)`."""
         ranking = Ranking.of(finite(self.scores).cpu().numpy())
         pi = ranking.to_input_order(ranking.average_ties(self.inclusion_by_rank))
         return torch.from_numpy(pi).to(self.scores.device)
 
-    def expected_weights(self, scores: Tensor | None = None) -> Tensor:
+    def expected_weights(self, scores: Scores | None = None) -> Weights:
         return torch.full((self.n,), 1 / self.n, dtype=torch.float64, device=self.scores.device)
 
     def second_order(self) -> SecondOrder:

@@ -5,14 +5,15 @@ from typing import Literal, get_args
 import torch
 
 from orderdp_theory.common.errors import InputError
-from orderdp_train.data import ImageData, StreamedDataSet
+from orderdp_train.data import DataSet, StreamedDataSet, TextDataSet
 from orderdp_train.data.dataset import Split
 from orderdp_train.training.processes import gather_objects, shard
 
+Data = DataSet | StreamedDataSet | TextDataSet
 Unreadable = Literal["stop", "stand-in", "unchecked"]
 
 
-def check_readable(data: ImageData, unreadable: str) -> ImageData:
+def check_readable(data: Data, unreadable: str) -> Data:
     """The data, all of whose images on disk can be decoded; every process tries its share.
 
     "stop" raises an `InputError` that names the first image that cannot be; "stand-in" puts the

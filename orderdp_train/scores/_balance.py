@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import torch
+from jaxtyping import Int64, Integer, Real
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
@@ -11,7 +12,9 @@ from orderdp_train.scores._arrays import Array, checked_budget, class_labels
 Select = Callable[[Tensor, int], Tensor]
 
 
-def class_budgets(classes: Array, k: int) -> tuple[Tensor, Tensor]:
+def class_budgets(
+    classes: Integer[Array, "n"], k: int
+) -> tuple[Integer[Tensor, "c"], Int64[Tensor, "c"]]:
     """The labels that occur, ascending, and how many of `k` each may keep, int64 `(c,)` both.
 
     Shares are proportional to class sizes, `k n_c / n`, rounded by largest remainders (Hamilton's
@@ -56,8 +59,12 @@ def select_by_class(n: int, k: int, classes: Array | None, select: Select) -> Te
 
 
 def keep_top(
-    scores: Array, k: int, generator: torch.Generator, *, classes: Array | None = None
-) -> Tensor:
+    scores: Real[Array, "n"],
+    k: int,
+    generator: torch.Generator,
+    *,
+    classes: Integer[Array, "n"] | None = None,
+) -> Int64[Tensor, "{k}"]:
     """The k samples with the largest scores, int64 `(k,)`, best first (class after class).
 
     Args:

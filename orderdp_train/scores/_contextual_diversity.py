@@ -1,6 +1,7 @@
 """Contextual diversity: k-center in the space of predictions."""
 
 import torch
+from jaxtyping import Int64, Integer, Real
 from torch import Tensor
 
 from orderdp_train.scores._arrays import Array, distributions
@@ -9,8 +10,12 @@ from orderdp_train.scores._farthest_first import farthest_first
 
 
 def contextual_diversity(
-    probabilities: Array, k: int, generator: torch.Generator, *, classes: Array | None = None
-) -> Tensor:
+    probabilities: Real[Array, "n c"],
+    k: int,
+    generator: torch.Generator,
+    *,
+    classes: Integer[Array, "n"] | None = None,
+) -> Int64[Tensor, "{k}"]:
     """k of n samples, int64 `(k,)`, whose predicted distributions differ most.
 
     Farthest-first traversal from a random sample with the distance `symmetric_kl`.

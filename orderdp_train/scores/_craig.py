@@ -3,6 +3,7 @@
 import math
 
 import torch
+from jaxtyping import Float64, Int64, Integer, Real
 from torch import Tensor
 
 from orderdp_train.scores._arrays import Array, finite_matrix, well_scaled
@@ -12,7 +13,9 @@ from orderdp_train.scores._balance import select_by_class
 BATCH = 16
 
 
-def craig(features: Array, k: int, *, classes: Array | None = None) -> tuple[Tensor, Tensor]:
+def craig(
+    features: Real[Array, "n d"], k: int, *, classes: Integer[Array, "n"] | None = None
+) -> tuple[Int64[Tensor, "{k}"], Float64[Tensor, "{k}"]]:
     """k of n samples, int64 `(k,)`, and how many samples each represents, float64 `(k,)`.
 
     Greedy maximisation of the facility location function

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import torch
+from jaxtyping import Int64, Integer, Real
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -16,13 +17,13 @@ COLDEST = 1e-6
 
 
 def dataset_pruning(
-    influences: Array,
+    influences: Real[Array, "n d"],
     k: int,
     generator: torch.Generator,
     *,
-    classes: Array | None = None,
+    classes: Integer[Array, "n"] | None = None,
     sweeps: int = 50,
-) -> Tensor:
+) -> Int64[Tensor, "{k}"]:
     """The k samples that stay, int64 `(k,)` ascending, when the least influential set is pruned.
 
     Cardinality-guaranteed dataset pruning: minimise |sum_{i pruned} influences_i|_2, to first order

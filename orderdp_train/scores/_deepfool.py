@@ -1,6 +1,7 @@
 """DeepFool: the distance to the decision boundary."""
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
@@ -9,12 +10,12 @@ from orderdp_train.scores._per_sample import eval_mode
 
 def deepfool(
     model: nn.Module,
-    inputs: Tensor,
+    inputs: Float[Tensor, "b *sample"],
     *,
     max_steps: int = 50,
     overshoot: float = 0.02,
     chunk_size: int = 16,
-) -> Tensor:
+) -> Float[Tensor, "b"]:
     """Minus the length of DeepFool's adversarial perturbation, `(b,)`: nearest to a boundary first.
 
     From x a step goes to the nearest boundary of the classifier linearised at x: with f the logits

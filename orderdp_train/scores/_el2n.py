@@ -1,13 +1,16 @@
 """EL2N: the length of the error vector early in training."""
 
 import torch
+from jaxtyping import Float64, Integer, Real
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
 from orderdp_train.scores._arrays import Array, class_targets, distributions
 
 
-def el2n(probabilities: Array, targets: Array) -> Tensor:
+def el2n(
+    probabilities: Real[Array, "*networks n c"], targets: Integer[Array, "n"]
+) -> Float64[Tensor, "n"]:
     """Error L2-norm, float64 `(n,)`: the mean over networks of |p(x_i) - y_i|_2, in [0, sqrt(2)].
 
     Args:

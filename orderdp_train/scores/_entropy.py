@@ -1,12 +1,13 @@
 """Predictive entropy."""
 
 import torch
+from jaxtyping import Float64, Real
 from torch import Tensor
 
 from orderdp_train.scores._arrays import Array, distributions
 
 
-def entropy(probabilities: Array) -> Tensor:
+def entropy(probabilities: Real[Array, "*networks n c"]) -> Float64[Tensor, "*networks n"]:
     """Entropy -sum_c p_c log p_c in nats, float64 `(n,)`, with 0 log 0 = 0; in [0, log c].
 
     Args:

@@ -3,13 +3,14 @@
 import math
 
 import torch
+from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
 from orderdp_train.scores._arrays import Array
 
 
-def forgetting(correct: Array) -> Tensor:
+def forgetting(correct: Bool[Array, "epochs n"]) -> Float64[Tensor, "n"]:
     """Number of forgetting events, float64 `(n,)`; infinity for a sample that was never learned.
 
     A sample is forgotten when it is classified correctly at one presentation and wrongly at the

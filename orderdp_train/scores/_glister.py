@@ -1,6 +1,7 @@
 """GLISTER: the subset whose gradient step lowers the validation loss most."""
 
 import torch
+from jaxtyping import Int64, Integer
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
@@ -15,8 +16,8 @@ def glister(
     k: int,
     step_size: float,
     *,
-    classes: Array | None = None,
-) -> Tensor:
+    classes: Integer[Array, "{len(train)}"] | None = None,
+) -> Int64[Tensor, "{k}"]:
     """k of n samples, int64 `(k,)`, in the order in which they were chosen.
 
     Greedy for the outer level of  max_S  -L_V(theta - eta sum_{j in S} grad L_j(theta)):  every

@@ -1,13 +1,14 @@
 """GraNd: the expected gradient norm early in training."""
 
 import torch
+from jaxtyping import Float64, Real
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
 from orderdp_train.scores._arrays import Array, finite_matrix
 
 
-def grand(gradient_norms: Array) -> Tensor:
+def grand(gradient_norms: Real[Array, "*networks n"]) -> Float64[Tensor, "n"]:
     """Gradient normed, float64 `(n,)`: the mean over networks of |grad L_i|_2.
 
     Args:

@@ -3,13 +3,16 @@
 import math
 
 import torch
+from jaxtyping import Int64, Integer, Real
 from torch import Tensor
 
 from orderdp_train.scores._arrays import Array, finite_matrix, well_scaled
 from orderdp_train.scores._balance import select_by_class
 
 
-def herding(features: Array, k: int, *, classes: Array | None = None) -> Tensor:
+def herding(
+    features: Real[Array, "n d"], k: int, *, classes: Integer[Array, "n"] | None = None
+) -> Int64[Tensor, "{k}"]:
     """k of n samples, int64 `(k,)`, in the order in which they were chosen.
 
     With m the mean of the features, step t + 1 takes the sample, not taken yet, that is *nearest*

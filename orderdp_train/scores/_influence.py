@@ -3,13 +3,16 @@
 import math
 
 import torch
+from jaxtyping import Float64
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
 from orderdp_train.scores._last_layer import LastLayer
 
 
-def influence(train: LastLayer, validation: LastLayer, damping: float) -> Tensor:
+def influence(
+    train: LastLayer, validation: LastLayer, damping: float
+) -> Float64[Tensor, "{len(train)}"]:
     """How much the validation loss would rise without a sample, float64 `(n,)`: helpful ones first.
 
     grad L_V^T H^-1 grad L_i, with L_V the mean validation loss and H the Hessian of the mean
@@ -33,7 +36,7 @@ def influence(train: LastLayer, validation: LastLayer, damping: float) -> Tensor
     return (train.logit_gradients() * (x @ direction.T)).sum(1)
 
 
-def parameter_influences(train: LastLayer, damping: float) -> Tensor:
+def parameter_influences(train: LastLayer, damping: float) -> Float64[Tensor, "{len(train)} d"]:
     """How the last layer would move without sample i: rows H^-1 grad L_i / n, float64 `(n, d)`.
 
     d = c (h + 1). To first order in 1/n; H as in `influence`. This is what `dataset_pruning` takes.

@@ -1,6 +1,7 @@
 """k-center, the core-set of active learning."""
 
 import torch
+from jaxtyping import Int64, Integer, Real
 from torch import Tensor
 
 from orderdp_train.scores._arrays import Array, finite_matrix, well_scaled
@@ -9,8 +10,12 @@ from orderdp_train.scores._farthest_first import farthest_first
 
 
 def k_center(
-    features: Array, k: int, generator: torch.Generator, *, classes: Array | None = None
-) -> Tensor:
+    features: Real[Array, "n d"],
+    k: int,
+    generator: torch.Generator,
+    *,
+    classes: Integer[Array, "n"] | None = None,
+) -> Int64[Tensor, "{k}"]:
     """k of n samples, int64 `(k,)`, that cover the others: greedy for min max_i min_j |x_i - x_j|.
 
     The first is drawn uniformly, each next one is the sample farthest from those taken; the radius

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float64, Real
 from sklearn.cluster import KMeans
 from torch import Tensor
 
@@ -10,7 +11,9 @@ from orderdp_theory.common.errors import InputError
 from orderdp_train.scores._arrays import Array, finite_matrix
 
 
-def k_means_prototypes(features: Array, clusters: int, generator: torch.Generator) -> Tensor:
+def k_means_prototypes(
+    features: Real[Array, "n d"], clusters: int, generator: torch.Generator
+) -> Float64[Tensor, "n"]:
     """Cosine distance of each sample to its prototype, float64 `(n,)`, in [0, 2]: hard ones first.
 
     k-means on the features scaled to unit length gives `clusters` prototypes; samples far from

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Bool, Float, Float64, Int64, Integer, Real
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
@@ -24,11 +25,16 @@ class LastLayer:
     stand for n c (h + 1). Arrays are kept in their own precision; what is derived is float64.
     """
 
-    logits: Tensor
-    features: Tensor
-    targets: Tensor
+    logits: Float[Tensor, "n c"]
+    features: Real[Tensor, "n h"]
+    targets: Int64[Tensor, "n"]
 
-    def __init__(self, logits: Array, features: Array, targets: Array) -> None:
+    def __init__(
+        self,
+        logits: Real[Array, "n c"],
+        features: Real[Array, "n h"],
+        targets: Integer[Array, "n"],
+    ) -> None:
         n, c = finite_matrix(logits, "logits").shape
         if len(finite_matrix(features, "features")) != n:
             raise InputError(f"{n} samples have logits and {len(features)} have features")
@@ -41,34 +47,36 @@ class LastLayer:
         return len(self.targets)
 
     @property
-    def probabilities(self) -> Tensor:
+    def probabilities(self) -> Float64[Tensor, "{len(self)} c"]:
         """Softmax outputs, float64 `(n, c)`."""
         return self.logits.double().softmax(1)
 
     @property
-    def correct(self) -> Tensor:
+    def correct(self) -> Bool[Tensor, "{len(self)}"]:
         """Where the largest logit is the target's, bool `(n,)`."""
         return self.logits.argmax(1) == self.targets
 
     @property
-    def inputs(self) -> Tensor:
+    def inputs(self) -> Float64[Tensor, "{len(self)} {self.features.shape[1]+1}"]:
         """Features and a 1 for the bias, float64 `(n, h + 1)`."""
         return F.pad(self.features.double(), (0, 1), value=1.0)
 
-    def logit_gradients(self) -> Tensor:
+    def logit_gradients(self) -> Float64[Tensor, "{len(self)} c"]:
         """Per-sample gradients p - y in the logits, float64 `(n, c)`: the embedding of CRAIG."""
         return residuals(self.logits.double(), self.targets)
 
-    def gradients(self) -> Tensor:
+    def gradients(self) -> Float64[Tensor, "{len(self)} d"]:
         """Per-sample gradients in weights and bias, float64 `(n, c (h + 1))`, class by class."""
         return (self.logit_gradients()[:, :, None] * self.inputs[:, None, :]).flatten(1)
 
-    def gradient_norms(self) -> Tensor:
+    def gradient_norms(self) -> Float64[Tensor, "{len(self)}"]:
         """Norms of `gradients()`, float64 `(n,)`, at O(n (c + h))."""
         return self.logit_gradients().norm(dim=1) * self.inputs.norm(dim=1)
 
 
-def residuals(logits: Tensor, targets: Tensor) -> Tensor:
+def residuals(
+    logits: Float64[Tensor, "n c"], targets: Int64[Tensor, "n"]
+) -> Float64[Tensor, "n c"]:
     """softmax(logits) - onehot(targets), `(n, c)`."""
     error = logits.softmax(1)
     error[torch.arange(len(targets), device=targets.device), targets] -= 1

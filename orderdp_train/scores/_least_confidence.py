@@ -1,11 +1,12 @@
 """Least confidence."""
 
+from jaxtyping import Float64, Real
 from torch import Tensor
 
 from orderdp_train.scores._arrays import Array, distributions
 
 
-def least_confidence(probabilities: Array) -> Tensor:
+def least_confidence(probabilities: Real[Array, "*networks n c"]) -> Float64[Tensor, "*networks n"]:
     """One minus the largest class probability, float64 `(n,)`, in [0, 1 - 1/c].
 
     Args:

@@ -1,13 +1,14 @@
 """Margin between the two likeliest classes."""
 
 import torch
+from jaxtyping import Float64, Real
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
 from orderdp_train.scores._arrays import Array, distributions
 
 
-def margin(probabilities: Array) -> Tensor:
+def margin(probabilities: Real[Array, "*networks n c"]) -> Float64[Tensor, "*networks n"]:
     """One minus the lead of the likeliest class over the second, float64 `(n,)`, in [0, 1].
 
     Args:

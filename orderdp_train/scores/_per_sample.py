@@ -6,13 +6,18 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 
 def per_sample_gradient_norms(
-    model: nn.Module, inputs: Tensor, targets: Tensor, *, chunk_size: int = 16
-) -> Tensor:
+    model: nn.Module,
+    inputs: Shaped[Tensor, "b *sample"],
+    targets: Int64[Tensor, "b"],
+    *,
+    chunk_size: int = 16,
+) -> Float[Tensor, "b"]:
     """|grad L_i|_2 in all trainable parameters, for each sample's own cross entropy, `(b,)`.
 
     The model is evaluated in eval mode, one sample a call: no mean over the batch and no batch

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from orderdp_theory.common.errors import InputError
@@ -21,7 +22,7 @@ class Proxy(Protocol):
     Each method is called at most once an epoch, and only where its answer is wanted.
     """
 
-    def correct(self) -> Array:
+    def correct(self) -> Bool[Array, "n"]:
         """Which samples it classifies correctly, bool `(n,)`.
 
         Forgetting is defined at presentation, so a training loop that knows which samples were
@@ -33,7 +34,7 @@ class Proxy(Protocol):
         """The last layer over all training samples, without augmentation."""
         ...
 
-    def gradient_norms(self) -> Array:
+    def gradient_norms(self) -> Float[Array, "n"]:
         """Norms of per-sample gradients in all parameters, `(n,)`."""
         ...
 
@@ -63,14 +64,14 @@ class ModelProxy:
         if self.head.bias is None:
             raise InputError("the last layer needs a bias: its gradient is part of the scores")
 
-    def correct(self) -> Tensor:
+    def correct(self) -> Bool[Tensor, "n"]:
         """At the end of the epoch, not at presentation."""
         return self.last_layer().correct
 
     def last_layer(self) -> LastLayer:
         return self._read(self.batches)
 
-    def gradient_norms(self) -> Tensor:
+    def gradient_norms(self) -> Float[Tensor, "n"]:
         norms = [per_sample_gradient_norms(self.model, *batch) for batch in self.batches()]
         return torch.cat(norms).cpu()
 

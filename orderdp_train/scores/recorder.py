@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float64
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -62,9 +63,9 @@ class Recording:
     `validation` are those of the first proxy after its last epoch.
     """
 
-    el2n: dict[int, Tensor]
-    grand: dict[int, Tensor]
-    correct: Tensor
+    el2n: dict[int, Float64[Tensor, "n"]]
+    grand: dict[int, Float64[Tensor, "n"]]
+    correct: Bool[Tensor, "epochs n"]
     last_layer: LastLayer
     validation: LastLayer | None
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from orderdp_train.data import ImageData
@@ -184,7 +185,9 @@ EVAL_BATCH = 512
 
 
 @torch.no_grad()
-def losses_of(model: nn.Module, data: ImageData, indices: Tensor, recipe: Recipe) -> Tensor:
+def losses_of(
+    model: nn.Module, data: ImageData, indices: Int64[Tensor, "b"], recipe: Recipe
+) -> Float[Tensor, "b"]:
     """Present losses, float32 `(b,)`, of training samples: plain images, model in eval mode.
 
     Normalisation layers then use their running statistics, so a loss depends on its sample alone.

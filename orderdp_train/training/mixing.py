@@ -2,6 +2,7 @@
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
@@ -9,7 +10,9 @@ from orderdp_train.training.recipe import Recipe
 from orderdp_train.training.text import sequence_losses
 
 
-def mix(images: Tensor, recipe: Recipe, generator: torch.Generator) -> tuple[Tensor, float]:
+def mix(
+    images: Float[Tensor, "b c h w"], recipe: Recipe, generator: torch.Generator
+) -> tuple[Float[Tensor, "b c h w"], float]:
     """Mix a batch by torchvision's MixUp or CutMix, whichever is on (a coin for both).
 
     Returns the images `(b, c, h, w)` and the share of each that is its own sample; the rest of an

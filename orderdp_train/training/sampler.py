@@ -13,6 +13,7 @@ from itertools import accumulate as partial_sums
 from typing import Any, Literal
 
 import torch
+from jaxtyping import Float, Float32, Integer
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, Sampler
 
@@ -181,7 +182,7 @@ class RuleSampler(Sampler[int]):
         """Whether the batches that `loss(accumulate=...)` normalises together are all there."""
         return self._pass is None or self._pass.at_group_end
 
-    def weights_of(self, indices: Tensor) -> Tensor:
+    def weights_of(self, indices: Integer[Tensor, "b"]) -> Float32[Tensor, "b"]:
         """Weights float32 `(b,)` of samples that this process trains in the present pass, else 0.
 
         A sample that only keeps a process in step with the others has 0 there.
@@ -195,12 +196,12 @@ class RuleSampler(Sampler[int]):
 
     def loss(
         self,
-        indices: Tensor,
-        losses: Tensor,
+        indices: Integer[Tensor, "b"],
+        losses: Float[Tensor, "b"],
         *,
         accumulate: int = 1,
         on_nonfinite: Literal["raise", "skip"] = "raise",
-    ) -> Tensor:
+    ) -> Float[Tensor, ""]:
         """The weighted mean of the losses `(b,)` of samples `indices` `(b,)`, to be differentiated.
 
         The mean is over the batch of all processes, times their number: their gradients are

@@ -3,20 +3,21 @@
 from typing import Literal
 
 import torch.nn.functional as F
+from jaxtyping import Float, Float32, Int64, Real
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
 
 
 def sequence_losses(
-    logits: Tensor,
-    labels: Tensor,
+    logits: Float[Tensor, "B T V"],
+    labels: Int64[Tensor, "B T"],
     *,
     ignore_index: int = -100,
     shift: bool = True,
     reduction: Literal["mean", "sum"] = "mean",
     label_smoothing: float = 0.0,
-) -> Tensor:
+) -> Float32[Tensor, "B"]:
     """Cross-entropy of each sequence, float32 `(B,)`, from logits `(B, T, V)`, labels `(B, T)`.
 
     With `shift`, the logits at a place predict the label of the next. Labels `ignore_index`,
@@ -48,6 +49,8 @@ def sequence_losses(
     return losses / (labels != ignore_index).sum(1).clamp(min=1)
 
 
-def next_token_accuracy(logits: Tensor, labels: Tensor) -> Tensor:
+def next_token_accuracy(
+    logits: Real[Tensor, "B T V"], labels: Int64[Tensor, "B T"]
+) -> Float32[Tensor, "B"]:
     """The share `(B,)` of the places of each sequence whose most likely next token is right."""
     return (logits[:, :-1].argmax(2) == labels[:, 1:]).float().mean(1)

@@ -131,7 +131,11 @@ def naive_glister(train, validation, k, eta, labels=None) -> list[int]:
     """The greedy bilevel step by autograd, on gradients of each sample's own loss."""
     start = weights_of(train)
     gradients = sample_gradients(start, train)
-    left = dict(zip(*(v.tolist() for v in class_budgets(labels, k)), strict=True)) if labels else {}
+    left = (
+        dict(zip(*(v.tolist() for v in class_budgets(torch.tensor(labels), k)), strict=True))
+        if labels
+        else {}
+    )
     chosen: list[int] = []
     for _ in range(k):
         weights = start - eta * gradients[chosen].sum(0)
