@@ -27,6 +27,7 @@ def data() -> DataSet:
         digits,
         train_images=digits.train_images[:N],
         train_labels=digits.train_labels[:N],
+        flipped=digits.flipped[:N],
         test_images=digits.test_images[:20],
         test_labels=digits.test_labels[:20],
         augmentation=Augmentation(padding=1, flip=True),
@@ -192,7 +193,7 @@ def test_what_is_not_finite_is_noticed_a_few_steps_later(data, what, device):
 def test_a_weight_that_is_not_finite_ends_the_epoch(data):
     """The last step is too long: no loss and no gradient says so."""
     model = cnn()
-    recipe = Recipe(epochs=1, batch_size=N, max_lr=3e38, weight_decay=3e38, momentum=0.0)
+    recipe = Recipe(epochs=1, batch_size=N, max_lr=1e30, weight_decay=1e30, momentum=0.0)
     data = replace(data, augmentation=Augmentation())
     with pytest.raises(NonFiniteLossError, match=r"the weight .* is not finite after epoch 1"):
         next(train(model, data, RuleConfig("full").build(N), recipe))
