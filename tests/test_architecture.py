@@ -35,11 +35,12 @@ FORBIDDEN = {
 }
 # The rooms of the training side, and the rooms that each may enter besides itself.
 ARROWS = {
-    "rules": set(),
+    "devices": set(),
+    "rules": {"devices"},
     "scores": {"rules"},
-    "data": set(),
+    "data": {"devices"},
     "models": {"data"},
-    "training": {"rules", "data"},
+    "training": {"rules", "data", "devices"},
     "integrations": {"rules", "training"},
     "runs": {"rules", "scores", "data", "models", "training"},
     "auditing": {"rules", "data", "models", "training", "runs"},
@@ -138,7 +139,7 @@ PACKAGES = [
     "orderdp_theory",
     *(f"orderdp_theory.{name}" for name in ("claims", "figures")),
     "orderdp_train",
-    *(f"orderdp_train.{room}" for room in ARROWS if room != "models"),
+    *(f"orderdp_train.{room}" for room in ARROWS if room not in ("models", "devices")),
 ]
 
 

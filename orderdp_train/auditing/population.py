@@ -174,9 +174,7 @@ def population_of_images(data: ImageData, recipe: Recipe, view: int | None = Non
     return Population(
         data.num_train,
         lambda indices: next(stream([indices])),
-        supervised(
-            lambda outputs, labels: sample_losses(outputs, labels, None, recipe.label_smoothing)
-        ),
+        supervised(lambda outputs, labels: sample_losses(outputs, labels, recipe.label_smoothing)),
         getattr(data, "train_labels", None),
         stream,
         AUTOCAST[recipe.precision],

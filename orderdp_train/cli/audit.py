@@ -190,7 +190,7 @@ def audit(
                 on_point=begun.add if begun else lambda _: None,
             )
         else:
-            recipe = default_recipe(data or "digits", model or "cnn")
+            recipe = default_recipe(data or "digits", model or "cnn", place.type)
             recipe = recipe if epochs is None else replace(recipe, epochs=epochs)
             recipe = recipe if chosen is None else replace(recipe, precision=chosen)
             names = rules.split(",") if rules else [rule.name for rule in DEFAULT_RULES]

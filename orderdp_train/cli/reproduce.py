@@ -45,13 +45,21 @@ def reproduce(
     root: Annotated[Path, Option(help="Where CIFAR and ImageNet lie.")] = Path("data"),
     download: Annotated[bool, Option("--download", help="Fetch CIFAR first.")] = False,
     workers: Annotated[int, Option(help="Processes that decode ImageNet.")] = 2,
+    engine: Annotated[
+        str, Option(help="local: on this machine; ray: on a Ray cluster, see --address.")
+    ] = "local",
+    address: Annotated[
+        str, Option(help="Of the Ray cluster; the one this machine belongs to if not given.")
+    ] = "auto",
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:
     """Train what a table or figure of the paper needs, and set the outcome beside the paper's.
 
-    Interrupt it whenever you like: the same command continues where it stopped.
+    Interrupt it whenever you like: the same command continues where it stopped. Several processes
+    share each training: torchrun --nproc-per-node=2 -m -- orderdp_train reproduce …
     """
+    import torch
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -67,6 +75,7 @@ def reproduce(
     from orderdp_train.reproduce import (
         RESULTS,
         SCALES,
+        Cell,
         Environment,
         draw,
         infobatch_savings,
@@ -76,6 +85,7 @@ def reproduce(
         with_seeds,
     )
     from orderdp_train.runs.driver import pick_device
+    from orderdp_train.training.processes import processes, rank
 
     screen = console(json, quiet)
     if list_results:
@@ -87,6 +97,8 @@ def reproduce(
         raise InputError(f"{asked}: choose one of {', '.join(RESULTS)}; --list says what they are")
     if scale not in SCALES:
         raise InputError(f"unknown scale {scale!r}: choose smoke or paper")
+    if engine not in ("local", "ray"):
+        raise InputError(f"unknown engine {engine!r}: choose local or ray")
     for option, value in (("--seeds", seeds), ("--jobs", jobs)):
         if value is not None and value < 1:
             raise InputError(f"{option} must be at least 1, got {value}")
@@ -104,13 +116,30 @@ def reproduce(
     marks = {"csv": to_csv([]).strip(), "md": f"reproduce {name}", "png": WRITER}
     for suffix, mark in marks.items():
         expect_ours(out / f"{stem}.{suffix}", mark)
-    columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        *(TextColumn(name), BarColumn(), MofNCompleteColumn()),
+        TextColumn("{task.fields[failed]} failed", style="red"),
+        *(TimeElapsedColumn(), TimeRemainingColumn()),
+    )
+    cluster = address if engine == "ray" else None
     with (
         said_if_stopped(lambda: f"finished epochs are kept in {folder}, run it again to go on"),
-        Progress(*columns, TimeRemainingColumn(), console=status(quiet)) as progress,
+        processes(pick_device(device) if cluster is None else torch.device("cpu")),
+        Progress(*columns, console=status(quiet or rank() > 0)) as progress,
     ):
-        for _ in progress.track(sweep(cells, folder, environment, at_a_time), total=len(cells)):
-            pass
+        bar = progress.add_task(name, total=len(cells), failed=0)
+
+        def on_failure(cell: Cell, reason: str) -> None:
+            progress.console.print(f"{cell.folder(folder).path.name}: {reason}", markup=False)
+            progress.update(bar, advance=1, failed=progress.tasks[0].fields["failed"] + 1)
+
+        trained = sweep(
+            cells, folder, environment, at_a_time, cluster=cluster, on_failure=on_failure
+        )
+        for _ in trained:
+            progress.advance(bar)
+        if rank() > 0:
+            return
 
     measured = measure(result, size, repetitions, folder)
     write_atomically(out / f"{stem}.csv", to_csv(measured))

@@ -69,6 +69,13 @@ def run(
     recordings: Annotated[
         Path, Option(help="Folder of the proxies of static methods, which runs share.")
     ] = Path("recordings"),
+    unreadable: Annotated[
+        str,
+        Option(
+            help="Images that cannot be decoded: all are tried first, and 'stop' the run or have a "
+            "'stand-in'; 'unchecked' tries none."
+        ),
+    ] = "stop",
     json: Annotated[
         bool, Option("--json", help="Print one JSON object an epoch, as in metrics.jsonl.")
     ] = False,
@@ -90,7 +97,7 @@ def run(
     from orderdp_train.cli.rule_options import configured
     from orderdp_train.runs import RunConfig, RunFolder
     from orderdp_train.runs import run as train_run
-    from orderdp_train.runs.driver import limit_threads
+    from orderdp_train.runs.driver import limit_threads, pick_device
     from orderdp_train.runs.folder import load_run
     from orderdp_train.training.processes import rank
     from orderdp_train.training.recipe import RECIPES, Recipe, default_recipe
@@ -111,8 +118,8 @@ def run(
         config = RunConfig.from_dict(load_run(start)["config"], start)
     [selected] = configured([rule or config.rule.name], rule_options, config.rule)
     config = replace(config, **chosen(RunConfig), rule=selected)
-    known = resume or start is not None
-    base = config.recipe if known else default_recipe(config.data, config.model)
+    known, place = resume or start is not None, pick_device(device).type
+    base = config.recipe if known else default_recipe(config.data, config.model, place)
     base = RECIPES[recipe] if recipe is not None else base
     config = replace(config, recipe=replace(base, **chosen(Recipe)))
     limit_threads(config.model)
@@ -124,6 +131,7 @@ def run(
         root=root,
         download=download,
         num_workers=workers,
+        unreadable=unreadable,
         checkpoints=checkpoints,
         start=start,
         recordings=recordings,

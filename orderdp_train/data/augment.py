@@ -1,11 +1,12 @@
 """Batched augmentation of uint8 images where they lie: no worker, no Python loop over images."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
+
+from orderdp_train.devices import sent
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,7 @@ class Augmentation:
         a CPU generator gives the same images on every device. Needs `padding < min(h, w)`.
         """
 
-        def draw(below: int) -> Tensor:
-            return torch.randint(
-                below, (len(images), 1), generator=generator, device=generator.device
-            )
-
-        return self._apply(images, draw)
+        return self._apply(images, self._drawn(len(images), generator))
 
     def view(
         self, images: UInt8[Tensor, "b c h w"], indices: Int64[Tensor, "b"], n: int, number: int
@@ -42,26 +38,28 @@ class Augmentation:
         Which view it is alone decides how a sample looks, not what it is in a batch with.
         """
         generator = torch.Generator().manual_seed(number)
-        where = indices.cpu()
-        return self._apply(
-            images, lambda below: torch.randint(below, (n, 1), generator=generator)[where]
-        )
+        return self._apply(images, self._drawn(n, generator)[:, indices.cpu()])
 
-    def _apply(self, images: Tensor, drawn: Callable[[int], Tensor]) -> Tensor:
+    def _drawn(self, count: int, generator: torch.Generator) -> Tensor:
+        """Two offsets if there is padding, a coin if images are flipped: `(draws, count, 1)`."""
+        below = [2 * self.padding + 1] * (2 if self.padding else 0) + [2] * self.flip
+        where = {"generator": generator, "device": generator.device}
+        draws = [torch.randint(end, (count, 1), **where) for end in below]
+        return torch.stack(draws) if draws else torch.zeros(0, count, 1, dtype=torch.int64)
+
+    def _apply(self, images: Tensor, drawn: Tensor) -> Tensor:
+        """`drawn` `(draws, b, 1)`, wherever it lies: it is moved at once."""
         if not (self.padding or self.flip):
             return images
         batch, channels, height, width = images.shape
         rows = torch.arange(height, device=images.device).expand(batch, -1)
         columns = torch.arange(width, device=images.device).expand(batch, -1)
-
-        def draw(below: int) -> Tensor:
-            return drawn(below).to(images.device)
-
+        drawn = sent(drawn, images.device)
         if self.padding:
-            rows = _reflect(rows + draw(2 * self.padding + 1) - self.padding, height)
-            columns = _reflect(columns + draw(2 * self.padding + 1) - self.padding, width)
+            rows = _reflect(rows + drawn[0] - self.padding, height)
+            columns = _reflect(columns + drawn[1] - self.padding, width)
         if self.flip:
-            columns = torch.where(draw(2).bool(), columns.flip(1), columns)
+            columns = torch.where(drawn[-1].bool(), columns.flip(1), columns)
         # Pad, crop and flip only say which pixel goes where, so one gather does all three.
         source = (width * rows[:, :, None] + columns[:, None, :]).view(batch, 1, -1)
         pixels = images.reshape(batch, channels, -1).gather(2, source.expand(-1, channels, -1))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
 from orderdp_train.data.augment import Augmentation
+from orderdp_train.devices import sent
 
 Split = Literal["train", "test"]
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -28,6 +29,10 @@ class ImageData(Protocol):
     def num_classes(self) -> int: ...
     @property
     def device(self) -> torch.device: ...
+    @property
+    def index_device(self) -> torch.device:
+        """Where indices are looked up: the CPU if the samples are still to be read."""
+        ...
 
     def batches(
         self,
@@ -111,6 +116,10 @@ class DataSet:
     def device(self) -> torch.device:
         return self.train_images.device
 
+    @property
+    def index_device(self) -> torch.device:
+        return self.device
+
     def to(self, device: torch.device | str) -> "DataSet":
         """The same data with every tensor on `device`."""
         moved = {
@@ -136,7 +145,7 @@ class DataSet:
         images = self.train_images if train else self.test_images
         labels = self.train_labels if train else self.test_labels
         for indices in index_batches:
-            indices = indices.to(self.device)
+            indices = sent(indices, self.device)
             batch = images.index_select(0, indices)  # several times faster than images[indices]
             if generator is not None:
                 batch = self.augmentation(batch, generator)

@@ -1,9 +1,11 @@
 """ImageNet, or any set of class folders: decoded by worker processes while training runs."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+import warnings
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Bool, Float32, Int64
@@ -13,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from orderdp_theory.common.errors import InputError
 from orderdp_train.data.augment import seed_of
 from orderdp_train.data.dataset import Batch, Split, normalise
+from orderdp_train.devices import sent
 
 if TYPE_CHECKING:  # importing torchvision takes seconds, which other data sets need not wait for
     from torchvision.datasets import ImageFolder
@@ -29,7 +32,8 @@ class StreamedDataSet:
     """A data set whose images stay on disk; the fields are those of `DataSet` with paths.
 
     Training images are a random resized crop and a flip, test images a resize and a centre crop.
-    Each image's augmentation has a seed of its own, so it does not depend on `num_workers`.
+    Each image's augmentation has a seed of its own, so it does not depend on `num_workers`. The
+    worker processes start once and serve a whole training.
     """
 
     name: str
@@ -44,6 +48,9 @@ class StreamedDataSet:
     num_workers: int
     image_size: int = 224
     device: torch.device = CPU
+    _idle: dict[Split, list[DataLoader[Any]]] = field(
+        default_factory=lambda: defaultdict(list), init=False, repr=False, compare=False
+    )
 
     @property
     def num_train(self) -> int:
@@ -56,6 +63,10 @@ class StreamedDataSet:
     @property
     def in_channels(self) -> int:
         return 3
+
+    @property
+    def index_device(self) -> torch.device:
+        return CPU
 
     def to(self, device: torch.device | str) -> "StreamedDataSet":
         """The same data with labels, and the batches to come, on `device`."""
@@ -74,22 +85,66 @@ class StreamedDataSet:
 
         Workers read ahead: up to `2 * num_workers` index tensors are taken before they are due.
         """
-        train = split == "train"
-        labels = self.train_labels if train else self.test_labels
-        loader = DataLoader(
-            _Files(self.train_paths if train else self.test_paths, self.image_size),
-            batch_sampler=_requests(index_batches, generator, view),
-            num_workers=self.num_workers,
-            collate_fn=_collate,
-            generator=torch.Generator(),  # or it would draw from the global one
-            pin_memory=self.device.type == "cuda",
-        )
+        labels = self.train_labels if split == "train" else self.test_labels
+        # Two at once if somebody looks at other samples in the middle of a pass.
+        loader = self._idle[split].pop() if self._idle[split] else self._loader(split)
+        requests: Any = loader.batch_sampler
+        requests.next = _requests(index_batches, generator, view)
         for indices, images in loader:
             if isinstance(images, str):
                 raise InputError(images)
-            indices = indices.to(self.device)
-            images = normalise(images.to(self.device, non_blocking=True), self.mean, self.std)
+            indices = sent(indices, self.device)
+            images = normalise(sent(images, self.device), self.mean, self.std)
             yield indices, images, labels[indices]
+        self._idle[split].append(loader)
+
+    def unreadable(self, split: Split, indices: Tensor) -> dict[int, str]:
+        """Which of these images cannot be decoded, with a line that names the file and says why."""
+        files = _Files(self._paths(split), self.image_size, only_read=True)
+        loader = DataLoader(
+            files,
+            sampler=[(index, None) for index in indices.tolist()],  # pyright: ignore[reportArgumentType]
+            batch_size=64,
+            num_workers=self.num_workers,
+            collate_fn=list,
+            generator=torch.Generator(),
+        )
+        pairs = (pair for pairs in loader for pair in pairs)
+        return {index: found for index, found in pairs if isinstance(found, str)}
+
+    def with_stand_ins(self, split: Split, unreadable: Mapping[int, str]) -> "StreamedDataSet":
+        """The same with another image in the place of each unreadable one, so that indices stay.
+
+        It is the next readable one of its class in the order of indices, after the last the first.
+        Raises `InputError` for a class without any.
+        """
+        paths = list(self._paths(split))
+        labels = (self.train_labels if split == "train" else self.test_labels).tolist()
+        members: dict[int, list[int]] = defaultdict(list)
+        for index, label in enumerate(labels):
+            if index not in unreadable:
+                members[label].append(index)
+        for index in unreadable:
+            own = members[labels[index]]
+            if not own:
+                raise InputError(f"no image of its class can stand in: {unreadable[index]}")
+            paths[index] = self._paths(split)[next((k for k in own if k > index), own[0])]
+        changed = {"train_paths" if split == "train" else "test_paths": tuple(paths)}
+        return replace(self, **changed)
+
+    def _paths(self, split: Split) -> tuple[str, ...]:
+        return self.train_paths if split == "train" else self.test_paths
+
+    def _loader(self, split: Split) -> DataLoader[Any]:
+        return DataLoader(
+            _Files(self._paths(split), self.image_size),
+            batch_sampler=_Requests(),
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            collate_fn=_collate,
+            generator=torch.Generator(),  # or it would draw from the global one
+            pin_memory=self.device.type == "cuda" and torch.cuda.is_available(),
+        )
 
 
 def load(root: Path, num_workers: int) -> StreamedDataSet:
@@ -145,37 +200,59 @@ class _Files(Dataset[tuple[int, Tensor | str]]):
     A DataLoader would hand an exception on as several lines of a worker's traceback.
     """
 
-    def __init__(self, paths: tuple[str, ...], image_size: int) -> None:
-        from torchvision.datasets.folder import default_loader
+    def __init__(self, paths: tuple[str, ...], image_size: int, *, only_read: bool = False) -> None:
         from torchvision.transforms import v2
 
-        self.paths = paths
-        self.decode = default_loader
-        self.augmented = v2.Compose(
-            [v2.RandomResizedCrop(image_size), v2.RandomHorizontalFlip(), v2.PILToTensor()]
-        )
+        self.paths, self.only_read = paths, only_read
+        self.augmented = v2.Compose([v2.RandomResizedCrop(image_size), v2.RandomHorizontalFlip()])
         shorter_side = round(image_size * 256 / 224)
-        self.plain = v2.Compose(
-            [v2.Resize(shorter_side), v2.CenterCrop(image_size), v2.PILToTensor()]
-        )
+        self.plain = v2.Compose([v2.Resize(shorter_side), v2.CenterCrop(image_size)])
 
     def __getitem__(self, request: Request) -> tuple[int, Tensor | str]:
         index, seed = request
         path = self.paths[index]
         try:
-            image = self.decode(path)
+            image = decoded(path)
         # Pillow's decoders raise SyntaxError, ValueError and others beside OSError.
         except Exception as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             return index, f"cannot decode the image {path} ({reason}): replace or remove the file"
-        if max(image.size) > MOST_ELONGATED * min(image.size):
-            width, height = image.size
+        height, width = image.shape[1:]
+        if max(width, height) > MOST_ELONGATED * min(width, height):
             return index, f"the image {path} is a line, {width} × {height} pixels: remove the file"
+        if self.only_read:
+            return index, image[:, :0]
         if seed is None:
             return index, self.plain(image)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return index, self.augmented(image)
+
+
+def decoded(path: str) -> Tensor:
+    """The image in a file, uint8 `(3, h, w)`: by torchvision, a third faster than Pillow, which
+    reads the formats that torchvision does not. Raises what Pillow raises."""
+    from torchvision.io import ImageReadMode, decode_image, read_file
+    from torchvision.transforms.v2.functional import pil_to_tensor
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return decode_image(read_file(path), mode=ImageReadMode.RGB)
+    except RuntimeError:
+        from torchvision.datasets.folder import default_loader
+
+        return pil_to_tensor(default_loader(path))
+
+
+class _Requests:
+    """What a loader is asked for next; it asks anew for every pass."""
+
+    def __init__(self) -> None:
+        self.next: Iterator[list[Request]] = iter(())
+
+    def __iter__(self) -> Iterator[list[Request]]:
+        return self.next
 
 
 def _requests(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
 from orderdp_train.data.dataset import Batch, Split
+from orderdp_train.devices import sent
 
 LENGTH = 64
 NUM_TRAIN, NUM_TEST = 4000, 400
@@ -54,6 +55,10 @@ class TextDataSet:
     def device(self) -> torch.device:
         return self.train_bytes.device
 
+    @property
+    def index_device(self) -> torch.device:
+        return self.device
+
     def to(self, device: torch.device | str) -> "TextDataSet":
         """The same data on `device`."""
         train, test = self.train_bytes.to(device), self.test_bytes.to(device)
@@ -69,7 +74,7 @@ class TextDataSet:
         """Yield `(indices, tokens, tokens)`, int64 `(b,)` and `(b, length)`; no augmentation."""
         data = self.train_bytes if split == "train" else self.test_bytes
         for indices in index_batches:
-            indices = indices.to(self.device)
+            indices = sent(indices, self.device)
             tokens = data[indices].long()
             yield indices, tokens, tokens
 

@@ -12,6 +12,7 @@ from orderdp_train.models import model_for
 from orderdp_train.runs.folder import RunFolder
 from orderdp_train.runs.history import Gradients
 from orderdp_train.training.loop import fresh_scorer
+from orderdp_train.training.processes import gather_objects, rank
 
 POINTS = 20  # checkpoints of a training, evenly spaced, that are looked at
 
@@ -59,4 +60,6 @@ def measure_gradients(folder: RunFolder, data: ImageData) -> None:
     full, *pruned = expected_gradients(model, population, rows, batch_size=512)
     drawn_cosine, cosine = (float(cosine_similarity(g, full, dim=0)) for g in pruned)
     bias = float((pruned[-1] - full).norm() / full.norm())
-    folder.write_gradients([*known, Gradients(epoch, drawn_cosine, cosine, bias)])
+    if rank() == 0:
+        folder.write_gradients([*known, Gradients(epoch, drawn_cosine, cosine, bias)])
+    gather_objects(None)  # before anybody reads them

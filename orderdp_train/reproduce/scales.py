@@ -95,7 +95,7 @@ class Scale:
         if self.name == "smoke":
             recipe = replace(RECIPES["smoke"], epochs=SMOKE_EPOCHS[data])
         else:
-            recipe = default_recipe(data, network)
+            recipe = default_recipe(data, network, "cuda")
             if max_lr is not None:
                 recipe = replace(recipe, max_lr=max_lr)
         keep = 1 - prune_percent / 100

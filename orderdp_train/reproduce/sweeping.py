@@ -3,7 +3,7 @@
 import hashlib
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,10 +14,12 @@ from typing import Any
 
 import torch
 
+from orderdp_theory.common.errors import InputError
 from orderdp_train.data import ImageData, load_data
 from orderdp_train.reproduce.gradients import looked_at, measure_gradients
 from orderdp_train.runs import History, RunConfig, RunFolder, run
 from orderdp_train.runs.driver import pick_device
+from orderdp_train.training.processes import gather_objects, rank, world_size
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,24 @@ def with_seeds(cells: Sequence[Cell], seeds: int) -> list[Cell]:
     ]
 
 
-def sweep(cells: Sequence[Cell], root: Path, environment: Environment, jobs: int) -> Iterator[Cell]:
-    """Train every cell that is not finished below `root`, `jobs` at a time; yield each when it is.
+Ended = tuple[Cell, Exception | None]
 
-    A cell is a run folder, so an interrupted one continues from its last epoch.
+
+def sweep(
+    cells: Sequence[Cell],
+    root: Path,
+    environment: Environment,
+    jobs: int,
+    *,
+    cluster: str | None = None,
+    on_failure: Callable[[Cell, str], Any] = lambda cell, reason: None,
+) -> Iterator[Cell]:
+    """Train every cell that is not finished below `root`, and yield each when it is.
+
+    A cell is a run folder, so an interrupted one continues from its last epoch. `jobs` train at a
+    time here, or as many as there is room for in the Ray `cluster` of that address. A training
+    that fails does not stop the others: `on_failure` is told its one-line reason, and in the end an
+    `InputError` names those that failed. Under `torchrun` all processes share each training.
     """
     waiting = []
     for cell in cells:
@@ -66,23 +82,66 @@ def sweep(cells: Sequence[Cell], root: Path, environment: Environment, jobs: int
             yield cell
         else:
             waiting.append(cell)
-    train = partial(_train, root=root, environment=environment)
-    if jobs == 1:
-        for cell in waiting:
-            train(cell)
+    train = partial(train_cell, root=root, environment=environment)
+    if cluster is not None:
+        from orderdp_train.reproduce.cluster import on_cluster
+
+        ended = on_cluster(waiting, root, environment, cluster)
+    elif jobs == 1 or world_size() > 1:
+        ended = _one_by_one(waiting, train)
+    else:
+        ended = _in_processes(waiting, train, jobs)
+    failed = {}
+    for cell, error in ended:
+        if error is None:
             yield cell
-        return
+            continue
+        failed[cell] = _one_line(error)
+        on_failure(cell, failed[cell])
+    if failed:
+        named = [f"{c.folder(root).path.name}: {why}" for c, why in failed.items()]
+        raise InputError(
+            f"{len(failed)} of {len(cells)} trainings failed and the others are kept; the same "
+            f"command tries again. {'; '.join(named[:NAMED])}{'; …' if named[NAMED:] else ''}"
+        )
+
+
+NAMED = 3  # failed trainings that the error names
+
+
+def _one_line(error: Exception) -> str:
+    text = (str(error).splitlines() or [""])[0]
+    return text if isinstance(error, InputError | OSError) else f"{type(error).__name__}: {text}"
+
+
+def _one_by_one(cells: Sequence[Cell], train: Callable[[Cell], None]) -> Iterator[Ended]:
+    for cell in cells:
+        try:
+            train(cell)
+        except Exception as error:
+            if world_size() > 1:  # the others may be waiting for this process
+                raise
+            yield cell, error
+        else:
+            yield cell, None
+
+
+def _in_processes(
+    cells: Sequence[Cell], train: Callable[[Cell], None], jobs: int
+) -> Iterator[Ended]:
     # Models this small gain nothing from a second thread, so processes share the cores.
     with ProcessPoolExecutor(
-        min(jobs, max(len(waiting), 1)),
+        min(jobs, max(len(cells), 1)),
         mp_context=_workers(),
         initializer=_prepare,
     ) as pool:
-        running = {pool.submit(train, cell): cell for cell in waiting}
+        running = {pool.submit(train, cell): cell for cell in cells}
         try:
             for future in as_completed(running):
-                future.result()
-                yield running[future]
+                error = future.exception()
+                if error is not None and not isinstance(error, Exception):
+                    raise error
+                yield running[future], error
         except BaseException as error:
             if not isinstance(error, Exception):  # a signal: do not wait for the trainings
                 for child in active_children():
@@ -128,7 +187,8 @@ def _complete(cell: Cell, root: Path) -> bool:
     return len(history.rows) == epochs and wanted <= {g.epoch for g in history.gradients}
 
 
-def _train(cell: Cell, root: Path, environment: Environment) -> None:
+def train_cell(cell: Cell, root: Path, environment: Environment) -> None:
+    """Train a cell to its end, from wherever its folder has it."""
     folder = cell.folder(root)
     data = _load(cell.config, environment) if cell.gradients else None
     if data and folder.exists:
@@ -138,8 +198,10 @@ def _train(cell: Cell, root: Path, environment: Environment) -> None:
     options["recordings"] = root / "recordings"
     for _ in run(cell.config, folder.path, resume=folder.exists, **options):
         if data:
+            gather_objects(None)  # the first process has written the epoch
             measure_gradients(folder, data)
-    folder.drop_latest()  # hundreds of them would fill a disk
+    if rank() == 0:
+        folder.drop_latest()  # hundreds of them would fill a disk
 
 
 def _load(config: RunConfig, environment: Environment) -> ImageData:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Float64, Int64
 from numpy.typing import ArrayLike
@@ -14,6 +15,7 @@ from torch import Tensor
 from orderdp_theory import Design
 from orderdp_theory.arguments import integer
 from orderdp_theory.common.errors import InputError
+from orderdp_train.devices import sent
 from orderdp_train.rules.option import Option
 
 if TYPE_CHECKING:
@@ -189,6 +191,7 @@ def losses_of_samples(indices: Any, losses: Any, n: int, like: Tensor) -> tuple[
     """Indices int64 `(b,)` and detached losses `(b,)` of the type and device of `like`.
 
     `TypeError` or `ValueError` for what are no integers in 0 ... n - 1 with as many finite losses.
+    On a GPU, which would have to be waited for, what is in `like` stands for other losses instead.
     """
     indices, losses = as_vector("indices", indices), as_vector("losses", losses)
     if indices.numel() and (indices.is_floating_point() or indices.dtype == torch.bool):
@@ -198,9 +201,11 @@ def losses_of_samples(indices: Any, losses: Any, n: int, like: Tensor) -> tuple[
             "update needs one loss a sample: indices and losses of one shape (b,), "
             f"got {tuple(indices.shape)} and {tuple(losses.shape)}"
         )
-    losses = losses.detach().to(like)
-    indices = indices.to(like.device, torch.int64)
+    losses = sent(losses.detach(), like.device).to(like.dtype)
+    indices = sent(indices, like.device).to(torch.int64)
     sound = losses.isfinite() & (indices >= 0) & (indices < n)
+    if like.device.type == "cuda":
+        return indices, torch.where(sound, losses, like[indices])
     if not sound.all():
         first = int(sound.logical_not().nonzero()[0])
         index, loss = int(indices[first]), float(losses[first])
@@ -211,9 +216,13 @@ def losses_of_samples(indices: Any, losses: Any, n: int, like: Tensor) -> tuple[
 
 
 def present_losses(scorer: Scorer, indices: Tensor) -> Tensor:
-    """What a scorer gives; `ValueError` unless one finite loss for each index."""
+    """What a scorer gives; `ValueError` unless one finite loss for each index.
+
+    On a GPU what is not finite ranks first, and is noticed when it is trained on.
+    """
     losses = as_vector("the scorer's losses", scorer(indices))
-    if losses.shape != indices.shape or not losses.isfinite().all():
+    finite = losses.device.type == "cuda" or bool(losses.isfinite().all())
+    if losses.shape != indices.shape or not finite:
         raise InputError(
             f"the scorer must give a finite loss for each of {len(indices)} samples, got shape "
             f"{tuple(losses.shape)} and {int((~losses.isfinite()).sum())} that are not finite"
@@ -255,9 +264,22 @@ def check_generator(generator: Any) -> None:
 def random_subset(
     n: int, m: int, generator: torch.Generator, device: torch.device
 ) -> Int64[Tensor, "{m}"]:
-    """m of n in random order, int64 `(m,)`: every ordered choice equally likely."""
+    """m of n in random order, int64 `(m,)`: every ordered choice equally likely.
+
+    Few of many cost O(m); NumPy draws them from a seed that `generator` gives.
+    """
     check_generator(generator)
-    return torch.randperm(n, generator=generator, device=generator.device)[:m].to(device)
+    if few(n, m):
+        seed = torch.randint(2**62, (2,), generator=generator, device=generator.device).tolist()
+        chosen = torch.from_numpy(np.random.default_rng(seed).choice(n, m, replace=False))
+    else:
+        chosen = torch.randperm(n, generator=generator, device=generator.device)[:m]
+    return sent(chosen, device)
+
+
+def few(n: int, m: int) -> bool:
+    """Whether m of n are so few that a permutation of n should be spared (NumPy's own border)."""
+    return n > 10_000 and 50 * m <= n
 
 
 def drawn_once(seed: int) -> torch.Generator:
@@ -276,10 +298,28 @@ def top(scores: Float[Tensor, "s"], q: int) -> Bool[Tensor, "s"]:
     if q == 0:
         return torch.zeros_like(scores, dtype=torch.bool)
     border = scores.topk(q, sorted=False).values.min()
-    kept = scores > border
-    tied = (scores == border).nonzero().squeeze(1)
-    kept[tied[: q - int(kept.sum())]] = True
-    return kept
+    above, tied = scores > border, scores == border
+    return above | (tied & (tied.cumsum(0) <= q - above.sum()))
+
+
+def others(taken: Tensor, places: Tensor) -> Tensor:
+    """The samples at these `places` `(b,)`, from 0, among those not in `taken` `(q,)`, ascending.
+
+    At O((q + b) log q), however many others there are.
+    """
+    # Place j comes after as many taken samples as have at most j others before them.
+    before = taken.sort().values - torch.arange(len(taken), device=taken.device)
+    return places + torch.searchsorted(before, places, right=True)
+
+
+def where_true(mask: Tensor, count: int) -> Tensor:
+    """The places `(count,)`, ascending, where a mask `(s,)` is true: as many as are known to be.
+
+    Unlike `nonzero` it waits for no device to count them.
+    """
+    place = (mask.cumsum(0) - 1).masked_fill_(~mask, count).clamp_(max=count)
+    found = torch.zeros(count + 1, dtype=torch.int64, device=mask.device)
+    return found.scatter_(0, place, torch.arange(len(mask), device=mask.device))[:count]
 
 
 def finite(scores: Float[Tensor, "n"]) -> Float64[Tensor, "n"]:

@@ -4,7 +4,7 @@ import torch
 
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.palette import AMBER
-from orderdp_train.rules.base import Scores, Selection, Weights, random_subset, top
+from orderdp_train.rules.base import Scores, Selection, Weights, random_subset, top, where_true
 from orderdp_train.rules.moving_average import MovingAverage
 from orderdp_train.rules.option import Option
 from orderdp_train.rules.pairs import SecondOrder
@@ -46,10 +46,10 @@ class EpsilonGreedy(MovingAverage):
     def select(self, generator: torch.Generator) -> Selection:
         order = random_subset(self.n, self.n, generator, self.scores.device)
         by_rank = top(self.scores[order], self.num_top)
-        rest = order[~by_rank]
+        rest = order[where_true(~by_rank, self.n - self.num_top)]
         # A draw of its own: among ties the rest comes late in `order`, which is no longer uniform.
         drawn = rest[random_subset(len(rest), self.num_random, generator, rest.device)]
-        kept = torch.cat([order[by_rank], drawn])
+        kept = torch.cat([order[where_true(by_rank, self.num_top)], drawn])
         return kept, torch.ones(len(kept), device=kept.device)
 
     def expected_weights(self, scores: Scores | None = None) -> Weights:

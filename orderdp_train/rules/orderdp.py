@@ -23,6 +23,7 @@ from orderdp_train.rules.base import (
     present_losses,
     random_subset,
     top,
+    where_true,
 )
 from orderdp_train.rules.option import EXPLORE, INITIAL_SCORE, KEEP, as_number
 from orderdp_train.rules.pairs import SecondOrder, random_then_top
@@ -43,7 +44,8 @@ class OrderDP(ScoredRule):
     `initial_score`: `inf` (never-used samples first), a constant (the released code: 3 on CIFAR, 1
     on ImageNet); for scores from a first pass over the data, `update` with its losses.
 
-    Cost of a selection: a random permutation of n, a gather of s and one partial selection.
+    Cost of a selection: s random samples of n, in O(s) where s is small beside n, a gather and one
+    partial selection of s.
     """
 
     name, label, colour, marker = "orderdp", "OrderDP (stored scores)", SKY, "^"
@@ -74,8 +76,9 @@ class OrderDP(ScoredRule):
 
     def select(self, generator: torch.Generator) -> Selection:
         candidates = random_subset(self.n, self.design.s, generator, self.scores.device)
-        kept = candidates[top(self._scores_of(candidates), self.design.q)]
-        return kept, torch.ones(self.design.q, device=kept.device)
+        q = self.design.q
+        kept = candidates[where_true(top(self._scores_of(candidates), q), q)]
+        return kept, torch.ones(q, device=kept.device)
 
     def expected_weights(self, scores: Scores | None = None) -> Weights:
         weights = surrogate_weights(finite(self.ranked_by(scores)).cpu().numpy(), self.design)

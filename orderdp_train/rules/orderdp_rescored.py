@@ -78,7 +78,7 @@ class RescoredOrderDP(OrderDP):
 
     def in_turn(self) -> Int64[Tensor, "{self.rescored}"]:
         """The samples scored before the next selection, int64 `(rescored,)`."""
-        return (self._everybody()[: self.rescored] + int(self.turn)) % self.n
+        return (torch.arange(self.rescored, device=self.scores.device) + int(self.turn)) % self.n
 
     def _scores_of(self, indices: Int64[Tensor, "s"]) -> Float[Tensor, "s"]:
         turn = self.in_turn()

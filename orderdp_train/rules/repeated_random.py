@@ -58,12 +58,13 @@ class RepeatedRandom(SelectionRule):
     def update(self, indices: ArrayLike, losses: ArrayLike) -> None:
         used = torch.zeros_like(self.left)
         indices, _ = losses_of_samples(indices, losses, self.n, used.float())
-        used[indices] = True
+        used.index_fill_(0, indices, True)
         self.ahead |= used & ~self.left
         self.left &= ~used
-        if not self.left.any():
-            # Not empty: who was used last was left, so not ahead.
-            self.left, self.ahead = ~self.ahead, torch.zeros_like(self.left)
+        over = ~self.left.any()
+        # The next cycle is not empty: who was used last was left, so not ahead.
+        self.left = torch.where(over, ~self.ahead, self.left)
+        self.ahead &= ~over
 
     def expected_weights(self, scores: Scores | None = None) -> Weights:
         left = int(self.left.sum())

@@ -49,7 +49,8 @@ class SurveySampling(ScoredRule):
     1 / `floor`.
 
     `size` maps scores to estimated gradient norms, up to a factor; the default is for
-    cross-entropy. Samples never used have score `inf` and size 1. A selection costs two sorts of n.
+    cross-entropy. Samples never used have score `inf` and size 1. A selection costs two sorts of n
+    and is drawn on the CPU, for which a GPU is waited for.
     """
 
     name, label, colour, marker = "survey", "survey sampling", ROSE, "8"

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.palette import PINK
-from orderdp_train.rules.base import Scores, Selection, Weights, random_subset, top
+from orderdp_train.rules.base import Scores, Selection, Weights, random_subset, top, where_true
 from orderdp_train.rules.moving_average import MovingAverage
 from orderdp_train.rules.option import Option
 from orderdp_train.rules.pairs import SecondOrder
@@ -62,8 +62,8 @@ class UCB(MovingAverage):
 
     def select(self, generator: torch.Generator) -> Selection:
         order = random_subset(self.n, self.n, generator, self.scores.device)
-        kept = order[top(self.bounds()[order], self.k)]
-        return kept, torch.ones(len(kept), device=kept.device)
+        kept = order[where_true(top(self.bounds()[order], self.k), self.k)]
+        return kept, torch.ones(self.k, device=kept.device)
 
     def expected_weights(self, scores: Scores | None = None) -> Weights:
         chance = torch.zeros(self.n, dtype=torch.float64)

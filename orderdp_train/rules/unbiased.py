@@ -2,9 +2,13 @@
 
 import math
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Self
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
 
 from orderdp_theory import Design, Ranking
 from orderdp_theory.common.errors import InputError
@@ -16,12 +20,16 @@ from orderdp_train.rules.base import (
     Selection,
     Weights,
     design_of,
+    few,
     finite,
+    others,
     random_subset,
     rounded,
     top,
+    where_true,
 )
 from orderdp_train.rules.option import EXPLORE, INITIAL_SCORE, KEEP, as_number
+from orderdp_train.rules.ordered import AscendingScores
 from orderdp_train.rules.pairs import SecondOrder, certain_and_random, random_then_top
 from orderdp_train.rules.registry import Setting, register
 
@@ -37,7 +45,8 @@ class UnbiasedOrderDP(ScoredRule):
     mean of their chances, which is their true chance as ties are broken at random.
 
     The weights need the ranks of all n scores, so there is no variant with fresh scores of the
-    candidates only. Cost of a selection: two random permutations and a sort of n.
+    candidates only. Cost of a selection: two random permutations and a sort of n; where s and the
+    budget are small beside n, O(s) and a merge of what was scored since into the sorted scores.
     Raises `ValueError` if some sample could never be kept, as with q2 = 0 and q < s.
     """
 
@@ -73,17 +82,53 @@ class UnbiasedOrderDP(ScoredRule):
             raise InputError(f"with {q2=} the lowest scores could never be kept: take q2 >= 1")
         self.design, self.q2 = design, q2
         self.budget = design.q + q2
+        self._ascending = AscendingScores()
+
+    def update(self, indices: ArrayLike, losses: ArrayLike) -> None:
+        self._ascending.change(self.scores, *self._checked(indices, losses))
 
     def select(self, generator: torch.Generator) -> Selection:
+        if few(self.n, max(self.design.s, self.q2)) or self.scores.device.type == "cuda":
+            return self._select_few(generator)
         order = random_subset(self.n, self.n, generator, self.scores.device)
         kept = torch.zeros_like(order, dtype=torch.bool)
         kept[: self.design.s] = top(self.scores[order[: self.design.s]], self.design.q)
-        rest = order[~kept]
+        rest = order[where_true(~kept, self.n - self.design.q)]
         # A draw of its own: what is left of the candidates comes first in `order`.
         drawn = rest[random_subset(len(rest), self.q2, generator, rest.device)]
-        indices = torch.cat([order[kept], drawn])
+        indices = torch.cat([order[where_true(kept, self.design.q)], drawn])
         weights = len(indices) / (self.n * self.inclusion_probabilities()[indices])
         return indices, weights.float()
+
+    def _select_few(self, generator: torch.Generator) -> Selection:
+        """The same law without a step that costs O(n), but for the scores in order, or waits."""
+        n, s, q, device = self.n, self.design.s, self.design.q, self.scores.device
+        candidates = random_subset(n, s, generator, device)
+        kept = candidates[where_true(top(self.scores[candidates], q), q)]
+        places = random_subset(n - q, self.q2, generator, device)
+        indices = torch.cat([kept, others(kept, places)])
+        weights = len(indices) / (n * self.inclusion_at(self.scores[indices]))
+        return indices, weights.float()
+
+    def inclusion_at(self, scores: Tensor) -> Tensor:
+        """The chance pi of samples with these `scores` `(b,)`, float64, at the present scores.
+
+        By prefix sums: among tied scores with a relative error of up to about (n m / q2) 2^-53,
+        which is far below that of a float32 weight for n m / q2 up to 10^8.
+        """
+        ascending = self._ascending.of(self.scores)
+        first = self.n - torch.searchsorted(ascending, scores, right=True)
+        last = self.n - torch.searchsorted(ascending, scores)
+        by_rank, up_to = self._tables
+        mean = (up_to[last] - up_to[first]) / (last - first)
+        return torch.where(last - first == 1, by_rank[first], mean)
+
+    @cached_property
+    def _tables(self) -> tuple[Tensor, Tensor]:
+        """Inclusion by rank and its sums over the first 0 … n ranks, float64."""
+        sums = np.insert(np.cumsum(self.inclusion_by_rank.astype(np.longdouble)), 0, 0)
+        tables = torch.from_numpy(self.inclusion_by_rank), torch.from_numpy(sums.astype(float))
+        return tables[0].to(self.scores.device), tables[1].to(self.scores.device)
 
     def inclusion_probabilities(self) -> Weights:
         """The chance pi of every sample to be kept at the present scores, float64 `(n,)`."""

@@ -16,8 +16,10 @@ from orderdp_train.data import fingerprint, load_data
 from orderdp_train.models import model_for
 from orderdp_train.runs.config import RunConfig
 from orderdp_train.runs.folder import RunFolder, load_run, milestones
+from orderdp_train.runs.readable import check_readable
 from orderdp_train.runs.recording import RECORDINGS, recorder
-from orderdp_train.training.loop import Epoch, NonFiniteLossError, fresh_scorer, train
+from orderdp_train.training.finite import NonFiniteLossError
+from orderdp_train.training.loop import Epoch, fresh_scorer, train
 from orderdp_train.training.processes import gather_objects, processes, rank
 
 
@@ -30,6 +32,7 @@ def run(
     root: Path | str = "data",
     download: bool = False,
     num_workers: int = 2,
+    unreadable: str = "unchecked",
     checkpoints: int = 5,
     start: Path | None = None,
     recordings: Path = RECORDINGS,
@@ -39,6 +42,7 @@ def run(
 
     `folder` must be new or empty, or with `resume` hold a run of just this configuration.
     `root`, `download` and `num_workers` are those of `load_data`; `device` is auto, cpu or cuda.
+    `unreadable` is what happens to images on disk that cannot be decoded, see `check_readable`.
     `checkpoints` of the run, evenly spaced and the last among them, stay in the folder.
     `start` is the checkpoint of another run to begin from; of the configuration only `max_lr`,
     `epochs` and `batch_size` may be others than there. A run remembers its data and is continued
@@ -70,6 +74,7 @@ def run(
             download=download,
             num_workers=num_workers,
         )
+        data = check_readable(data, unreadable)
         torch.manual_seed(config.seed)
         model = model_for(config.model, data)
         recipe, n, content = config.recipe, data.num_train, fingerprint(data)

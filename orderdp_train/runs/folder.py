@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -147,6 +147,13 @@ class RunFolder:
             yield
         finally:
             lock.release()
+
+    def wait_until_free(self, seconds: float) -> None:
+        """Give another writer, which may be about to end, this long to leave."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / LOCK)
+        with suppress(Timeout), lock.acquire(timeout=seconds):
+            pass
 
     def check_empty(self) -> None:
         """`ValueError` unless the folder is new or empty."""

@@ -11,19 +11,19 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from orderdp_theory.common.errors import InputError
 from orderdp_train.data import ImageData
 from orderdp_train.rules import Scorer, SelectionRule
+from orderdp_train.training.finite import check_weights
 from orderdp_train.training.mixing import mix, sample_losses
 from orderdp_train.training.processes import (
     all_reduce_sum,
     gather_vectors,
     replicated,
     shard,
-    world_size,
+    share_buffers,
 )
 from orderdp_train.training.recipe import Recipe
-from orderdp_train.training.sampler import Grouping, NonFiniteLossError, RuleSampler
+from orderdp_train.training.sampler import RuleSampler
 from orderdp_train.training.state import TrainState
 from orderdp_train.training.text import next_token_accuracy
 
@@ -76,7 +76,9 @@ def train(
     (norms are 0). `on_step` is told the indices of each batch at the moment at which the model is
     about to see it.
 
-    Raises `NonFiniteLossError` naming epoch, step and samples before a bad gradient is applied.
+    The host never waits for a GPU within an epoch. Raises `NonFiniteLossError` naming epoch, step
+    and some samples: on the CPU before a bad gradient is applied, on a GPU a few steps later, and
+    always before the epoch ends.
     """
     state = TrainState(model, rule, recipe, seed)
     if resume is not None:
@@ -86,11 +88,12 @@ def train(
         model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     parameters = [p for p in model.parameters() if p.requires_grad]
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()] if frozen else []
-    sampler = RuleSampler(rule, state.draws)
+    sampler = RuleSampler(rule, state.draws, index_device=data.index_device)
     selections = steps_per_epoch or 1
-    group = _shared_batches(rule.n if steps_per_epoch else recipe.batch_size)
+    batch_size = rule.n if steps_per_epoch else recipe.batch_size
+    one_shape = recipe.compile or device.type == "cuda"  # kernels are chosen for a shape
 
-    with replicated(model) as forward:
+    with replicated(model) as forward, _benchmarked(device):
         if recipe.compile:
             forward = torch.compile(forward)
         while state.epoch < recipe.epochs:
@@ -102,41 +105,46 @@ def train(
             for selection in range(selections):
                 with clock("selection"):
                     sampler.set_epoch(state.epoch)
-                    batches = sampler.draw(group).batches()
+                    this = sampler.draw(batch_size=batch_size)
+                batches = this.batches()
+                filled = map(_filler(batches), batches) if one_shape else batches
                 with clock("training"):
-                    loaded = data.batches(batches, "train", pixels)
-                    for step, (indices, images, labels) in enumerate(loaded):
+                    loaded = data.batches(filled, "train", pixels)
+                    for step, (indices, (_, images, labels)) in enumerate(
+                        zip(batches, loaded, strict=True)
+                    ):
                         done = (selection + step / len(batches)) / selections
                         rate = recipe.learning_rate((state.epoch + done) / recipe.epochs)
                         for parameter_group in state.optimizer.param_groups:
                             parameter_group["lr"] = rate
                         on_step(indices)
-                        images, shares = mix(images, recipe, pixels)
+                        images, share = mix(images, recipe, pixels)
                         if recipe.channels_last:
                             images = images.contiguous(memory_format=torch.channels_last)
                         with _autocast(device, recipe), torch.set_grad_enabled(not frozen):
                             logits = forward(images)
-                        losses = sample_losses(logits, labels, shares, recipe.label_smoothing)
-                        if not losses.isfinite().all():
-                            bad = indices[~losses.isfinite()].tolist()
-                            raise NonFiniteLossError(
-                                f"the loss is not finite at epoch {state.epoch + 1}, step "
-                                f"{len(norms) + 1}, for samples {bad}: lower the learning rate"
-                            )
-                        weighted = sampler.loss(indices, losses)
+                        losses = sample_losses(logits, labels, recipe.label_smoothing, share)
+                        loss = sampler.next_loss(this, losses[: len(indices)])
                         if frozen:
                             for buffer, value in buffers:
                                 buffer.copy_(value)
                             norms.append(torch.zeros((), device=device))
                             continue
                         state.optimizer.zero_grad()
-                        state.scaler.scale(weighted).backward()
+                        state.scaler.scale(loss).backward()
                         state.scaler.unscale_(state.optimizer)
                         norms.append(_norm(parameters))
+                        if not state.scaler.is_enabled():  # which skips a step that overflows
+                            at = f"epoch {state.epoch + 1}, step {len(norms)}"
+                            what = f"the gradient is not finite at {at}"
+                            sampler.watch.see(norms[-1], indices, what)
                         state.scaler.step(state.optimizer)
                         state.scaler.update()
+                share_buffers(model)  # the next selection may score, and the epoch's end evaluates
                 seen.append(sampler.told)
 
+            sampler.watch.settle()
+            check_weights(model, state.epoch + 1)
             indices, losses = (torch.cat(v) for v in zip(*seen, strict=True))
             with clock("evaluation"):
                 accuracy = evaluate(model, data, recipe) if evaluated else math.nan
@@ -155,9 +163,9 @@ def train(
                 grad_norm_std=float(grad_norms.std(correction=0)),
                 kept=len(indices),
                 jaccard=jaccard,
-                seconds_selection=clock.seconds["selection"],
-                seconds_training=clock.seconds["training"],
-                seconds_evaluation=clock.seconds["evaluation"],
+                seconds_selection=clock.seconds("selection"),
+                seconds_training=clock.seconds("training"),
+                seconds_evaluation=clock.seconds("evaluation"),
                 state=state,
             )
 
@@ -199,7 +207,7 @@ def losses_of(
         for _, images, labels in data.batches(indices.split(EVAL_BATCH), "train"):
             with _autocast(device, recipe):
                 logits = model(images)
-            losses.append(sample_losses(logits, labels, None, recipe.label_smoothing))
+            losses.append(sample_losses(logits, labels, recipe.label_smoothing))
     return torch.cat(losses)
 
 
@@ -223,27 +231,26 @@ def _autocast(device: torch.device, recipe: Recipe) -> torch.autocast:
     return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)
 
 
-def _shared_batches(batch_size: int) -> Grouping:
-    """Batches of nearly equal size, at most `batch_size`: none is so small that BatchNorm fails.
+def _filler(batches: tuple[Tensor, ...]) -> Callable[[Tensor], Tensor]:
+    """Makes all batches as long as the longest by their own first sample, whose loss is cut off."""
+    longest = max(map(len, batches))
+    return lambda batch: torch.cat([batch, batch[:1].expand(longest - len(batch))])
 
-    Each is cut into a part for every process.
-    """
 
-    def group(indices: list[int]) -> list[Tensor]:
-        batches = torch.tensor(indices).tensor_split(-(-len(indices) // batch_size))
-        if len(batches[-1]) < world_size():
-            raise InputError(
-                f"{len(batches[-1])} samples a batch cannot be shared by {world_size()} processes: "
-                "raise the batch size"
-            )
-        return [part for batch in batches for part in batch.tensor_split(world_size())]
-
-    return group
+@contextmanager
+def _benchmarked(device: torch.device) -> Iterator[None]:
+    """Let cuDNN try its kernels at every new shape, and keep the fastest."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = before or device.type == "cuda"
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 def _norm(parameters: list[nn.Parameter]) -> Tensor:
     grads = [p.grad for p in parameters if p.grad is not None]
-    return torch.stack([grad.norm() for grad in grads]).norm()
+    return torch.stack(torch._foreach_norm(grads)).norm()  # pyright: ignore[reportPrivateImportUsage]
 
 
 def _jaccard(a: Tensor, b: Tensor) -> float:
@@ -251,19 +258,29 @@ def _jaccard(a: Tensor, b: Tensor) -> float:
 
 
 class _Clock:
-    """Seconds spent in named parts of an epoch; waits for the GPU where there is one."""
+    """Seconds spent in named parts of an epoch; a GPU notes the times itself, as it gets there."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.seconds = {"selection": 0.0, "training": 0.0, "evaluation": 0.0}
+        self._marks: list[tuple[str, Any, Any]] = []
 
     @contextmanager
     def __call__(self, part: str) -> Iterator[None]:
         start = self._now()
         yield
-        self.seconds[part] += self._now() - start
+        self._marks.append((part, start, self._now()))
 
-    def _now(self) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return time.perf_counter()
+    def seconds(self, part: str) -> float:
+        """Waits for the GPU."""
+        pairs = [(start, end) for name, start, end in self._marks if name == part]
+        if self.device.type != "cuda":
+            return sum(end - start for start, end in pairs)
+        torch.cuda.synchronize(self.device)
+        return sum(start.elapsed_time(end) for start, end in pairs) / 1000
+
+    def _now(self) -> Any:
+        if self.device.type != "cuda":
+            return time.perf_counter()
+        mark = torch.cuda.Event(enable_timing=True)
+        mark.record()
+        return mark

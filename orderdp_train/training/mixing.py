@@ -12,52 +12,54 @@ from orderdp_train.training.text import sequence_losses
 
 def mix(
     images: Float[Tensor, "b c h w"], recipe: Recipe, generator: torch.Generator
-) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b"] | None]:
+) -> tuple[Float[Tensor, "b c h w"], float]:
     """Mix a batch by torchvision's MixUp or CutMix, whichever is on (a coin for both).
 
-    Returns the images `(b, c, h, w)` and the shares `(b, b)`: entry (k, i) is the part of sample i
-    in mixed image k, rows summing to one; None if neither is on.
+    Returns the images `(b, c, h, w)` and the share of each that is its own sample; the rest of an
+    image is the sample before it, of the first the last. The share is 1 if neither is on.
     """
     if not (recipe.mixup or recipe.cutmix):
-        return images, None
+        return images, 1.0
     if not images.is_floating_point():
         raise InputError("MixUp and CutMix mix images: leave them off for text")
     from torchvision.transforms import v2  # takes seconds, which most trainings can save
 
-    b = len(images)
+    # Labels of our own, on the CPU, which tell the first image's share without waiting.
+    first_alone = torch.zeros(len(images), dtype=torch.int64)
+    first_alone[0] = 1
     kinds = []
-    # Mixing the labels 0..b-1 of b classes makes torchvision return just the matrix of shares.
     if recipe.mixup:
-        kinds.append(v2.MixUp(alpha=recipe.mixup, num_classes=b))
+        kinds.append(v2.MixUp(alpha=recipe.mixup, num_classes=2))
     if recipe.cutmix:
-        kinds.append(v2.CutMix(alpha=recipe.cutmix, num_classes=b))
+        kinds.append(v2.CutMix(alpha=recipe.cutmix, num_classes=2))
     # The transforms draw from torch's global generator only: lend it a seed of ours.
     kind, seed = torch.randint(2**62, (2,), generator=generator, device=generator.device).tolist()
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        return kinds[kind % len(kinds)](images, torch.arange(b, device=images.device))
+        mixed, labels = kinds[kind % len(kinds)](images, first_alone)
+    return mixed, float(labels[0, 1])
 
 
 def sample_losses(
-    logits: Tensor, labels: Tensor, shares: Tensor | None, label_smoothing: float
+    logits: Tensor, labels: Tensor, label_smoothing: float, share: float = 1.0
 ) -> Tensor:
     """Cross-entropy of every sample, float32 `(b,)`, from logits `(b, classes)`.
 
     Of text, with logits `(b, length, classes)`, the mean over a sequence's next tokens.
 
-    A mixed image's loss is credited to its sources: sample i gets, from each mixed image it is part
-    of, its share times the cross-entropy against its own label. Cross-entropy is linear in the
-    target, so the credits of a batch add up to the usual mixed losses exactly, and a rule's weights
-    and scores mean the same with mixing as without.
+    A mixed image's loss is credited to its sources: sample i gets, from the two images it is part
+    of (see `mix`), its share times the cross-entropy against its own label. Cross-entropy is linear
+    in the target, so the credits of a batch add up to the usual mixed losses exactly, and a rule's
+    weights and scores mean the same with mixing as without.
     """
     if labels.ndim == 2:
         return sequence_losses(logits, labels, label_smoothing=label_smoothing)
     logits = logits.float()
-    if shares is None:
+
+    def against_own_label(logits: Tensor) -> Tensor:
         return F.cross_entropy(logits, labels, label_smoothing=label_smoothing, reduction="none")
-    images, samples = shares.nonzero(as_tuple=True)
-    parts = F.cross_entropy(
-        logits[images], labels[samples], label_smoothing=label_smoothing, reduction="none"
-    )
-    credits = torch.zeros(len(labels), dtype=parts.dtype, device=parts.device)
-    return credits.index_add(0, samples, shares[images, samples] * parts)
+
+    if share == 1:
+        return against_own_label(logits)
+    following = logits.roll(-1, 0)  # of the images that have the rest of each sample
+    return share * against_own_label(logits) + (1 - share) * against_own_label(following)

@@ -93,6 +93,13 @@ def _clear_torch_frames(error: BaseException | None) -> None:
         error = error.__context__
 
 
+def share_buffers(model: nn.Module) -> None:
+    """Give all processes the buffers of process 0, such as the statistics of BatchNorm."""
+    if world_size() > 1:
+        for buffer in model.buffers():
+            dist.broadcast(buffer, 0)
+
+
 def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 

@@ -1,7 +1,7 @@
 """How to train: everything that is neither data, model nor selection rule, and named presets."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from orderdp_theory.arguments import integer, number
@@ -101,8 +101,18 @@ RECIPES = {
 }
 
 
-def default_recipe(data: str, model: str) -> Recipe:
-    """The preset for a data set and a model; that of a ResNet for models without one."""
+def default_recipe(data: str, model: str, device: str = "cpu") -> Recipe:
+    """The preset for a data set and a model; that of a ResNet for models without one.
+
+    On a "cuda" `device` those of CIFAR and ImageNet are in bf16 and channels-last.
+    """
+    preset = _preset(data, model)
+    if device == "cuda" and data in ("cifar10", "cifar100", "imagenet"):
+        return replace(preset, precision="bf16", channels_last=True)
+    return preset
+
+
+def _preset(data: str, model: str) -> Recipe:
     if data == "prose":
         return RECIPES["prose"]
     if data in ("cifar10", "cifar100"):

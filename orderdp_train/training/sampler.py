@@ -18,21 +18,20 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, Sampler
 
 from orderdp_theory.common.errors import InputError
+from orderdp_train.devices import sent
 from orderdp_train.rules.base import Selection, SelectionRule
+from orderdp_train.training.finite import LAG, Watch
 from orderdp_train.training.processes import gather_objects, gather_vectors, rank, world_size
 
 Grouping = Callable[[list[int]], Iterable[Sequence[int] | Tensor]]
-
-
-class NonFiniteLossError(InputError):
-    """A training loss is NaN or infinite."""
+CPU = torch.device("cpu")
 
 
 def draw_epoch(rule: SelectionRule, generator: torch.Generator) -> Selection:
     """One selection in uniformly random order, so that its minibatches are unbiased for it."""
     indices, weights = rule.select(generator)
     order = torch.randperm(len(indices), generator=generator, device=generator.device)
-    order = order.to(indices.device)
+    order = sent(order, indices.device)
     return indices[order], weights[order]
 
 
@@ -40,13 +39,15 @@ def draw_epoch(rule: SelectionRule, generator: torch.Generator) -> Selection:
 class Pass:
     """One selection, as this process trains it.
 
-    `mine` int64 `(c,)` on the CPU: its samples in order, the first `own` of them its own; one more,
-    of weight 0, keeps it in step with the others. `weights` float32 `(c,)`. `trained` int64
-    `(c+1,)`: how many samples all processes together have trained at each position. `ends`: the
-    positions where batches end, if they are fixed. `live` is what changes while it is trained.
+    `mine` int64 `(c,)`: its samples in order, the first `own` of them its own; one more, of weight
+    0, keeps it in step with the others. `weights` float32 `(c,)`. `trained` int64 `(c+1,)`: how
+    many samples all processes together have trained at each position. `ends`: the positions where
+    batches end, if they are fixed. `before`: steps of its epoch that came before it. `live` is what
+    changes while it is trained.
     """
 
     epoch: int
+    before: int
     mine: Tensor
     weights: Tensor
     own: int
@@ -95,7 +96,9 @@ class Pass:
         stop = self.position + len(losses)
         if self.live["losses"] is None:
             self.live["losses"] = losses.new_zeros(len(self.mine))
-            self.live["steps"] = torch.zeros_like(self.mine, device=losses.device)
+            self.live["steps"] = torch.zeros(
+                len(self.mine), dtype=torch.int64, device=losses.device
+            )
         self.live["losses"][self.position : stop] = losses
         self.live["steps"][self.position : stop] = self.live["step"]
         self.live["position"] = stop
@@ -105,7 +108,7 @@ class Pass:
         part = slice(self.live["sent"], min(self.position, self.own))
         self.live["sent"] = self.position
         losses = self.live["losses"]
-        return self.mine[part].to(losses.device), losses[part], self.live["steps"][part]
+        return sent(self.mine[part], losses.device), losses[part], self.live["steps"][part]
 
 
 DRAWN_AHEAD = 4  # passes that have been drawn and are not trained yet, such as one looked into
@@ -124,11 +127,21 @@ class RuleSampler(Sampler[int]):
     all must start passes together. Use no `drop_last`: what is dropped is not trained.
 
     `told` are the indices and losses, of all processes, that the rule has been told last.
+    `index_device`: where the indices of a pass lie, for a loop of one's own that takes them from
+    `draw`; loaders need them on the CPU.
     """
 
-    def __init__(self, rule: SelectionRule, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        rule: SelectionRule,
+        generator: torch.Generator,
+        *,
+        index_device: torch.device = CPU,
+    ) -> None:
         self.rule = rule
         self.generator = generator
+        self.index_device = index_device
+        self.watch = Watch()
         self.told = torch.zeros(0, dtype=torch.int64), torch.zeros(0)
         self._epoch = 0
         self._pass: Pass | None = None  # what `loss` has been told of last
@@ -174,7 +187,7 @@ class RuleSampler(Sampler[int]):
 
         A sample that only keeps a process in step with the others has 0 there.
         """
-        this = self._continued(indices.cpu()) or self._present
+        this = self._continued(indices.to(self.index_device)) or self._present
         if this is None:
             return torch.zeros(len(indices))
         table = this.weights.new_zeros(self.rule.n)
@@ -199,27 +212,48 @@ class RuleSampler(Sampler[int]):
         for the mean loss is unbiased for (1/n) sum_i u_i loss_i, and scores are the products.
 
         `on_nonfinite`: "raise" a `NonFiniteLossError`, on the CPU at once and on an accelerator,
-        which would have to be waited for, at the end of the pass; "skip" leaves the step to a
-        `GradScaler`, which skips it, and tells the rule nothing of it.
+        which would have to be waited for, a few steps later, at the latest at the end of a pass of
+        more than a few steps or when the state is saved; the rule stores no such loss. "skip"
+        leaves the step to a `GradScaler`, which skips it, and tells the rule nothing of it.
 
         Nothing waits for an accelerator before the end of the pass if `indices` are on the CPU, as
         a loader gives them. Raises `InputError` unless they are those that come next in the pass.
         """
         indices = self._checked(indices, losses)
-        this = self._under_way(indices)
+        this = self._continued(indices)
+        if this is None:
+            present = self._present
+            found = "none" if present is None else f"{present.rest[:3].tolist()}…"
+            raise InputError(
+                f"the loss is of samples {indices[:3].tolist()}… where {found} come next: the data "
+                "set is a reordered or filtered copy, a batch was left out, or a framework put a "
+                "sampler of its own on top"
+            )
+        return self.next_loss(this, losses, accumulate=accumulate, on_nonfinite=on_nonfinite)
+
+    def next_loss(
+        self,
+        this: Pass,
+        losses: Tensor,
+        *,
+        accumulate: int = 1,
+        on_nonfinite: Literal["raise", "skip"] = "raise",
+    ) -> Tensor:
+        """`loss` of the next samples of a pass from `draw`, for a loop that keeps their order."""
+        self._take_up(this)
         if this.at_group_end:
-            this.start_group(len(indices), accumulate)
-        if this.position + len(indices) > this.live["group_end"]:
+            this.start_group(len(losses), accumulate)
+        if this.position + len(losses) > this.live["group_end"]:
             raise InputError("batches whose gradients are accumulated must be of one size")
         if losses.dtype in (torch.float16, torch.bfloat16):
             losses = losses.float()
-        if on_nonfinite == "raise" and losses.device.type == "cpu":
-            _check_finite(indices, losses.detach(), this.epoch)
+        if on_nonfinite == "raise":
+            step = this.before + this.live["step"]
+            what = f"the loss is not finite at epoch {this.epoch + 1}, step {step}"
+            self.watch.see(losses, this.rest[: len(losses)], what)
         count = this.trained[this.live["group_end"]] - this.trained[this.live["group_start"]]
         own = losses[: max(this.own - this.position, 0)]
-        weights = this.weights[this.position :][: len(own)].to(
-            losses.device, losses.dtype, non_blocking=True
-        )
+        weights = sent(this.weights[this.position :][: len(own)], losses.device).to(losses.dtype)
         total = (weights * own).sum()
         this.live["skips"] = on_nonfinite == "skip"
         this.note(losses.detach())
@@ -236,14 +270,20 @@ class RuleSampler(Sampler[int]):
         if this is None or this.live["sent"] == this.position:
             return
         indices, losses, steps = (gather_vectors(vector) for vector in this.unsent())
-        if not this.live["skips"]:
-            _check_finite(indices, losses, this.epoch)
-        known = ~torch.isin(steps, steps[~losses.isfinite()])
-        self.told = indices[known], losses[known]
-        self.rule.update(*self.told)
+        if this.live["skips"]:
+            known = ~torch.isin(steps, steps[~losses.isfinite()])
+            indices, losses = indices[known], losses[known]
+        elif this.live["step"] > LAG:
+            self.watch.settle()
+        self.told = indices, losses
+        self.rule.update(indices, losses)
 
-    def draw(self, group: Grouping | None = None) -> Pass:
-        """The pass to train next: a new selection, or the rest of a restored one."""
+    def draw(self, group: Grouping | None = None, *, batch_size: int | None = None) -> Pass:
+        """The pass to train next: a new selection, or the rest of a restored one.
+
+        Its batches are those of `group`, or nearly equal and at most `batch_size`, each cut into a
+        part for every process.
+        """
         if self._restored and self._pass is not None and not self._pass.complete:
             self._epoch = self._pass.epoch + 1
             return self._pass
@@ -253,9 +293,11 @@ class RuleSampler(Sampler[int]):
         if not len(indices):
             raise InputError(f"{type(self.rule).__name__} has selected no sample at all")
         _check_alike(indices)
-        weight_of = torch.zeros(self.rule.n, device=weights.device)
-        weight_of[indices] = weights.float()
-        self._drawn.append(_share(indices.cpu(), weight_of, self._epoch, group))
+        last = self._pass
+        before = last.before + last.live["step"] if last and last.epoch == self._epoch else 0
+        indices = sent(indices, self.index_device)
+        part = _share(indices, sent(weights.float(), self.index_device), group, batch_size)
+        self._drawn.append(Pass(self._epoch, before, *part))
         self._epoch += 1
         return self._drawn[-1]
 
@@ -265,6 +307,7 @@ class RuleSampler(Sampler[int]):
         The position is what `loss` has been told, not what workers have prefetched. Tensors, and
         what changes during a pass, are not copied: save it, or `copy.deepcopy` it.
         """
+        self.watch.settle()
         this = self._present
         return {
             "process": [rank(), world_size()],
@@ -308,26 +351,16 @@ class RuleSampler(Sampler[int]):
                 f"{tuple(losses.shape)} is not one loss for each of {len(indices)} samples: use "
                 "reduction='none', and for text sequence_losses"
             )
-        return indices.detach().to("cpu", torch.int64)
+        return indices.detach().to(self.index_device, torch.int64)
 
-    def _under_way(self, indices: Tensor) -> Pass:
-        """The pass that these samples continue; what was drawn before it is left behind."""
-        this = self._continued(indices)
-        if this is None:
-            present = self._present
-            found = "none" if present is None else f"{present.rest[:3].tolist()}…"
-            raise InputError(
-                f"the loss is of samples {indices[:3].tolist()}… where {found} come next: the data "
-                "set is a reordered or filtered copy, a batch was left out, or a framework put a "
-                "sampler of its own on top"
-            )
+    def _take_up(self, this: Pass) -> None:
+        """Make it the pass under way; what was drawn before it is left behind."""
         if this is not self._pass:
             self.exchange()
             self._pass = this
             while self._drawn.popleft() is not this:
                 pass
         self._restored = False
-        return this
 
     def _continued(self, indices: Tensor) -> Pass | None:
         """The pass whose next samples these are."""
@@ -415,32 +448,61 @@ class WithIndex(Dataset[Any]):
         return (index, *sample) if isinstance(sample, tuple | list) else (index, sample)
 
 
-def _share(order: Tensor, weight_of: Tensor, epoch: int, group: Grouping | None) -> Pass:
-    """This process's part of a selection.
+Share = tuple[Tensor, Tensor, int, Tensor, list[int] | None]
+
+
+def _share(order: Tensor, weights: Tensor, group: Grouping | None, batch_size: int | None) -> Share:
+    """This process's part of a selection: `mine`, `weights`, `own`, `trained` and `ends` of a pass.
 
     Samples, or the batches of a grouping, go round the processes, so that the k-th batches of all
     processes are together the k-th batch of one. Process 0 always has one; its first sample stands
     in, at weight 0, for what another process lacks in the last step.
     """
     world, me = world_size(), rank()
-    if group is None:
+    if group is None and batch_size is None:
         steps = -(-len(order) // world)
-        own, first, ends = order[me::world], order[:1], None
+        mine, weights, ends = order[me::world], weights[me::world], None
         trained = (world * torch.arange(steps + 1)).clamp(max=len(order))
     else:
-        batches = [torch.as_tensor(batch) for batch in group(order.tolist()) if len(batch)]
-        if not torch.equal(torch.cat(batches).sort().values, order.sort().values):
-            raise InputError("the grouping must put each selected sample into one batch")
-        own, first = torch.cat([order[:0], *batches[me::world]]), batches[0][:1]
-        sizes = [len(batch) for batch in batches]
+        if batch_size is not None:
+            sizes = _equal_sizes(len(order), batch_size)
+        else:
+            assert group is not None
+            order, weights, sizes = _grouped(order, weights, group)
+        mine, weights = (torch.cat([v[:0], *v.split(sizes)[me::world]]) for v in (order, weights))
         per_step = [sum(sizes[k : k + world]) for k in range(0, len(sizes), world)]
         ends = list(partial_sums([*sizes[me::world], 1][: len(per_step)]))
         trained = torch.zeros(ends[-1] + 1, dtype=torch.int64)
         trained[ends] = torch.tensor(list(partial_sums(per_step)))
-    mine = torch.cat([own, first.expand(len(trained) - 1 - len(own))])
-    weights = weight_of[mine.to(weight_of.device)]
-    weights[len(own) :] = 0
-    return Pass(epoch, mine, weights, len(own), trained, ends)
+    own = len(mine)
+    lacking = len(trained) - 1 - own
+    mine = torch.cat([mine, order[:1].expand(lacking)])
+    return mine, torch.cat([weights, weights.new_zeros(lacking)]), own, trained, ends
+
+
+def _equal_sizes(count: int, batch_size: int) -> list[int]:
+    """Sizes of batches that differ by one at most, none so small that BatchNorm fails; each in a
+    part for every process."""
+    world = world_size()
+    parts = world * -(-count // batch_size)
+    batches = torch.arange(count).tensor_split(parts // world)
+    if len(batches[-1]) < world:
+        raise InputError(
+            f"{len(batches[-1])} samples a batch cannot be shared by {world} processes: raise the "
+            "batch size"
+        )
+    return [len(part) for batch in batches for part in batch.tensor_split(world)]
+
+
+def _grouped(order: Tensor, weights: Tensor, group: Grouping) -> tuple[Tensor, Tensor, list[int]]:
+    """The samples in the order of the user's batches, their weights, and the sizes of these."""
+    batches = [torch.as_tensor(batch) for batch in group(order.tolist()) if len(batch)]
+    grouped = torch.cat(batches)
+    given, wanted = grouped.argsort(), order.argsort()
+    if not torch.equal(grouped[given], order[wanted]):
+        raise InputError("the grouping must put each selected sample into one batch")
+    weights = torch.empty_like(weights).index_put((given,), weights[wanted])
+    return grouped, weights, [len(batch) for batch in batches]
 
 
 def _check_alike(indices: Tensor) -> None:
@@ -452,12 +514,3 @@ def _check_alike(indices: Tensor) -> None:
                 "the processes drew different selections: start the generator from one seed and "
                 "the rule from one state in all of them"
             )
-
-
-def _check_finite(indices: Tensor, losses: Tensor, epoch: int) -> None:
-    if not losses.isfinite().all():
-        bad = indices[~losses.isfinite()].tolist()
-        raise NonFiniteLossError(
-            f"the loss is not finite at epoch {epoch + 1}, for samples {bad}: lower the learning "
-            "rate"
-        )

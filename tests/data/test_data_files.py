@@ -5,6 +5,7 @@ import os
 import pickle
 import shutil
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from PIL import Image
 
 from orderdp_train.data import DataSet, StreamedDataSet, imagenet, load_data
+from orderdp_train.runs.readable import check_readable
 from tests.data.formats import (
     CIFAR_FILES,
     cifar_files,
@@ -142,7 +144,7 @@ def folders(tmp_path_factory) -> Path:
 def small_images(data: DataSet | StreamedDataSet) -> StreamedDataSet:
     """The same with 32×32 crops, to be quick."""
     assert isinstance(data, StreamedDataSet)
-    return StreamedDataSet(**{**vars(data), "image_size": 32})
+    return replace(data, image_size=32)
 
 
 def collect(data: StreamedDataSet, split="train", generator=None):
@@ -232,6 +234,67 @@ def test_label_noise_works_on_imagenet(folders):
     noisy = load_data("imagenet", root=folders, num_workers=0, label_noise=0.5)
     assert noisy.flipped.sum() == 6
     assert torch.equal(noisy.flipped, data.train_labels != noisy.train_labels)
+
+
+@pytest.fixture
+def damaged(folders, tmp_path) -> StreamedDataSet:
+    """One training image and the last test image of their classes cannot be decoded."""
+    root = tmp_path / "copy"
+    shutil.copytree(folders, root)
+    for name in ("train/n00000001/n00000001_2", "val/n00000002/n00000002_1"):
+        (root / f"{name}.JPEG").write_bytes(b"hello")
+    return small_images(load_data("imagenet", root=root, num_workers=0))
+
+
+def test_an_unreadable_image_is_named_before_training(damaged, folders):
+    with pytest.raises(ValueError, match=r"1 of 12 train images .*n00000001_2.JPEG") as caught:
+        check_readable(damaged, "stop")
+    assert "--unreadable=stand-in" in one_line(caught.value)
+    assert check_readable(damaged, "unchecked") is damaged
+    whole = small_images(load_data("imagenet", root=folders, num_workers=0))
+    assert check_readable(whole, "stop").train_paths == whole.train_paths
+    with pytest.raises(ValueError, match="choose one of stop, stand-in, unchecked"):
+        check_readable(damaged, "ignore")
+
+
+def test_the_next_image_of_its_class_stands_in_and_no_index_changes(damaged):
+    mended = check_readable(damaged, "stand-in")
+    assert mended.train_paths[6] == damaged.train_paths[7]
+    assert mended.test_paths[5] == damaged.test_paths[4]  # after the last comes the first
+    kept = [i for i in range(12) if i != 6]
+    assert [mended.train_paths[i] for i in kept] == [damaged.train_paths[i] for i in kept]
+    assert torch.equal(mended.train_labels, damaged.train_labels)
+    indices, images, labels = collect(mended)
+    assert indices.tolist() == list(range(12))
+    assert torch.equal(images[6], images[7])
+    assert labels[6] == labels[7]
+    with pytest.raises(ValueError, match="no image of its class can stand in"):
+        damaged.with_stand_ins("train", dict.fromkeys(range(4, 8), "unreadable"))
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_one_loader_serves_a_whole_training(folders, monkeypatch, num_workers):
+    """Selections at every step, and somebody who looks at other samples in the middle of one."""
+    made = []
+    loader = imagenet.DataLoader
+
+    def counted(*args, **kwargs):
+        made.append(loader(*args, **kwargs))
+        return made[-1]
+
+    monkeypatch.setattr(imagenet, "DataLoader", counted)
+    data = small_images(load_data("imagenet", root=folders, num_workers=num_workers))
+    fresh = []
+    for k in range(5):
+        fresh += data.batches([torch.tensor([k, 11 - k])])
+    assert len(made) == 1
+    for k, (indices, images, _) in enumerate(fresh):
+        assert indices.tolist() == [k, 11 - k]
+        assert torch.equal(images[0], fresh[-1][1][0]) == (k == 4)
+    for indices, images, _ in data.batches(torch.arange(12).split(3)):
+        ((_, again, _),) = data.batches([indices])
+        assert torch.equal(images, again)
+    assert len(made) == 2
 
 
 def test_nested_labels_are_refused(tmp_path):

@@ -505,7 +505,8 @@ def test_missing_data_at_the_paper_scale_is_one_line(capsys, tmp_path):
     status, _, err = call(capsys, "figure9", *options, "--out", tmp_path / "out")
     last = err.strip().splitlines()[-1]
     assert status == 2
-    assert last.startswith("error: no cifar10 in")
+    assert last.startswith("error: 1 of 1 trainings failed")
+    assert "no cifar10 in" in last
     assert "--download" in last
 
 

@@ -135,3 +135,11 @@ def test_shards_are_disjoint_and_cover(length, world, monkeypatch):
         monkeypatch.setattr(processes, "rank", lambda rank=rank: rank)
         shards += processes.shard(torch.arange(length)).tolist()
     assert shards == list(range(length))
+
+
+def test_batchnorms_statistics_are_those_of_process_0_when_it_scores_and_evaluates(tmp_path):
+    result = torchrun(SCRIPT.with_name("buffers.py"), str(tmp_path))
+    assert result.returncode == 0, result.stderr
+    found = torch.load(tmp_path / "found.pt")
+    assert found["shared"] == 3 * [[True, True]]
+    assert found["not shared"] == 3 * [[True, False]]

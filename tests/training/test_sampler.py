@@ -14,7 +14,7 @@ from torch.utils.data import BatchSampler, DataLoader, IterableDataset, Subset, 
 
 from orderdp_theory import Design
 from orderdp_train import FullData, InfoBatch, OrderDP, RandomSubset, RuleSampler, WithIndex
-from orderdp_train.training.sampler import NonFiniteLossError
+from orderdp_train.training.finite import NonFiniteLossError
 from tests.training import sampler_cases as cases
 from tests.training.sampler_cases import (
     NAMES,
@@ -294,7 +294,7 @@ def test_a_non_finite_loss_is_refused_or_left_out():
     index = torch.tensor(list(sampler))
     losses = torch.ones(31)
     losses[3] = torch.nan
-    with pytest.raises(NonFiniteLossError, match=rf"epoch 1, for samples \[{index[3]}\]"):
+    with pytest.raises(NonFiniteLossError, match=rf"epoch 1, step 1, for samples \[{index[3]}\]"):
         sampler.loss(index, losses)
     before = sampler.rule.scores.clone()
     assert not sampler.loss(index, losses, on_nonfinite="skip").isfinite()

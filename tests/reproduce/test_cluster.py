@@ -1,0 +1,156 @@
+"""A sweep on a Ray cluster of two nodes, one of which dies in the middle of it."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from orderdp_train.reproduce import Cell, Environment, sweep, with_seeds
+from orderdp_train.rules import RuleConfig
+from orderdp_train.runs import RunConfig, RunFolder, measures
+from orderdp_train.training.recipe import Recipe
+from tests.reproduce.test_reproduce import SMOKE, Number, Result, markdown, measure, to_csv
+
+ray = pytest.importorskip("ray", reason="needs Ray")
+psutil = pytest.importorskip("psutil", reason="needs psutil")
+
+ROOT = Path(__file__).parents[2]
+EPOCHS, SEEDS = 40, 2
+CONFIG = RunConfig(recipe=Recipe(epochs=EPOCHS, batch_size=64, max_lr=0.05))
+DIVERGES = replace(CONFIG, recipe=replace(CONFIG.recipe, max_lr=1e20))
+
+
+def cells_of() -> list[Cell]:
+    rules = (RuleConfig("orderdp", {"keep": 0.3}), RuleConfig("random", {"keep": 0.3}))
+    return [Cell(replace(CONFIG, rule=rule)) for rule in rules]
+
+
+RESULT = Result(
+    "mini",
+    "Mini",
+    lambda scale: [
+        Number(cell.config.rule.name, "a", "test accuracy (%)", cell, measures.final_accuracy)
+        for cell in cells_of()
+    ],
+)
+
+
+class Node:
+    """A node of a cluster, and all of its processes by their numbers."""
+
+    def __init__(self, *arguments: str) -> None:
+        command = [str(Path(sys.executable).with_name("ray")), "start", "--block", "--num-cpus=1"]
+        self.process = subprocess.Popen(
+            [*command, "--disable-usage-stats", *arguments],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def kill(self) -> None:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            first = psutil.Process(self.process.pid)
+            everybody = [first, *first.children(recursive=True)]
+            for one in everybody:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.kill()
+            psutil.wait_procs(everybody, timeout=30)
+        self.process.wait(timeout=30)
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """The address of two nodes of one core each, and the second node."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    port = address.split(":")[1]
+    head = Node(
+        "--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={short(tmp_path)}"
+    )
+    nodes = [head]
+    try:
+        wait_for(lambda: reached(address))
+        nodes.append(Node(f"--address={address}"))
+        yield address, nodes[1]
+    finally:
+        ray.shutdown()
+        for node in reversed(nodes):
+            node.kill()
+        shutil.rmtree(short(tmp_path), ignore_errors=True)
+
+
+def short(path: Path) -> Path:
+    """A name that leaves room for a socket's, of which a system takes 107 characters."""
+    return Path("/tmp") / f"ray-{os.getpid()}-{path.stat().st_ino}"
+
+
+def reached(address: str) -> bool:
+    host, port = address.split(":")
+    with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
+        return True
+    return False
+
+
+def wait_for(condition, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.2)
+
+
+def epochs_of(folder: RunFolder) -> list[dict]:
+    with contextlib.suppress(ValueError):
+        return folder.history().rows
+    return []
+
+
+@pytest.mark.slow
+def test_a_sweep_survives_the_death_of_a_node_and_ends_the_same(tmp_path, cluster):
+    address, second = cluster
+    cells = with_seeds(cells_of(), SEEDS)
+    diverging = Cell(DIVERGES)
+    environment = Environment(device="cpu")
+    root = tmp_path / "cluster"
+    root.mkdir()
+    told: list[tuple[Cell, str]] = []
+    ended = sweep(
+        [*cells, diverging],
+        root,
+        environment,
+        jobs=1,
+        cluster=address,
+        on_failure=lambda cell, why: told.append((cell, why)),
+    )
+    done, at_work = [next(ended)], {}
+
+    def both_at_work() -> bool:
+        """Two trainings have begun and are not over; a node has room for one."""
+        at_work.clear()
+        for cell in set(cells) - set(done):
+            if 0 < len(begun := epochs_of(cell.folder(root))) < EPOCHS:
+                at_work[cell] = begun
+        return len(at_work) == 2
+
+    wait_for(both_at_work)
+    second.kill()
+    with pytest.raises(ValueError, match=r"1 of 5 trainings failed .*not finite"):
+        done.extend(ended)
+    assert set(done) == set(cells)
+    assert [cell for cell, _ in told] == [diverging]
+    for cell, begun in at_work.items():  # continued, not started again
+        assert epochs_of(cell.folder(root))[: len(begun)] == begun
+
+    here = tmp_path / "here"
+    for _ in sweep(cells, here, environment, jobs=2):
+        pass
+    table = [measure(RESULT, SMOKE, SEEDS, folder) for folder in (root, here)]
+    assert to_csv(table[0]) == to_csv(table[1])
+    assert markdown(table[0]) == markdown(table[1])
