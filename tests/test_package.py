@@ -11,7 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 OURS = {"orderdp_theory", "orderdp_train"}
 # In the source distribution besides the packages.
-SOURCE = {"pyproject.toml", "README.md", "LICENSE", "proofs", *OURS}
+SCRIPTS = "orderdp_command.py"
+SOURCE = {"pyproject.toml", "README.md", "LICENSE", "proofs", SCRIPTS, *OURS}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def test_the_wheel_holds_our_packages_and_nothing_else(built):
     with zipfile.ZipFile(built[".whl"]) as wheel:
         names = set(wheel.namelist())
     tops = {name.split("/")[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == OURS
+    assert {top for top in tops if not top.endswith(".dist-info")} == {SCRIPTS, *OURS}
     for package in OURS:
         expected = {f"{package}/{name}" for name in installed_files(package)}
         if package == "orderdp_theory":

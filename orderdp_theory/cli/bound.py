@@ -138,12 +138,26 @@ def bound(
         surrogate_fluctuation,
         transfer_bound,
     )
+    from orderdp_theory.arguments import integer, number, require_steps
     from orderdp_theory.cli.arrays import read_array
     from orderdp_theory.impossibility import SQUARED_DISTANCE, SQUARED_LIPSCHITZ
 
     design = Design(n, s, q)
-    if steps < 1:
-        raise InputError(f"--steps must be at least 1, got {steps}")
+    require_steps(steps, "--steps")
+    for name, value in (
+        ("--lipschitz", lipschitz),
+        ("--distance", distance),
+        ("--step-size", step_size),
+        ("--loss-range", loss_range),
+        ("--radius", radius),
+        ("--failure", failure),
+        ("--weak-convexity", weak_convexity),
+    ):
+        if value is not None:
+            number(name, value)
+    for name, value in (("--max-age", max_age), ("--minibatches", minibatches)):
+        if value is not None:
+            integer(name, value)
     if max_age is not None and rescored is not None:
         raise InputError("--rescored bounds the age by itself: give it or --max-age, not both")
     ages = None if rescored is None else round_robin(design, rescored)

@@ -50,9 +50,11 @@ def choose(
     from orderdp_theory import choose as choose_design
     from orderdp_theory import error_bound_from_norms
     from orderdp_theory.cli.arrays import read_array
-    from orderdp_theory.common.files import write_atomically
+    from orderdp_theory.common.files import expect_writable, write_atomically
 
     given = [path for path in (gradients, gram, norms) if path is not None]
+    if csv is not None:
+        expect_writable(csv)
     if len(given) != 1:
         raise InputError("give exactly one of --gradients, --gram and --norms")
     ranked_by = read_array(losses, (1,))

@@ -53,13 +53,16 @@ def write_figures(
     """
     from rich.progress import track
 
-    from orderdp_theory.common.files import write_atomically
-    from orderdp_theory.common.style import FORMATS, render
+    from orderdp_theory.common.files import expect_ours, write_atomically
+    from orderdp_theory.common.style import FORMATS, WRITER, render
 
     formats = [name.strip().lower() for name in format.split(",")]
     _refuse(set(formats) - set(FORMATS), "format", FORMATS)
     names = list(dict.fromkeys(only or figures))
     _refuse(set(names) - set(figures), "figure", figures)
+    for name in names:
+        for suffix in formats:
+            expect_ours(out / f"{name}.{suffix}", WRITER)
     out.mkdir(parents=True, exist_ok=True)
     for name in track(names, "drawing", console=status(quiet), transient=True):
         drawn = figures[name].draw()

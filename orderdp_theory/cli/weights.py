@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.limits import require_room
 from orderdp_theory.common.output import Json, Quiet, console, write_json
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ EXAMPLES = (
     "orderdp-theory weights 50000 25000 15000 --csv gamma.csv --plot gamma.png",
 )
 SHOWN_RANKS = 24
+CSV_ROW = 200  # bytes of a rank while the file is put together
 MAX_FRACTION = 40  # characters; longer fractions are abbreviated on screen, never in the CSV
 # A larger design is printed where γ has fallen to these fractions of s/n.
 LEVELS = (
@@ -64,17 +66,20 @@ def weights(
         inclusion_probabilities_exact,
     )
     from orderdp_theory.checks import check_inclusion_probabilities
-    from orderdp_theory.common.files import write_atomically
+    from orderdp_theory.common.files import expect_writable, write_atomically
 
+    for path in (csv, plot):
+        if path is not None:
+            expect_writable(path)
     if exact and ball is not None:
         raise InputError("--exact and --ball exclude each other; give one of them")
     design = Design(n, s, q)
     if exact:
-        gamma: Sequence[Any] = inclusion_probabilities_exact(design)
+        gamma: Any = inclusion_probabilities_exact(design)
     elif ball is not None:
         gamma = inclusion_probabilities_ball(design, ball)
     else:
-        gamma = inclusion_probabilities(design).tolist()
+        gamma = inclusion_probabilities(design)
     checks = check_inclusion_probabilities(design, gamma)
 
     files: dict[Path, str | bytes] = {}
@@ -203,7 +208,8 @@ def _csv(design: "Design", gamma: Sequence[Any], bits: int) -> str:
     if isinstance(gamma[0], Fraction):
         rows = (f"{j},{g},{g / design.q}" for j, g in enumerate(gamma, 1))
     else:
-        rows = (f"{j},{g!r},{g / design.q!r}" for j, g in enumerate(gamma, 1))
+        require_room("N", design.n, CSV_ROW)
+        rows = (f"{j},{float(g)!r},{float(g) / design.q!r}" for j, g in enumerate(gamma, 1))
     return "rank,inclusion_probability,weight\n" + "\n".join(rows) + "\n"
 
 

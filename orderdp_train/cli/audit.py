@@ -7,13 +7,17 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orderdp_theory.common.command import said_if_stopped
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.output import STANDARD_OUTPUT, Json, Quiet, status
 from orderdp_theory.common.output import console as screen
+
+if TYPE_CHECKING:
+    from orderdp_train.report.unfinished import Unfinished
 
 Option = typer.Option
 EXAMPLES = (
@@ -138,6 +142,7 @@ def audit(
             raise InputError(
                 "options of rules are for --rules; leave them out with --grid or --run"
             )
+        begun: Unfinished | None = None
         given = {"run": run, "rules": rules, "grid": grid, "epochs": epochs, **decided}
         given |= {"draws": draws, "views": views, "precision": precision} | rule_options
         words = [
@@ -217,7 +222,8 @@ def audit(
             def on_step(description: str) -> None:
                 progress.update(task, advance=1, description=description)
 
-            points = audited(on_step=on_step)
+            with said_if_stopped(lambda: _kept(begun, out)):
+                points = audited(on_step=on_step)
         if folder is None:
             return
         document = replace(document, points=points)
@@ -235,3 +241,10 @@ def audit(
     if stored is not None and (guarantees := promises_of(stored, points)):
         console.print(promise_table(guarantees))
     console.print(f"Report: {out / 'report.html'}", markup=False, highlight=False)
+
+
+def _kept(begun: Unfinished | None, out: Path) -> str:
+    """What a stopped audit has kept."""
+    if begun is None or not begun.points:
+        return "nothing was written to --out: run it again"
+    return f"{len(begun.points)} points of the run are kept in {out}: run it again to go on"

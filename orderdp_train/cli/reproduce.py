@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orderdp_theory.common.command import said_if_stopped
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.output import Json, Quiet, console, status, write_json
 
@@ -60,8 +61,8 @@ def reproduce(
         TimeRemainingColumn,
     )
 
-    from orderdp_theory.common.files import write_atomically
-    from orderdp_theory.common.style import render
+    from orderdp_theory.common.files import expect_ours, write_atomically
+    from orderdp_theory.common.style import WRITER, render
     from orderdp_train.data import load_data
     from orderdp_train.reproduce import (
         RESULTS,
@@ -99,13 +100,19 @@ def reproduce(
             load_data(data, root=root, download=True)
     folder = out / "cells"
     folder.mkdir(parents=True, exist_ok=True)
+    stem = f"{name}-{scale}"
+    marks = {"csv": to_csv([]).strip(), "md": f"reproduce {name}", "png": WRITER}
+    for suffix, mark in marks.items():
+        expect_ours(out / f"{stem}.{suffix}", mark)
     columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=status(quiet)) as progress:
+    with (
+        said_if_stopped(lambda: f"finished epochs are kept in {folder}, run it again to go on"),
+        Progress(*columns, TimeRemainingColumn(), console=status(quiet)) as progress,
+    ):
         for _ in progress.track(sweep(cells, folder, environment, at_a_time), total=len(cells)):
             pass
 
     measured = measure(result, size, repetitions, folder)
-    stem = f"{name}-{scale}"
     write_atomically(out / f"{stem}.csv", to_csv(measured))
     savings = infobatch_savings(result, size, repetitions, folder)
     write_atomically(out / f"{stem}.md", _page(result, size, repetitions, measured, savings))

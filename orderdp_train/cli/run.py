@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from orderdp_theory.common.command import said_if_stopped
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.output import Quiet
 
@@ -54,6 +55,10 @@ def run(
     precision: Annotated[str | None, Option(help="fp32, bf16 or fp16 (CUDA only).")] = None,
     compile: Annotated[bool | None, Option(help="Use torch.compile.")] = None,
     channels_last: Annotated[bool | None, Option(help="Use the channels-last layout.")] = None,
+    start: Annotated[
+        Path | None,
+        Option(help="Checkpoint of another run to begin from, with another --max-lr or --epochs."),
+    ] = None,
     checkpoints: Annotated[
         int, Option(help="Checkpoints to keep for audits, evenly spaced, the last among them.")
     ] = 5,
@@ -76,14 +81,17 @@ def run(
     With --resume the run's own configuration counts; an option that contradicts it is an error.
     """
     given = {name: value for name, value in locals().items() if value is not None}
+    given.pop("start", None)
 
     from dataclasses import fields, replace
     from json import dumps
 
+    from orderdp_theory.arguments import number
     from orderdp_train.cli.rule_options import configured
     from orderdp_train.runs import RunConfig, RunFolder
     from orderdp_train.runs import run as train_run
     from orderdp_train.runs.driver import limit_threads
+    from orderdp_train.runs.folder import load_run
     from orderdp_train.training.processes import rank
     from orderdp_train.training.recipe import RECIPES, Recipe, default_recipe
 
@@ -93,10 +101,18 @@ def run(
 
     if recipe is not None and recipe not in RECIPES:
         raise InputError(f"unknown recipe {recipe!r}: choose one of {', '.join(RECIPES)}")
+    if resume and start is not None:
+        raise InputError("--start begins a new run and --resume continues one: give one of them")
+    for name, value in given.items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            number(f"--{name.replace('_', '-')}", value)
     config = RunFolder(out).config() if resume else RunConfig()
+    if start is not None:
+        config = RunConfig.from_dict(load_run(start)["config"], start)
     [selected] = configured([rule or config.rule.name], rule_options, config.rule)
     config = replace(config, **chosen(RunConfig), rule=selected)
-    base = config.recipe if resume else default_recipe(config.data, config.model)
+    known = resume or start is not None
+    base = config.recipe if known else default_recipe(config.data, config.model)
     base = RECIPES[recipe] if recipe is not None else base
     config = replace(config, recipe=replace(base, **chosen(Recipe)))
     limit_threads(config.model)
@@ -110,15 +126,17 @@ def run(
         num_workers=workers,
         checkpoints=checkpoints,
         recordings=recordings,
+        start=start,
     )
-    for row in rows:
-        if rank() > 0:
-            continue
-        if json:
-            typer.echo(dumps(row))
-        elif not quiet:
-            typer.echo(
-                f"epoch {row['epoch']}/{config.recipe.epochs}  loss {row['loss']:.4f}  "
-                f"test accuracy {row['test_accuracy']:.2%}  kept {row['kept']}  "
-                f"{row['seconds_selection'] + row['seconds_training']:.2f} s"
-            )
+    with said_if_stopped(RunFolder(out).in_words):
+        for row in rows:
+            if rank() > 0:
+                continue
+            if json:
+                typer.echo(dumps(row))
+            elif not quiet:
+                typer.echo(
+                    f"epoch {row['epoch']}/{config.recipe.epochs}  loss {row['loss']:.4f}  "
+                    f"test accuracy {row['test_accuracy']:.2%}  kept {row['kept']}  "
+                    f"{row['seconds_selection'] + row['seconds_training']:.2f} s"
+                )

@@ -9,6 +9,7 @@ from orderdp_theory.common.errors import InputError
 from orderdp_train.data import cifar, digits, elpv, imagenet, mnist5k, prose, synthetic
 from orderdp_train.data.augment import Augmentation
 from orderdp_train.data.dataset import DataSet, ImageData, Pictures
+from orderdp_train.data.identity import fingerprint
 from orderdp_train.data.imagenet import StreamedDataSet
 from orderdp_train.data.label_noise import flip_labels
 from orderdp_train.data.prose import TextDataSet
@@ -21,6 +22,7 @@ __all__ = [
     "Pictures",
     "StreamedDataSet",
     "TextDataSet",
+    "fingerprint",
     "flip_labels",
     "load_data",
 ]

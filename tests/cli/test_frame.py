@@ -142,7 +142,7 @@ class Absent:
         if name.split(".")[0] == {module!r}:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Absent())
-from orderdp_theory.common.scripts import train
+from orderdp_command import train
 sys.argv = ["orderdp-train", "--help"]
 train()
 """
