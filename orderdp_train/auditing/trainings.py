@@ -13,6 +13,7 @@ import torch
 from orderdp_theory.common.errors import InputError
 from orderdp_train.auditing.grid import grid_rules
 from orderdp_train.auditing.point import FALSE_ALARM, AuditedPoint, Effort, Point, audit_point
+from orderdp_train.auditing.replay import beginning
 from orderdp_train.data import ImageData
 from orderdp_train.models import model_for
 from orderdp_train.rules import RuleConfig
@@ -20,6 +21,7 @@ from orderdp_train.runs.folder import milestones
 from orderdp_train.runs.recording import RECORDINGS, recorder
 from orderdp_train.training.loop import fresh_scorer, train
 from orderdp_train.training.recipe import Recipe
+from orderdp_train.training.state import check_seed
 
 DEFAULT_RULES = tuple(
     RuleConfig(name)
@@ -40,6 +42,7 @@ class AuditConfig:
     recipe: Recipe = field(default_factory=Recipe)
 
     def __post_init__(self) -> None:
+        check_seed(self.seed)
         if not self.rules:
             raise InputError("there is no rule to audit: name at least one")
         names = [rule.name for rule in self.rules]
@@ -84,6 +87,7 @@ def live_points(
         device=data.device,
     )
     built.prepare()
+    rule.score_first(built, scorer)
     stops = milestones(recipe.epochs)
     for epoch in train(model, data, built, recipe, seed=config.seed):
         seconds += epoch.seconds_selection + epoch.seconds_training
@@ -91,7 +95,8 @@ def live_points(
         if epoch.number in stops:
             state = epoch.state.state_dict()
             yield Point(
-                model, built, data, recipe, state, epoch.test_accuracy, seconds, config.seed
+                *(model, built, data, recipe, state, epoch.test_accuracy, seconds, config.seed),
+                begin=beginning(rule, data, recipe),
             )
 
 

@@ -67,6 +67,12 @@ def audit(
         int | None,
         Option(help="Gradients of augmented images: the mean over so many redraws; plain if none."),
     ] = None,
+    replays: Annotated[
+        int | None,
+        Option(
+            help="Replays at a frozen model that split what stored scores do: 4 with --run, else 0."
+        ),
+    ] = None,
     precision: Annotated[
         str | None, Option(help="fp32, bf16 or fp16 (CUDA only); the run's own with --run.")
     ] = None,
@@ -113,7 +119,7 @@ def audit(
         from orderdp_train.auditing.grid import parse_grid
         from orderdp_train.auditing.point import Effort
         from orderdp_train.auditing.promises import promises_of
-        from orderdp_train.auditing.stored_run import audit_run
+        from orderdp_train.auditing.stored_run import REPLAYS, audit_run
         from orderdp_train.auditing.trainings import (
             DEFAULT_RULES,
             AuditConfig,
@@ -123,7 +129,7 @@ def audit(
         from orderdp_train.cli.rule_options import configured
         from orderdp_train.data import load_data
         from orderdp_train.report import Document, promise_table, terminal_table, verdicts, versions
-        from orderdp_train.report.table import LEGEND, view_in_words
+        from orderdp_train.report.table import legend, splits_in_words
         from orderdp_train.report.unfinished import Unfinished
         from orderdp_train.runs import RunFolder
         from orderdp_train.runs.driver import limit_threads
@@ -134,7 +140,9 @@ def audit(
         decided = {name: value for name, value in decided.items() if value is not None}
         if data == "prose":  # which has no labels that could be flipped
             decided.setdefault("label_noise", 0.0)
-        effort = Effort(draws, moments, monte_carlo, views, round(memory_limit * 2**30))
+        replays = replays if replays is not None else 0 if run is None else REPLAYS
+        limit = round(memory_limit * 2**30)
+        effort = Effort(draws, moments, monte_carlo, views, limit, replays)
         chosen = None if precision is None else precision_of(precision)
         if rules is not None and (grid is not None or run is not None):
             raise InputError("--rules trains methods; leave it out with --grid or --run")
@@ -144,7 +152,8 @@ def audit(
             )
         begun: Unfinished | None = None
         given = {"run": run, "rules": rules, "grid": grid, "epochs": epochs, **decided}
-        given |= {"draws": draws, "views": views, "precision": precision} | rule_options
+        given |= {"draws": draws, "views": views, "precision": precision}
+        given |= {"replays": replays or (None if run is None else 0)} | rule_options
         words = [
             f"--{name.replace('_', '-')}={value}"
             for name, value in given.items()
@@ -234,9 +243,8 @@ def audit(
     elif json is not None:
         write_atomically(json, text)
     console.print(terminal_table(document))
-    legend = f"{LEGEND}  {view_in_words(document)}"
-    console.print(legend, style="dim", markup=False, highlight=False)
-    for sentence in verdicts(document):
+    console.print(legend(document), style="dim", markup=False, highlight=False)
+    for sentence in (*verdicts(document), *splits_in_words(document)):
         console.print(sentence, markup=False, highlight=False)
     if stored is not None and (guarantees := promises_of(stored, points)):
         console.print(promise_table(guarantees))

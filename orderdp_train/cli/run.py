@@ -125,8 +125,8 @@ def run(
         download=download,
         num_workers=workers,
         checkpoints=checkpoints,
-        recordings=recordings,
         start=start,
+        recordings=recordings,
     )
     with said_if_stopped(RunFolder(out).in_words):
         for row in rows:

@@ -121,6 +121,15 @@ class RuleConfig:
         setting = Setting(n, scorer, recorder, epochs, seed, device)
         return self.rule.build(setting, self.options)
 
+    def score_first(self, rule: SelectionRule, scorer: Scorer) -> None:
+        """Before the first epoch: tell the rule a loss of every sample, if it is to start with one.
+
+        That is what `initial_score` first-pass says.
+        """
+        if self.options.get("initial_score") == "first-pass":
+            everything = torch.arange(rule.n)
+            rule.update(everything, scorer(everything))
+
     def to_json(self) -> dict[str, Any]:
         return {"name": self.name, **self.options}
 

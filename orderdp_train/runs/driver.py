@@ -42,9 +42,8 @@ def run(
     `checkpoints` of the run, evenly spaced and the last among them, stay in the folder.
     `start` is the checkpoint of another run to begin from; of the configuration only `max_lr`,
     `epochs` and `batch_size` may be others than there. A run remembers its data and is continued
-    on no other.
-    `recordings` keeps the proxies of static methods, for all runs that have the same, and
-    `show_progress` draws a bar while they are trained.
+    on no other. `recordings` keeps the proxies of static methods, for all runs that have the same,
+    and `show_progress` draws a bar while they are trained.
 
     Raises `ValueError` for bad input, a folder that another process writes to, a damaged or foreign
     checkpoint, a non-finite loss and an epoch that ends with non-finite weights, `OSError` for
@@ -106,9 +105,8 @@ def run(
                 rule.prepare()
             if rank() == 0:
                 place.write_start(config, stored)
-            if stored is None and per_step.options.get("initial_score") == "first-pass":
-                everything = torch.arange(n, device=own_device)
-                rule.update(everything, scorer(everything))
+            if stored is None:
+                per_step.score_first(rule, scorer)
             rows: list[dict[str, Any]] = stored["metrics"] if stored else []
             keep = set(milestones(recipe.epochs, checkpoints)) - {recipe.epochs}
             epochs = train(
