@@ -72,7 +72,7 @@ def _proxies(
     labels = torch.cat([y for _, _, y in data.batches(torch.arange(n).split(BATCH))])
     generator = torch.Generator().manual_seed(PROXIES + seed)
     validation = _stratified(labels, held_out, generator)
-    own_seed = int(torch.randint(2**62, (number + 1,), generator=generator)[number])
+    own_seed = int(torch.randint(2**62, (number + 1,), generator=generator)[number]) % 2**32
     torch.manual_seed(own_seed)
     model = model_for(name, data)
     training = torch.ones(n, dtype=torch.bool).index_fill(0, validation, False).nonzero().flatten()
