@@ -31,7 +31,6 @@ from orderdp_train.rules import (
     register,
 )
 from orderdp_train.runs import RunConfig, run
-from orderdp_train.scores import StaticRule  # and so every static method by name
 from orderdp_train.training.finite import NonFiniteLossError
 from orderdp_train.training.loop import Epoch, fresh_scorer, losses_of, train
 from orderdp_train.training.recipe import RECIPES, Recipe
@@ -67,7 +66,6 @@ __all__ = [
     "SelectiveBackprop",
     "Setting",
     "StaticRandom",
-    "StaticRule",
     "SurveySampling",
     "UnbiasedOrderDP",
     "WithIndex",

@@ -10,7 +10,7 @@ from jaxtyping import Int64
 from torch import Tensor, nn
 
 from orderdp_theory.common.errors import InputError
-from orderdp_train.data import ImageData, TextDataSet
+from orderdp_train.data import DataSet, ImageData, StreamedDataSet, TextDataSet, fingerprint
 from orderdp_train.models import head_of, model_for
 from orderdp_train.rules import FixedSubset, FullData, Recorder
 from orderdp_train.scores import ModelProxy, Recording, Schedule, record
@@ -43,6 +43,7 @@ def recorder(
     def recorded(schedule: Schedule, held_out: float = 0.0) -> Recording:
         configuration = {
             "data": data.name,
+            "content": fingerprint(data) if isinstance(data, DataSet | StreamedDataSet) else None,
             "label_noise": label_noise,
             "model": model,
             "recipe": asdict(recipe),
@@ -71,7 +72,7 @@ def _proxies(
     labels = torch.cat([y for _, _, y in data.batches(torch.arange(n).split(BATCH))])
     generator = torch.Generator().manual_seed(PROXIES + seed)
     validation = _stratified(labels, held_out, generator)
-    own_seed = int(torch.randint(2**62, (number + 1,), generator=generator)[number])
+    own_seed = int(torch.randint(2**62, (number + 1,), generator=generator)[number]) % 2**32
     torch.manual_seed(own_seed)
     model = model_for(name, data)
     training = torch.ones(n, dtype=torch.bool).index_fill(0, validation, False).nonzero().flatten()

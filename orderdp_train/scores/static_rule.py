@@ -30,7 +30,7 @@ HELD_OUT = 0.1  # share of the samples that validate a proxy, of each class the 
 
 def early(default: int) -> Option:
     """The option of scores that are taken early in training."""
-    return Option(default, "Epoch after which scores are taken; the last if it is not.", low=1)
+    return Option(default, "Epoch after which scores are taken, the last one at most.", low=1)
 
 
 class StaticRule(SelectionRule):
