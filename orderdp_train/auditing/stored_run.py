@@ -27,7 +27,9 @@ def stored_point(stored: dict[str, Any], config: RunConfig, data: ImageData) -> 
     model.load_state_dict(state["model"])
     per_step, steps = config.per_step(n)
     scorer = fresh_scorer(model, data, recipe)
-    rule = per_step.build(n, scorer=scorer, epochs=recipe.epochs, device=data.device)
+    rule = per_step.build(
+        n, scorer=scorer, epochs=recipe.epochs, seed=config.seed, device=data.device
+    )
     rule.load_state_dict(state["rule"])
     rows = stored["metrics"]
     seconds = sum(row["seconds_selection"] + row["seconds_training"] for row in rows)

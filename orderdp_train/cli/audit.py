@@ -83,6 +83,9 @@ def audit(
     seed: Annotated[int | None, Option(help="Seed of all randomness (0).")] = None,
     root: Annotated[Path, Option(help="Where CIFAR and ImageNet lie.")] = Path("data"),
     device: Annotated[str, Option(help="auto, cpu or cuda.")] = "auto",
+    recordings: Annotated[
+        Path, Option(help="Folder of the proxies of static methods, which runs share.")
+    ] = Path("recordings"),
     json: Json = None,
     quiet: Quiet = False,
     *,
@@ -210,7 +213,7 @@ def audit(
             if grid is not None:
                 parse_grid(grid, images.num_train)
             total = steps(config, grid)
-            audited = partial(audit_trainings, images, config, grid=grid)
+            audited = partial(audit_trainings, images, config, grid=grid, recordings=recordings)
         # A pipe or a file has no width of its own; the table needs 100 columns.
         console = screen(json, quiet, None if sys.stdout.isatty() else 100)
         with Progress(

@@ -40,10 +40,8 @@ class RunConfig:
             if not isinstance(getattr(self, name), str):
                 raise InputError(f"{name} must be a word, got {getattr(self, name)!r}")
         object.__setattr__(self, "seed", integer("seed", self.seed))
-        if self.seed < 0:
-            raise InputError(f"seed must not be negative, got {self.seed}")
-        number("label_noise", self.label_noise)
         check_seed(self.seed)
+        number("label_noise", self.label_noise)
         if self.selection not in get_args(Selection):
             raise InputError(f"unknown selection {self.selection!r}: choose epoch or iteration")
         if self.selection == "iteration" and not self.rule.rule.per_step:

@@ -107,8 +107,8 @@ def check_seed(seed: int) -> int:
     """The seed itself; `ValueError` unless it is one that a CPU's generator tells from others."""
     if not 0 <= seed < 2**32:
         raise InputError(
-            f"a seed must lie in 0 ... 2^32 - 1, got {seed}: torch reads 32 bits of it, so two "
-            "others would give the same numbers"
+            f"a seed must lie in 0 ... 2^32 - 1, got {seed}: torch reads its last 32 bits alone, "
+            "so two others would give the same numbers"
         )
     return seed
 

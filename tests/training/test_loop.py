@@ -50,6 +50,7 @@ def data() -> DataSet:
         train_labels=digits.train_labels[:N],
         test_images=digits.test_images[:50],
         test_labels=digits.test_labels[:50],
+        flipped=digits.flipped[:N],
         augmentation=Augmentation(padding=1, flip=True),
     )
 
