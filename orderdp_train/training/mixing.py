@@ -12,7 +12,7 @@ from orderdp_train.training.text import sequence_losses
 
 def mix(
     images: Float[Tensor, "b c h w"], recipe: Recipe, generator: torch.Generator
-) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b"] | None]:
+) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b b"] | None]:
     """Mix a batch by torchvision's MixUp or CutMix, whichever is on (a coin for both).
 
     Returns the images `(b, c, h, w)` and the shares `(b, b)`: entry (k, i) is the part of sample i

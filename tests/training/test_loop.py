@@ -329,7 +329,7 @@ def test_fp16_without_a_gpu_is_refused(data):
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"optimizer": "adam"}, "unknown optimizer 'adam'"),
         ({"precision": "fp8"}, "unknown precision"),
-        ({"max_lr": math.nan}, "max_lr must be a non-negative number"),
+        ({"max_lr": math.nan}, "max_lr must be finite"),
         ({"label_smoothing": 1.0}, "below 1"),
     ],
 )
