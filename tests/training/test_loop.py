@@ -53,6 +53,7 @@ def data() -> DataSet:
         train_labels=digits.train_labels[:N],
         test_images=digits.test_images[:50],
         test_labels=digits.test_labels[:50],
+        flipped=digits.flipped[:N],
         augmentation=Augmentation(padding=1, flip=True),
     )
 
@@ -333,7 +334,7 @@ def test_fp16_without_a_gpu_is_refused(data):
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"optimizer": "adam"}, "unknown optimizer 'adam'"),
         ({"precision": "fp8"}, "unknown precision"),
-        ({"max_lr": math.nan}, "max_lr must be a non-negative number"),
+        ({"max_lr": math.nan}, "max_lr must be finite"),
         ({"label_smoothing": 1.0}, "below 1"),
     ],
 )
