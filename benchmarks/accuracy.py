@@ -29,7 +29,7 @@ from orderdp_train import (
     losses_of,
     train,
 )
-from orderdp_train.data import ImageData
+from orderdp_train.data import TrainTestData
 from orderdp_train.models import model_for
 
 BASELINE = "random subset"
@@ -37,7 +37,7 @@ BY_NAME = (
     *("full", "random", "rs2", "survey", "orderdp", "orderdp-rescored", "orderdp-fresh"),
     *("orderdp-unbiased", "epsilon-greedy", "ucb", "infobatch", "selective-backprop"),
 )
-Make = Callable[[ImageData, torch.nn.Module, Recipe, int], SelectionRule]
+Make = Callable[[TrainTestData, torch.nn.Module, Recipe, int], SelectionRule]
 
 
 def by_name(name: str, keep: float) -> tuple[str, Make]:
@@ -45,7 +45,9 @@ def by_name(name: str, keep: float) -> tuple[str, Make]:
     if "keep" in config.options:
         config = config.with_options(keep=keep)
 
-    def make(data: ImageData, model: torch.nn.Module, recipe: Recipe, seed: int) -> SelectionRule:
+    def make(
+        data: TrainTestData, model: torch.nn.Module, recipe: Recipe, seed: int
+    ) -> SelectionRule:
         scorer = fresh_scorer(model, data, recipe)
         return config.build(data.num_train, scorer=scorer, epochs=recipe.epochs)
 
@@ -58,7 +60,9 @@ def own_generator(seed: int) -> torch.Generator:
 
 
 def static_random(keep: float) -> Make:
-    def make(data: ImageData, model: torch.nn.Module, recipe: Recipe, seed: int) -> SelectionRule:
+    def make(
+        data: TrainTestData, model: torch.nn.Module, recipe: Recipe, seed: int
+    ) -> SelectionRule:
         order = torch.randperm(data.num_train, generator=own_generator(seed))
         return FixedSubset(data.num_train, order[: round(keep * data.num_train)])
 
@@ -68,7 +72,9 @@ def static_random(keep: float) -> Make:
 def rho_loss(keep: float) -> Make:
     """Holdout losses of either half are those of a model trained on the other half; s = n/2."""
 
-    def make(data: ImageData, model: torch.nn.Module, recipe: Recipe, seed: int) -> SelectionRule:
+    def make(
+        data: TrainTestData, model: torch.nn.Module, recipe: Recipe, seed: int
+    ) -> SelectionRule:
         n = data.num_train
         order = torch.randperm(n, generator=own_generator(seed))
         halves = order[: n // 2], order[n // 2 :]

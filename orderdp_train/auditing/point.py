@@ -17,7 +17,7 @@ from orderdp_train.auditing.one_model import DRAWS, audit, by_class
 from orderdp_train.auditing.population import population_of_images
 from orderdp_train.auditing.result import SAMPLES, Audit
 from orderdp_train.auditing.walk import MEMORY_LIMIT
-from orderdp_train.data import ImageData
+from orderdp_train.data import TrainTestData
 from orderdp_train.rules import OrderDP, SelectionRule
 from orderdp_train.training.recipe import Recipe
 
@@ -52,7 +52,7 @@ class Point:
 
     model: nn.Module
     rule: SelectionRule
-    data: ImageData
+    data: TrainTestData
     recipe: Recipe
     state: dict[str, Any]
     test_accuracy: float

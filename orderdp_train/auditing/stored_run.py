@@ -9,14 +9,14 @@ from typing import Any
 
 from orderdp_train.auditing.grid import grid_rules
 from orderdp_train.auditing.point import FALSE_ALARM, AuditedPoint, Effort, Point, audit_point
-from orderdp_train.data import ImageData, load_data
+from orderdp_train.data import TrainTestData, load_data
 from orderdp_train.models import model_for
 from orderdp_train.runs import RunConfig, RunFolder
 from orderdp_train.training.loop import fresh_scorer
 from orderdp_train.training.recipe import Precision
 
 
-def stored_point(stored: dict[str, Any], config: RunConfig, data: ImageData) -> Point:
+def stored_point(stored: dict[str, Any], config: RunConfig, data: TrainTestData) -> Point:
     """The point that a checkpoint is."""
     state, recipe, n = stored["state"], config.recipe, data.num_train
     model = model_for(config.model, data)

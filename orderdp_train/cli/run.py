@@ -61,29 +61,44 @@ def run(
 
     With --resume the run's own configuration counts; an option that contradicts it is an error.
     """
-    given = {name: value for name, value in locals().items() if value is not None}
-
-    from dataclasses import fields, replace
+    from dataclasses import replace
 
     from orderdp_train.cli.rule_options import configured
     from orderdp_train.runs import RunConfig, RunFolder
     from orderdp_train.runs import run as train_run
     from orderdp_train.runs.driver import limit_threads
     from orderdp_train.training.processes import rank
-    from orderdp_train.training.recipe import RECIPES, Recipe, default_recipe
-
-    def chosen(cls: type) -> dict[str, Any]:
-        names = {field.name for field in fields(cls)} - {"recipe", "rule"}
-        return {name: value for name, value in given.items() if name in names}
+    from orderdp_train.training.recipe import RECIPES, default_recipe
 
     if recipe is not None and recipe not in RECIPES:
         raise InputError(f"unknown recipe {recipe!r}: choose one of {', '.join(RECIPES)}")
     config = RunFolder(out).config() if resume else RunConfig()
     [selected] = configured([rule or config.rule.name], rule_options, config.rule)
-    config = replace(config, **chosen(RunConfig), rule=selected)
+    asked = {
+        "data": data,
+        "model": model,
+        "selection": selection,
+        "label_noise": label_noise,
+        "seed": seed,
+    }
+    config = replace(config, **_given(asked), rule=selected)
     base = config.recipe if resume else default_recipe(config.data, config.model)
     base = RECIPES[recipe] if recipe is not None else base
-    config = replace(config, recipe=replace(base, **chosen(Recipe)))
+    asked = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "optimizer": optimizer,
+        "max_lr": max_lr,
+        "momentum": momentum,
+        "weight_decay": weight_decay,
+        "label_smoothing": label_smoothing,
+        "mixup": mixup,
+        "cutmix": cutmix,
+        "precision": precision,
+        "compile": compile,
+        "channels_last": channels_last,
+    }
+    config = replace(config, recipe=replace(base, **_given(asked)))
     limit_threads(config.model)
     rows = train_run(
         config,
@@ -102,3 +117,7 @@ def run(
                 f"test accuracy {row['test_accuracy']:.2%}  kept {row['kept']}  "
                 f"{row['seconds_selection'] + row['seconds_training']:.2f} s"
             )
+
+
+def _given(asked: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in asked.items() if value is not None}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from orderdp_train.data import ImageData, load_data
+from orderdp_train.data import TrainTestData, load_data
 from orderdp_train.reproduce.gradients import looked_at, measure_cosines
 from orderdp_train.runs import History, RunConfig, RunFolder, run
 from orderdp_train.runs.driver import pick_device
@@ -123,7 +123,7 @@ def _train(cell: Cell, root: Path, environment: Environment) -> None:
     folder.drop_latest()  # hundreds of them would fill a disk
 
 
-def _load(config: RunConfig, environment: Environment) -> ImageData:
+def _load(config: RunConfig, environment: Environment) -> TrainTestData:
     return load_data(
         config.data,
         device=pick_device(environment.device),

@@ -48,6 +48,7 @@ def data() -> DataSet:
         digits,
         train_images=digits.train_images[:N],
         train_labels=digits.train_labels[:N],
+        flipped=digits.flipped[:N],
         test_images=digits.test_images[:50],
         test_labels=digits.test_labels[:50],
         augmentation=Augmentation(padding=1, flip=True),
