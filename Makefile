@@ -8,7 +8,7 @@ TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONHASHSEED=0
 SPHINX := $(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -c docs -d build/doctrees
 
 .DEFAULT_GOAL := help
-.PHONY: help audit test verify proofs lint types bench figures notebooks docs clean
+.PHONY: help audit test verify proofs lint types bench figures notebooks docs package extras clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,8 +46,16 @@ docs: .venv/dev  ## build the documentation into build/site and run its examples
 	$(TEST_ENV) $(SPHINX) -b html . build/site
 	$(TEST_ENV) $(SPHINX) -b doctest . build/doctest
 
+package: .venv/dev  ## build wheel and source distribution into dist/ and check them
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m twine check --strict dist/*
+
+extras: .venv/python  ## install every extra alone in a clean environment and use it
+	$(BIN)/python tests/extras.py
+
 clean:  ## remove what the targets made, .venv included
-	rm -rf .venv build *.egg-info audit figures .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist *.egg-info audit figures .pytest_cache .ruff_cache .hypothesis
 
 .venv/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -1,9 +1,11 @@
-"""Test accuracy of every rule at one budget on the digits, paired by seed.
+"""Test accuracy of every rule at one budget on small images, paired by seed, and what it costs.
 
 `python -m benchmarks.accuracy --keep 0.1 --label-noise 0.2 --epochs 20 --seeds 5 --csv FILE`
 prints a table in Markdown: per method the accuracy after the last epoch (mean and standard
 deviation over seeds), its difference to uniform dynamic pruning (mean and standard error of the
-differences, which share data, noise, initial weights and seed), and the samples used an epoch.
+differences, which share data, noise, initial weights and seed), the samples used an epoch, and the
+samples scored an epoch: forward passes that only the ranking needs. `--data mnist5k` takes other
+images, `--rules orderdp orderdp-rescored` fewer rules (`random`, the baseline, is always there).
 """
 
 import argparse
@@ -37,7 +39,18 @@ BY_NAME = (
     *("full", "random", "rs2", "survey", "orderdp", "orderdp-rescored", "orderdp-fresh"),
     *("orderdp-unbiased", "epsilon-greedy", "ucb", "infobatch", "selective-backprop"),
 )
-Make = Callable[[TrainTestData, torch.nn.Module, Recipe, int], SelectionRule]
+Make = Callable[[TrainTestData, "CountingScorer", Recipe, int], SelectionRule]
+
+
+class CountingScorer:
+    """Present losses of samples, and how many were asked for."""
+
+    def __init__(self, model: torch.nn.Module, data: TrainTestData, recipe: Recipe) -> None:
+        self.losses, self.asked = fresh_scorer(model, data, recipe), 0
+
+    def __call__(self, indices: torch.Tensor) -> torch.Tensor:
+        self.asked += len(indices)
+        return self.losses(indices)
 
 
 def by_name(name: str, keep: float) -> tuple[str, Make]:
@@ -46,9 +59,8 @@ def by_name(name: str, keep: float) -> tuple[str, Make]:
         config = config.with_options(keep=keep)
 
     def make(
-        data: TrainTestData, model: torch.nn.Module, recipe: Recipe, seed: int
+        data: TrainTestData, scorer: CountingScorer, recipe: Recipe, seed: int
     ) -> SelectionRule:
-        scorer = fresh_scorer(model, data, recipe)
         return config.build(data.num_train, scorer=scorer, epochs=recipe.epochs)
 
     return config.rule.label, make
@@ -61,7 +73,7 @@ def own_generator(seed: int) -> torch.Generator:
 
 def static_random(keep: float) -> Make:
     def make(
-        data: TrainTestData, model: torch.nn.Module, recipe: Recipe, seed: int
+        data: TrainTestData, scorer: CountingScorer, recipe: Recipe, seed: int
     ) -> SelectionRule:
         order = torch.randperm(data.num_train, generator=own_generator(seed))
         return FixedSubset(data.num_train, order[: round(keep * data.num_train)])
@@ -73,7 +85,7 @@ def rho_loss(keep: float) -> Make:
     """Holdout losses of either half are those of a model trained on the other half; s = n/2."""
 
     def make(
-        data: TrainTestData, model: torch.nn.Module, recipe: Recipe, seed: int
+        data: TrainTestData, scorer: CountingScorer, recipe: Recipe, seed: int
     ) -> SelectionRule:
         n = data.num_train
         order = torch.randperm(n, generator=own_generator(seed))
@@ -86,9 +98,7 @@ def rho_loss(keep: float) -> Make:
                     pass
             holdout[own] = losses_of(judge, data, own, recipe)
         q = round(keep * n)
-        return RHOLoss(
-            Design(n, max(n // 2, q), q), holdout, scorer=fresh_scorer(model, data, recipe)
-        )
+        return RHOLoss(Design(n, max(n // 2, q), q), holdout, scorer=scorer)
 
     return make
 
@@ -99,38 +109,52 @@ def main() -> None:
     parser.add_argument("--label-noise", type=float, default=0.0)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--data", choices=("digits", "mnist5k"), default="digits")
+    parser.add_argument("--rules", nargs="+", choices=BY_NAME)
     parser.add_argument("--csv", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(1)
     recipe = replace(RECIPES["smoke"], epochs=given.epochs)
-    methods = dict(by_name(name, given.keep) for name in BY_NAME)
-    methods |= {"RHO-loss": rho_loss(given.keep), "fixed random subset": static_random(given.keep)}
+    names = BY_NAME if given.rules is None else dict.fromkeys(("random", *given.rules))
+    methods = dict(by_name(name, given.keep) for name in names)
+    if given.rules is None:
+        methods |= {
+            "RHO-loss": rho_loss(given.keep),
+            "fixed random subset": static_random(given.keep),
+        }
     found: dict[str, list[float]] = {label: [] for label in methods}
     kept: dict[str, list[float]] = {label: [] for label in methods}
+    scored: dict[str, list[float]] = {label: [] for label in methods}
     for seed in range(given.seeds):
-        data = load_data("digits", label_noise=given.label_noise, seed=seed, device="cpu")
+        data = load_data(given.data, label_noise=given.label_noise, seed=seed, device="cpu")
         for label, make in methods.items():
             torch.manual_seed(seed)
             model = model_for("cnn", data)
-            epochs = list(train(model, data, make(data, model, recipe, seed), recipe, seed=seed))
+            scorer = CountingScorer(model, data, recipe)
+            epochs = list(train(model, data, make(data, scorer, recipe, seed), recipe, seed=seed))
             found[label].append(100 * epochs[-1].test_accuracy)
             kept[label].append(fmean(epoch.kept for epoch in epochs))
-    print("| method | accuracy (%) | minus random subset | samples an epoch |\n|---|---|---|---|")
+            scored[label].append(scorer.asked / recipe.epochs)
+    print("| method | accuracy (%) | minus random subset | used an epoch | scored an epoch |")
+    print("|---|---|---|---|---|")
     for label, values in found.items():
         differences = [a - b for a, b in zip(values, found[BASELINE], strict=True)]
         error = deviation(differences) / math.sqrt(len(values))
         print(
             f"| {label} | {fmean(values):.1f} ± {deviation(values):.1f} "
-            f"| {fmean(differences):+.1f} ± {error:.1f} | {fmean(kept[label]):.0f} |"
+            f"| {fmean(differences):+.1f} ± {error:.1f} | {fmean(kept[label]):.0f} "
+            f"| {fmean(scored[label]):.0f} |"
         )
     if given.csv:
         with given.csv.open("w", newline="") as file:
             rows = csv.writer(file, lineterminator="\n")
-            rows.writerow(["method", "keep", "label_noise", "epochs", "seed", "accuracy", "kept"])
+            columns = ("method", "keep", "label_noise", "epochs", "seed")
+            rows.writerow([*columns, "accuracy", "kept", "scored"])
             for label, values in found.items():
                 for seed, value in enumerate(values):
                     setting = (given.keep, given.label_noise, given.epochs, seed)
-                    rows.writerow([label, *setting, f"{value:.4f}", f"{kept[label][seed]:.1f}"])
+                    counts = (f"{kept[label][seed]:.1f}", f"{scored[label][seed]:.1f}")
+                    rows.writerow([label, *setting, f"{value:.4f}", *counts])
 
 
 def deviation(values: list[float]) -> float:

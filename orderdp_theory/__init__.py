@@ -1,5 +1,7 @@
 """Exact theory of random-then-top data pruning: draw s samples, keep the q of largest loss."""
 
+from importlib.metadata import version as _version
+
 from orderdp_theory.ball import inclusion_probabilities_ball
 from orderdp_theory.choosing import (
     Candidate,
@@ -91,6 +93,8 @@ from orderdp_theory.staleness import (
 from orderdp_theory.surrogate import surrogate_loss, surrogate_weights
 from orderdp_theory.surrogate_gap import Gap, gap
 from orderdp_theory.transfer import Transfer, transfer_bound
+
+__version__ = _version("orderdp")
 
 __all__ = [
     "Candidate",

@@ -1,16 +1,19 @@
 """Inclusion probabilities of a design as certified enclosures."""
 
 from itertools import accumulate
-from operator import index
 
 from flint import arb, ctx
 
 from orderdp_theory._window import window
-from orderdp_theory.arguments import require_design
+from orderdp_theory.arguments import checked, require_design, require_population
 from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.limits import require_at_most, require_room
 from orderdp_theory.design import Design
 
+LARGEST_PRECISION = 10**8
 
+
+@checked
 def inclusion_probabilities_ball(design: Design, bits: int = 128) -> list[arb]:
     """gamma_1, ..., gamma_n as balls that contain the true values, however extreme they are.
 
@@ -23,9 +26,14 @@ def inclusion_probabilities_ball(design: Design, bits: int = 128) -> list[arb]:
     (f - q) p_{f-1}, which the enclosures take into account.
     """
     require_design(design)
-    if index(bits) < 2:
+    if bits < 2:
         raise InputError(f"bits must be at least 2, got {bits}")
+    require_population(design.n)
+    require_at_most("bits", bits, LARGEST_PRECISION, "one number alone would take minutes")
     n, s, q = design.n, design.s, design.q
+    if q < s:
+        require_room("bits", bits, 4 * (n - s + q) / 8)
+        require_room("n", n, 4 * (n - s + q) / n * (bits / 8 + 50))
     guard = n.bit_length() + 8  # each of up to n steps loses a few units in the last place
     if q == s:
         with ctx.workprec(bits):

@@ -13,11 +13,13 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
-from orderdp_theory.arguments import double_array, require_design
+from orderdp_theory.arguments import checked, double_array, require_design
 from orderdp_theory.common.arrays import Array
 from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.limits import require_room
 from orderdp_theory.design import Design
 from orderdp_theory.horvitz_thompson import (
+    MATRICES,
     horvitz_thompson_inclusion,
     horvitz_thompson_joint,
     horvitz_thompson_weights,
@@ -87,6 +89,7 @@ class Choice:
         return min(self.survey, key=lambda c: c.mean_squared_error)
 
 
+@checked
 def choose(
     gram: ArrayLike,
     losses: ArrayLike,
@@ -155,6 +158,7 @@ def _survey(
     return SurveySample(floor, max(variance, 0.0))
 
 
+@checked
 def error_bound_from_norms(
     norms: ArrayLike, losses: ArrayLike, design: Design, q2: int = 0
 ) -> float:
@@ -169,6 +173,7 @@ def error_bound_from_norms(
     norms = double_array(norms, "norms")
     if norms.shape != (design.n,) or not np.all(np.isfinite(norms) & (norms >= 0)):
         raise InputError(f"norms must be {design.n} finite numbers >= 0, got shape {norms.shape}")
+    require_room("n", design.n, 2 * MATRICES, power=2)
     aligned, _ = Ranking.of(losses, design.n).average_matrix(np.outer(norms, norms))
     weights, joint = _weights(design, q2), horvitz_thompson_joint(design, q2)
     mean = weights * np.diag(joint)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from orderdp_theory.arguments import require_not_negative, step_array
+from orderdp_theory.arguments import checked, require_not_negative, step_array
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 from orderdp_theory.inclusion import inclusion_probabilities
@@ -38,6 +38,7 @@ class ConvergenceBound:
         return self.step_ratio * self.value
 
 
+@checked
 def convergence_bound(distance: float, lipschitz: float, step_sizes: ArrayLike) -> ConvergenceBound:
     """Theorem 3 for ranking by current losses: (D^2 + G^2 sum eta^2) / (2 sum eta).
 
@@ -61,6 +62,7 @@ def convergence_bound(distance: float, lipschitz: float, step_sizes: ArrayLike) 
     )
 
 
+@checked
 def best_step_size(distance: float, lipschitz: float, steps: int) -> float:
     """D / (G sqrt(T)), the constant step size that minimizes the bound over all step sizes."""
     if not (distance > 0 and lipschitz > 0 and steps >= 1):
@@ -71,6 +73,7 @@ def best_step_size(distance: float, lipschitz: float, steps: int) -> float:
     return distance / (lipschitz * steps**0.5)
 
 
+@checked
 def ranking_sensitivity(design: Design) -> float:
     """kappa = TV(gamma/q, gamma/q reversed) = (1/2) sum_j |gamma_j - gamma_{n+1-j}| / q, at most 1.
 
@@ -82,6 +85,7 @@ def ranking_sensitivity(design: Design) -> float:
     return float(np.abs(gamma - gamma[::-1]).sum()) / (2 * design.q)
 
 
+@checked
 def stored_score_penalty(
     design: Design,
     lipschitz: float,

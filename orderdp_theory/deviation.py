@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
-from orderdp_theory.arguments import double_array, require_design
+from orderdp_theory.arguments import checked, double_array, require_design, require_population
 from orderdp_theory.common.arrays import Array
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
@@ -25,6 +25,7 @@ def relative_excess(design: Design) -> Float64[Array, "{design.n}"]:
     these are the s - q lowest.
     """
     require_design(design)
+    require_population(design.n)
     n, s, q = design.n, design.s, design.q
     if q == s:
         return np.zeros(n)
@@ -47,6 +48,7 @@ def _excess(weights: Design | ArrayLike) -> Float64[Array, "n"]:
     return weights.size * weights - 1
 
 
+@checked
 def chi(weights: Design | ArrayLike) -> float:
     """chi = sqrt(n sum_j w_j^2 - 1), the chi-square divergence from uniform, rooted.
 
@@ -55,6 +57,7 @@ def chi(weights: Design | ArrayLike) -> float:
     return float(np.sqrt(np.mean(_excess(weights) ** 2)))
 
 
+@checked
 def total_variation(weights: Design | ArrayLike) -> float:
     """TV(w, uniform) = (1/2) sum_j |w_j - 1/n|.
 
@@ -63,12 +66,14 @@ def total_variation(weights: Design | ArrayLike) -> float:
     return float(np.mean(np.abs(_excess(weights))) / 2)
 
 
+@checked
 def effective_sample_size(weights: Design | ArrayLike) -> float:
     """1 / sum_j w_j^2 = n / (1 + chi^2) (Kish), at most n and for a design at least n q/s."""
     excess = _excess(weights)
     return float(excess.size / (1 + np.mean(excess**2)))
 
 
+@checked
 def spectrum_deviation(design: Design) -> float:
     """C_s of the paper (Theorem 4, Appendix A.4): max_j |n gamma_j/q - 1|.
 

@@ -4,11 +4,12 @@ import operator
 
 from numpy.typing import ArrayLike
 
-from orderdp_theory.arguments import double_array
+from orderdp_theory.arguments import checked, double_array
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.convergence import ConvergenceBound, convergence_bound
 
 
+@checked
 def epoch_bound(
     distance: float, lipschitz: float, step_sizes: ArrayLike, minibatches: int
 ) -> ConvergenceBound:

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Float64, Int64
 from numpy.typing import ArrayLike, NDArray
 
-from orderdp_theory.arguments import real_array
+from orderdp_theory.arguments import checked, real_array
 from orderdp_theory.common.arrays import Array, Indices
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
@@ -15,6 +15,7 @@ from orderdp_theory.ranking import Ranking
 from orderdp_theory.surrogate import surrogate_weights
 
 
+@checked
 def estimator_mean(
     gradients: ArrayLike, losses: ArrayLike | Ranking, design: Design
 ) -> Float64[Array, "d"]:
@@ -32,6 +33,7 @@ def estimator_mean(
     )
 
 
+@checked
 def estimator_covariance_trace(
     gradients: ArrayLike, losses: ArrayLike | Ranking, design: Design
 ) -> float:

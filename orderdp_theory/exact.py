@@ -2,12 +2,16 @@
 
 from fractions import Fraction
 from itertools import accumulate
-from math import comb
+from math import comb, lgamma, log
 
-from orderdp_theory.arguments import require_design
+from orderdp_theory.arguments import checked, require_design
+from orderdp_theory.common.limits import require_at_most, require_room
 from orderdp_theory.design import Design
 
+LARGEST = 10**6
 
+
+@checked
 def inclusion_probabilities_exact(design: Design) -> list[Fraction]:
     """gamma_1, ..., gamma_n as exact fractions (Eq. 3), for n up to a few thousand in seconds.
 
@@ -17,8 +21,12 @@ def inclusion_probabilities_exact(design: Design) -> list[Fraction]:
     """
     require_design(design)
     n, s, q = design.n, design.s, design.q
+    require_at_most("n", n, LARGEST, "rational numbers are made one by one")
     if q == s:
         return [Fraction(s, n)] * n
+    bits = (lgamma(n + 1) - lgamma(s + 1) - lgamma(n - s + 1)) / log(2)
+    # Terms, sums, numerators and fractions; with s in proportion to n all of them grow like n^2.
+    require_room("n", n, 4 * (n - s + q) * (bits / 8 + 50) / n**2, power=2)
     terms = [comb(n - q - 1, s - q - 1)]
     for j in range(q, n - s + q):
         terms.append(terms[-1] * (j * (n - s + q - j)) // ((j - q + 1) * (n - j - 1)))

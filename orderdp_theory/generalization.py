@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
-from orderdp_theory.arguments import double_array, require_design
+from orderdp_theory.arguments import checked, double_array, require_design
 from orderdp_theory.common.arrays import Array
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
@@ -49,6 +49,7 @@ class PrintedBound:
         return self.wasserstein_term - self.gap_inf + self.optimization_error
 
 
+@checked
 def printed_bound(
     design: Design, optimization_error: float, losses: ArrayLike | None = None
 ) -> PrintedBound:
@@ -131,6 +132,7 @@ class CorrectedBound:
         return self.optimization_error + self.reference_gap + sampling
 
 
+@checked
 def corrected_bound(
     design: Design,
     optimization_error: float,

@@ -7,10 +7,11 @@ from math import log, sqrt
 
 from numpy.typing import ArrayLike
 
-from orderdp_theory.arguments import require_not_negative, step_array
+from orderdp_theory.arguments import checked, require_not_negative, step_array
 from orderdp_theory.common.errors import InputError
 
 
+@checked
 def martingale_deviation(bound: float, step_sizes: ArrayLike, failure: float) -> float:
     """c sqrt(2 ln(1/failure) sum eta^2) / sum eta, c sqrt(2 ln(1/failure) / T) for constant steps.
 

@@ -12,14 +12,18 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
-from orderdp_theory.arguments import double_array, require_design
+from orderdp_theory.arguments import checked, double_array, require_design
 from orderdp_theory.common.arrays import Array
 from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.limits import require_room
 from orderdp_theory.design import Design
 from orderdp_theory.inclusion import inclusion_probabilities, joint_inclusion_probabilities
 from orderdp_theory.ranking import Ranking
 
+MATRICES = 32  # bytes a pair: four matrices of float64 at a time
 
+
+@checked
 def horvitz_thompson_inclusion(design: Design, q2: int) -> Float64[Array, "{design.n}"]:
     """pi_j = gamma_j + (1 - gamma_j) q2 / (n - q1), float64 `(n,)` in rank order; the sum is q1+q2.
 
@@ -30,6 +34,7 @@ def horvitz_thompson_inclusion(design: Design, q2: int) -> Float64[Array, "{desi
     return gamma + (1 - gamma) * one
 
 
+@checked
 def horvitz_thompson_weights(design: Design, q2: int) -> Float64[Array, "{design.n}"]:
     """1 / (n pi_j) per rank, float64 `(n,)`: sum_{i in Q} w_i g_i has expectation (1/n) sum_i g_i.
 
@@ -45,6 +50,7 @@ def horvitz_thompson_weights(design: Design, q2: int) -> Float64[Array, "{design
     return 1 / (design.n * pi)
 
 
+@checked
 def horvitz_thompson_joint(design: Design, q2: int) -> Float64[Array, "{design.n} {design.n}"]:
     """P(ranks j and k are both in Q), float64 `(n, n)`, with pi_j on the diagonal.
 
@@ -52,6 +58,7 @@ def horvitz_thompson_joint(design: Design, q2: int) -> Float64[Array, "{design.n
     random-then-top part and the constants of `pair_constants`.
     """
     a, b, c = pair_constants(design, q2)
+    require_room("n", design.n, MATRICES, power=2)
     gamma = inclusion_probabilities(design)
     later = joint_inclusion_probabilities(design)
     joint = a * np.triu(np.broadcast_to(later, (design.n, design.n)), 1)
@@ -60,6 +67,7 @@ def horvitz_thompson_joint(design: Design, q2: int) -> Float64[Array, "{design.n
     return joint
 
 
+@checked
 def horvitz_thompson_covariance_trace(
     gradients: ArrayLike, losses: ArrayLike, design: Design, q2: int
 ) -> float:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from orderdp_theory.arguments import require_design
+from orderdp_theory.arguments import checked, require_design
 from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.limits import require_at_most
 from orderdp_theory.design import Design
 
 Point = tuple[Fraction, Fraction]
+MOST_STEPS = 10**6
 SQUARED_DISTANCE, SQUARED_LIPSCHITZ = 2, 25  # D^2 and G^2 of the problem
 
 
@@ -36,6 +38,7 @@ class StoredScoreRun:
     bound: Fraction
 
 
+@checked
 def stored_score_counterexample(
     steps: int | None = None,
     design: Design = Design(2, 2, 1),
@@ -76,6 +79,7 @@ def stored_score_counterexample(
         steps = int(2 * SQUARED_LIPSCHITZ / least_error**2) + 1
     if steps < 1:
         raise InputError(f"steps must be at least 1, got {steps}")
+    require_at_most("steps", steps, MOST_STEPS, "they are made one by one in exact numbers")
 
     def losses(point: Point) -> tuple[Fraction, Fraction]:
         x, y = point

@@ -5,14 +5,14 @@ from jaxtyping import Float64
 
 from orderdp_theory import _double_double as dd
 from orderdp_theory._window import window
-from orderdp_theory.arguments import require_design
+from orderdp_theory.arguments import checked, require_population
 from orderdp_theory.common.arrays import Array
-from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 
 _ROWS, _CHUNK = 16, 2**15  # double-double vectors of length _CHUNK / _ROWS stay in the cache
 
 
+@checked
 def inclusion_probabilities(design: Design) -> Float64[Array, "{design.n}"]:
     """gamma_j = P(the sample of rank j is kept), float64 `(n,)`; rank 1 has the largest loss.
 
@@ -32,12 +32,13 @@ def inclusion_probabilities(design: Design) -> Float64[Array, "{design.n}"]:
     factor: nothing cancels. Products and sums are carried in double-double, which leaves 11
     roundings of float64 (proofs/inclusion.md).
     """
-    require_design(design)
+    require_population(design.n)
     gamma = np.zeros(design.n)
     _fill(gamma, design, design.s / design.n)
     return gamma
 
 
+@checked
 def joint_inclusion_probabilities(design: Design) -> Float64[Array, "{design.n}"]:
     """pi_k = P(ranks j and k are both kept), the same for every j < k; float64 `(n,)`, pi_1 = 0.
 
@@ -46,7 +47,7 @@ def joint_inclusion_probabilities(design: Design) -> Float64[Array, "{design.n}"
     (probability s/n), k must be kept by the design (n-1, s-1, q-1), in which its rank is k-1.
     Error contract as for `inclusion_probabilities`.
     """
-    require_design(design)
+    require_population(design.n)
     n, s, q = design.n, design.s, design.q
     joint = np.zeros(n)
     if q > 1:
@@ -57,12 +58,7 @@ def joint_inclusion_probabilities(design: Design) -> Float64[Array, "{design.n}"
 
 def _fill(gamma: Float64[Array, "{design.n}"], design: Design, top: float) -> None:
     """Write the design's inclusion probabilities, times top / (s/n), into an array of zeros."""
-    n, s, q = design.n, design.s, design.q
-    if n >= 2**27:
-        raise InputError(
-            f"n must be below 2^27 = {2**27} for products of ranks to be exact, got {n=}"
-        )
-    if q == s:
+    if design.q == design.s:
         gamma[:] = top
         return
     # Terms less than 2^-1024 of the largest are at most 2^-60 of any tail >= 1e-290 gamma_q.

@@ -5,13 +5,14 @@ from jaxtyping import Float64
 from numpy.typing import ArrayLike
 from scipy.special import betaincc
 
-from orderdp_theory.arguments import double_array
+from orderdp_theory.arguments import checked, double_array
 from orderdp_theory.common.arrays import Array
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 from orderdp_theory.ranking import Ranking
 
 
+@checked
 def limit_gamma(z: ArrayLike, s: int, q: int) -> Float64[Array, "..."]:
     """gamma(z) of Proposition 2: the limit of n gamma_j for fixed s, q as n grows and j/n -> z.
 
@@ -29,6 +30,7 @@ def limit_gamma(z: ArrayLike, s: int, q: int) -> Float64[Array, "..."]:
     return s * betaincc(q, s - q, z)
 
 
+@checked
 def cvar(losses: ArrayLike, beta: float) -> float:
     """Mean of the worst beta-fraction of the losses: CVaR at level 1 - beta, the superquantile.
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from orderdp_theory.arguments import double_array, require_not_negative, step_array
+from orderdp_theory.arguments import checked, double_array, require_not_negative, step_array
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.convergence import ranking_sensitivity
 from orderdp_theory.design import Design
@@ -42,6 +42,7 @@ class NonconvexBound:
         return self.value >= self.trivial
 
 
+@checked
 def nonconvex_bound(
     weak_convexity: float,
     lipschitz: float,
@@ -103,6 +104,7 @@ def nonconvex_bound(
     )
 
 
+@checked
 def best_nonconvex_step_size(
     design: Design,
     weak_convexity: float,

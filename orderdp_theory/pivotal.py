@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from orderdp_theory.arguments import checked
 from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.limits import require_room
 
 Array = NDArray[np.float64]
 
@@ -32,6 +34,7 @@ class PairRecurrence:
     decay: Array
 
 
+@checked
 def pivotal_sample(inclusion: ArrayLike, uniforms: ArrayLike) -> NDArray[np.int64]:
     """Indices int64 `(m,)` of one sample drawn with the probabilities `inclusion`, sum m.
 
@@ -65,6 +68,7 @@ def pivotal_sample(inclusion: ArrayLike, uniforms: ArrayLike) -> NDArray[np.int6
     return np.concatenate([kept, rest[winner]])
 
 
+@checked
 def pivotal_pairs(inclusion: ArrayLike) -> PairRecurrence:
     """The pair probabilities of `pivotal_sample`, in its order; exact up to rounding, O(n)."""
     pi, certain, clusters = _checked(inclusion)
@@ -82,6 +86,7 @@ def pivotal_pairs(inclusion: ArrayLike) -> PairRecurrence:
     return PairRecurrence(loss, gain, decay)
 
 
+@checked
 def pivotal_joint(inclusion: ArrayLike) -> Array:
     """P(i and j are both kept), float64 `(n, n)`, with the inclusion probabilities on the diagonal.
 
@@ -89,6 +94,7 @@ def pivotal_joint(inclusion: ArrayLike) -> Array:
     """
     pi = np.asarray(inclusion, dtype=np.float64)
     pairs = pivotal_pairs(pi)
+    require_room("n", len(pi), 16, power=2)
     joint = np.outer(pi, pi)
     running = np.zeros(len(pi))
     for k in range(len(pi)):
@@ -100,6 +106,7 @@ def pivotal_joint(inclusion: ArrayLike) -> Array:
     return np.maximum(joint, 0.0)
 
 
+@checked
 def pivotal_covariance_trace(gradients: ArrayLike, inclusion: ArrayLike) -> float:
     """tr Cov[sum_{i kept} g_i / (n pi_i)], exact in O(n d); its mean squared error as well.
 

@@ -7,6 +7,7 @@ the inclusion probabilities over their sum. Statements and proofs: proofs/survey
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from orderdp_theory.arguments import checked
 from orderdp_theory.common.errors import InputError
 
 Array = NDArray[np.float64]
@@ -17,6 +18,7 @@ Array = NDArray[np.float64]
 REACH, PANEL, NODES = 44.0, 4.0, 12
 
 
+@checked
 def poisson_mean_weights(inclusion: ArrayLike) -> Array:
     """E[1{i kept} / number kept], float64 `(n,)`: the weight of sample i in the expected mean.
 

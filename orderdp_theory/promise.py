@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from orderdp_theory.arguments import checked
 from orderdp_theory.design import Design
 from orderdp_theory.epoch import epoch_bound
 from orderdp_theory.high_probability import martingale_deviation
@@ -114,6 +115,7 @@ INITIAL, WEAK, CLASS = "initial losses >= 0", "weakly convex losses", "a class o
 REFERENCE = "losses at θ°"
 
 
+@checked
 def promises(run: MeasuredRun) -> tuple[Guarantee, ...]:
     """Every theorem about `run`, in the order of the argument from surrogate to population risk.
 

@@ -10,6 +10,7 @@ import operator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from orderdp_theory.arguments import checked
 from orderdp_theory.common.errors import InputError
 
 Array = NDArray[np.float64]
@@ -18,6 +19,7 @@ Array = NDArray[np.float64]
 NEGLIGIBLE = 1e-300
 
 
+@checked
 def proportional_inclusion(sizes: ArrayLike, m: int, floor: float = 0.0) -> Array:
     """The pi, float64 `(n,)`, that minimise sum_i sizes_i^2 / pi_i at sum pi = m, floor <= pi <= 1.
 

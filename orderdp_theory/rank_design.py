@@ -9,13 +9,15 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
-from orderdp_theory.arguments import double_array
+from orderdp_theory.arguments import checked, double_array, require_population
 from orderdp_theory.common.arrays import Array
 from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.limits import require_at_most
 from orderdp_theory.design import Design
 from orderdp_theory.inclusion import inclusion_probabilities
 from orderdp_theory.ranking import Ranking
 
+LARGEST = 20_000
 Block = tuple[int, int]
 
 
@@ -82,6 +84,7 @@ class RankDesign:
         return sum(last - first + 1 for first, last in self.blocks)
 
 
+@checked
 def rank_design_probabilities(design: RankDesign) -> Float64[Array, "{design.n}"]:
     """P(the sample of rank j is kept), float64 `(n,)`; rank 1 has the largest loss.
 
@@ -90,6 +93,7 @@ def rank_design_probabilities(design: RankDesign) -> Float64[Array, "{design.n}"
     curve of the reversed order. The absolute error is at most 4e-15 s/n for each block.
     """
     n, s = design.n, design.s
+    require_population(n)
     total = np.zeros(n)
     for first, last in design.blocks:
         if last == s:
@@ -101,6 +105,7 @@ def rank_design_probabilities(design: RankDesign) -> Float64[Array, "{design.n}"
     return np.maximum(total, 0)
 
 
+@checked
 def rank_design_weights(losses: ArrayLike, design: RankDesign) -> Float64[Array, "{design.n}"]:
     """Per-sample weights of the design's surrogate, float64 `(n,)` in input order, sum 1.
 
@@ -111,6 +116,7 @@ def rank_design_weights(losses: ArrayLike, design: RankDesign) -> Float64[Array,
     return ranking.to_input_order(gamma / design.q)
 
 
+@checked
 def rank_design_loss(losses: ArrayLike, design: RankDesign) -> float:
     """The surrogate L_A = (1/|A|) sum_j gamma_j L_(j): the expected mean loss of the kept."""
     return float(rank_design_weights(losses, design) @ double_array(losses))
@@ -124,6 +130,7 @@ def first_rise(design: RankDesign) -> int | None:
     C(j-1, k-1) C(n-j-1, s-k-1) / C(n, s), which vanishes for k = 0 and k = s.
     """
     n, s = design.n, design.s
+    require_at_most("n", n, LARGEST, "the terms are exact integers of n digits")
     ends = [(last, 1) for _, last in design.blocks if last < s]
     ends += [(first - 1, -1) for first, _ in design.blocks if first > 1]
     for j in range(1, n):
@@ -133,6 +140,7 @@ def first_rise(design: RankDesign) -> int | None:
     return None
 
 
+@checked
 def is_convex(design: RankDesign) -> bool:
     """Whether L_A is convex for every choice of convex per-sample losses.
 
@@ -145,6 +153,7 @@ def is_convex(design: RankDesign) -> bool:
     return first_rise(design) is None
 
 
+@checked
 def nonconvex_losses(design: RankDesign) -> Float64[Array, "3 {design.n}"] | None:
     """Affine losses at theta = -1, 0, 1 with L_A(0) > (L_A(-1) + L_A(1)) / 2, float64 `(3, n)`.
 

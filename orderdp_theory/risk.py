@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betainc, betaincc
 
-from orderdp_theory.arguments import double_array, require_design
+from orderdp_theory.arguments import checked, double_array, require_design
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 
 
+@checked
 def surrogate_risk(values: ArrayLike, probabilities: ArrayLike, s: int, q: int) -> float:
     """R_{s,q} of a loss that takes finitely many values, exact up to rounding.
 
@@ -45,6 +46,7 @@ def surrogate_risk(values: ArrayLike, probabilities: ArrayLike, s: int, q: int) 
     return float(lowest + np.diff(mass) @ (v[order] - lowest))
 
 
+@checked
 def surrogate_fluctuation(design: Design, loss_range: float, failure: float) -> float:
     """How far L_q may lie from R_{s,q} at a point fixed before the data, to one side.
 
@@ -74,6 +76,7 @@ class UniformDeviation:
     surrogate_above: float
 
 
+@checked
 def surrogate_deviation(
     design: Design, rademacher: float, loss_range: float, failure: float
 ) -> UniformDeviation:

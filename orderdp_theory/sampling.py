@@ -6,13 +6,16 @@ import numpy as np
 from jaxtyping import Bool, Int64
 from numpy.typing import NDArray
 
-from orderdp_theory.arguments import require_design
+from orderdp_theory.arguments import checked, require_design
 from orderdp_theory.common.arrays import Indices
+from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.limits import require_at_most, require_room
 from orderdp_theory.design import Design
 
 _BLOCK = 2**18  # coins tossed at a time
 
 
+@checked
 def draw_ranks(
     design: Design, size: int, rng: np.random.Generator
 ) -> Int64[Indices, "{size} {design.q}"]:
@@ -24,6 +27,10 @@ def draw_ranks(
     variates need n < 10^9.
     """
     require_design(design)
+    if size < 0:
+        raise InputError(f"size must not be negative, got {size}")
+    require_at_most("n", design.n, 10**9 - 1, "NumPy's hypergeometric variates end there")
+    require_room("size", size, 8 * design.q + 8)
     n, s, m = design.n, design.s, _enough(design)
     ranks = np.empty((size, design.q), dtype=np.int64)
     counts = rng.hypergeometric(m, n - m, s, size=size).tolist()

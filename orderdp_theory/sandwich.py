@@ -6,7 +6,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import ArrayLike
 
-from orderdp_theory.arguments import double_array, require_design
+from orderdp_theory.arguments import checked, double_array, require_design
 from orderdp_theory.design import Design
 from orderdp_theory.deviation import relative_excess
 from orderdp_theory.ranking import Ranking
@@ -27,6 +27,7 @@ class CvarSandwich:
     width: float
 
 
+@checked
 def sandwich_width(design: Design) -> float:
     """(1/2) sqrt((1 - q/s) (n - s) / (q (n - 1))), 0 for n = 1: how far L_q is from the CVaR.
 
@@ -39,6 +40,7 @@ def sandwich_width(design: Design) -> float:
     return sqrt((s - q) * (n - s) / (s * q * (n - 1))) / 2 if n > 1 else 0.0
 
 
+@checked
 def cvar_sandwich(losses: ArrayLike, design: Design) -> CvarSandwich:
     """L <= L_q <= CVaR_{q/s} <= L_q + width for losses `(n,)`: what random-then-top minimizes.
 

@@ -10,7 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from orderdp_theory.arguments import require_design, require_not_negative, step_array
+from orderdp_theory.arguments import (
+    checked,
+    require_design,
+    require_not_negative,
+    require_steps,
+    step_array,
+)
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.convergence import (
     stored_score_penalty,
@@ -44,6 +50,7 @@ class StabilityBound:
         return self.last_expansion + self.last_replacement
 
 
+@checked
 def stability_bound(
     design: Design,
     lipschitz: float,
@@ -118,6 +125,7 @@ class PopulationBound:
         return self.optimization_error + self.generalization - self.found_gap
 
 
+@checked
 def population_bound(
     design: Design,
     lipschitz: float,
@@ -161,6 +169,7 @@ def population_bound(
     )
 
 
+@checked
 def best_population_step_size(
     design: Design,
     lipschitz: float,
@@ -179,6 +188,7 @@ def best_population_step_size(
             "distance and lipschitz must be positive and steps at least 1, "
             f"got {distance=}, {lipschitz=}, {steps=}"
         )
+    require_steps(steps)
     ones = np.ones(steps)
     falling = epoch_bound(distance, lipschitz, ones, minibatches).distance_term
     bound = population_bound(design, lipschitz, distance, ones, 0.0, minibatches, max_age)

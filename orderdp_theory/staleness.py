@@ -11,7 +11,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import ArrayLike
 
-from orderdp_theory.arguments import double_array, require_design
+from orderdp_theory.arguments import checked, double_array, require_design
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.convergence import best_step_size, ranking_sensitivity
 from orderdp_theory.design import Design
@@ -26,6 +26,7 @@ class StaleRate:
     value: float
 
 
+@checked
 def staleness_factor(design: Design, max_age: int, mean_age: float | None = None) -> float:
     """sqrt(1 + min(4 kappa tau, 2 (s/q) a)): by what factor old scores slow convergence at most.
 
@@ -41,6 +42,7 @@ def staleness_factor(design: Design, max_age: int, mean_age: float | None = None
     return sqrt(1 + min(by_maximum, 2 * design.s / design.q * mean))
 
 
+@checked
 def stale_rate(
     design: Design,
     distance: float,
@@ -76,6 +78,7 @@ class RoundRobin:
     factor: float
 
 
+@checked
 def round_robin(design: Design, rescored: int) -> RoundRobin:
     """Algorithm 1 repaired: score `rescored` samples in turn before each selection.
 
@@ -93,6 +96,7 @@ def round_robin(design: Design, rescored: int) -> RoundRobin:
     return RoundRobin(max_age, mean_age, staleness_factor(design, max_age, mean_age))
 
 
+@checked
 def score_error_bound(scores: ArrayLike, losses: ArrayLike, design: Design) -> float:
     """(s/q) mean_i |H_i - L_i|, at least what ranking by scores H loses: L_q - sum_i w^H_i L_i.
 

@@ -3,13 +3,14 @@
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
-from orderdp_theory.arguments import double_array
+from orderdp_theory.arguments import checked, double_array
 from orderdp_theory.common.arrays import Array
 from orderdp_theory.design import Design
 from orderdp_theory.inclusion import inclusion_probabilities
 from orderdp_theory.ranking import Ranking
 
 
+@checked
 def surrogate_weights(losses: ArrayLike | Ranking, design: Design) -> Float64[Array, "{design.n}"]:
     """Weights gamma_rank(i) / q of the samples in L_q (Eq. 3), float64 `(n,)` in input order.
 
@@ -24,6 +25,7 @@ def surrogate_weights(losses: ArrayLike | Ranking, design: Design) -> Float64[Ar
     return ranking.to_input_order(gamma / design.q)
 
 
+@checked
 def surrogate_loss(losses: ArrayLike, design: Design) -> float:
     """L_q = (1/q) sum_j gamma_j L_(j) (Eq. 3), the expected mean loss of the kept samples."""
     weights = surrogate_weights(losses, design)

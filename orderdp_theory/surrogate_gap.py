@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from orderdp_theory.arguments import double_array
+from orderdp_theory.arguments import checked, double_array
 from orderdp_theory.design import Design
 from orderdp_theory.deviation import chi, relative_excess, total_variation
 from orderdp_theory.ranking import Ranking
@@ -36,6 +36,7 @@ class Gap:
         return self.total_variation * self.range
 
 
+@checked
 def gap(losses: ArrayLike, design: Design) -> Gap:
     """L_q - L = sum_j (gamma_j/q - 1/n) L_(j) for losses `(n,)`, and its two upper bounds.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from orderdp_theory.arguments import double_array
+from orderdp_theory.arguments import checked, double_array
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.design import Design
 from orderdp_theory.surrogate_gap import Gap, gap
@@ -49,6 +49,7 @@ class Transfer:
         return self.optimization_error - self.found_gap
 
 
+@checked
 def transfer_bound(
     reference_losses: ArrayLike,
     design: Design,

@@ -1,5 +1,7 @@
 """Training with dynamic data pruning, and audits of the gradient bias it causes."""
 
+from importlib.metadata import version as _version
+
 from orderdp_train.auditing import audit
 from orderdp_train.data import load_data
 from orderdp_train.rules import (
@@ -32,6 +34,8 @@ from orderdp_train.training.loop import Epoch, NonFiniteLossError, fresh_scorer,
 from orderdp_train.training.recipe import RECIPES, Recipe
 from orderdp_train.training.sampler import RuleSampler, WithIndex
 from orderdp_train.training.text import sequence_losses
+
+__version__ = _version("orderdp")
 
 __all__ = [
     "RECIPES",

@@ -98,7 +98,8 @@ def _let_it_refuse(function: Callable[..., Any], args: Any, kwargs: Any) -> None
 
     try:
         function(*args, **kwargs)
-    except InputError:
-        raise
+    except (InputError, TypeError) as error:
+        if not isinstance(error, TypeCheckError):  # which is a TypeError too
+            raise
     except Exception:
         return

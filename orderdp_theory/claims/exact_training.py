@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from orderdp_theory import Design, inclusion_probabilities_exact
+from orderdp_theory import Design, inclusion_probabilities_exact, stored_score_counterexample
 
 Vector = tuple[Fraction, ...]
 Scores = Literal["fresh", "stored"]
@@ -239,17 +239,22 @@ def random_losses(rng: np.random.Generator, n: int, dimension: int) -> list[Loss
     ]
 
 
-STALE_STEPS = 40
+TWO_SAMPLES = Design(2, 2, 1)
 
 
-def stale_problem() -> tuple[list[Loss], Vector, list[Fraction], Design]:
-    """Two samples in two dimensions on which stored scores freeze the selection.
+def stale_problem(
+    design: Design = TWO_SAMPLES,
+) -> tuple[list[Loss], Vector, list[Fraction], Design]:
+    """Losses on which stored scores freeze the selection, for any design with q < s.
 
-    L_1 = 1 + 5 max(0, 1 − x), L_2 = max(0, 4x − 3y), start at 0, step 1/15, s = n = 2, q = 1, so
-    L_q = max(L_1, L_2). The stored score of sample 2 stays at its initial loss 0, below L_1 ≥ 1
-    for ever, so only sample 1 is trained: x runs to 1, y stays 0, L_2 grows to 4. The minimum of
-    L_q is 1, at (1, 1). (`orderdp_theory.convergence` follows the same problem for the figures.)
+    n − k samples have the loss 1 + 5 max(0, 1 − x) and k = min(q, s − q) the loss
+    max(0, 4x − 3y); start at 0. Stored scores of the latter stay at their initial 0, below all
+    others, so none of them is ever kept: x runs to 1, y stays 0. The minimum of L_q is 1, at
+    (1, 1). `orderdp_theory.stored_score_counterexample` knows step size and number of steps in
+    closed form; here nothing is known of the run, it is enumerated.
     """
-    first = Loss(((vector(0, 0), Fraction(1)), (vector(-5, 0), Fraction(6))))
-    second = Loss(((vector(0, 0), Fraction(0)), (vector(4, -3), Fraction(0))))
-    return [first, second], vector(0, 0), [Fraction(1, 15)] * STALE_STEPS, Design(2, 2, 1)
+    hard = Loss(((vector(0, 0), Fraction(1)), (vector(-5, 0), Fraction(6))))
+    easy = Loss(((vector(0, 0), Fraction(0)), (vector(4, -3), Fraction(0))))
+    known = stored_score_counterexample(design=design)
+    losses = [hard] * (design.n - known.easy) + [easy] * known.easy
+    return losses, vector(0, 0), [known.step_size] * len(known.trajectory), design

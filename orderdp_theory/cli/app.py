@@ -2,23 +2,17 @@
 
 from importlib import import_module
 
-import typer
+from orderdp_theory.common.command import examples, new_app, run
 
-from orderdp_theory.common.command import run
+COMMANDS = ("weights", "verify", "prove", "figures", "bound", "choose", "poster")
 
-COMMANDS = ("weights", "verify", "prove", "figures", "bound", "choose")
-
-app = typer.Typer(
-    name="orderdp-theory",
-    help="Exact theory of OrderDP: inclusion probabilities, claims, proofs, bounds and figures.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
+app = new_app(
+    "orderdp-theory",
+    "Exact theory of OrderDP: inclusion probabilities, claims, proofs, bounds and figures.",
 )
-
-
 for _name in COMMANDS:
-    app.command(_name)(getattr(import_module(f"orderdp_theory.cli.{_name}"), _name))
+    _module = import_module(f"orderdp_theory.cli.{_name}")
+    app.command(_name, epilog=examples(_module.EXAMPLES))(getattr(_module, _name))
 
 
 def main() -> None:

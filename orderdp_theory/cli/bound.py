@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.output import Json, Quiet, console, write_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -16,11 +17,19 @@ if TYPE_CHECKING:
         CorrectedBound,
         CvarSandwich,
         Design,
+        NonconvexBound,
         PopulationBound,
         PrintedBound,
         Transfer,
         UniformDeviation,
     )
+
+
+EXAMPLES = (
+    "orderdp-theory bound 1000 500 300 --steps 10000 --lipschitz 1 --distance 2 --loss-range 1",
+    "orderdp-theory bound 1000 500 300 --steps 10000 --lipschitz 1 --distance 2 --max-age 3",
+)
+DATA, SETTING = "Losses and scores", "Setting of the theorems"
 
 
 def bound(
@@ -36,50 +45,78 @@ def bound(
         typer.Option(help="D, from the first point to the reference.", show_default=False),
     ],
     step_size: Annotated[
-        float | None, typer.Option(help="Constant step size; D/(G√T) if not given.")
+        float | None,
+        typer.Option(help="Constant step size; D/(G√T) if not given.", rich_help_panel=SETTING),
     ] = None,
     losses: Annotated[
         Path | None,
-        typer.Option(help="Per-sample losses, one row an iterate (.npy or .csv)."),
+        typer.Option(
+            help="Per-sample losses, one row an iterate (.npy or .csv).", rich_help_panel=DATA
+        ),
     ] = None,
     reference: Annotated[
         Path | None,
-        typer.Option(help="Per-sample losses at the point to compare with, such as a minimizer."),
+        typer.Option(
+            help="Per-sample losses at the point to compare with, such as a minimizer.",
+            rich_help_panel=DATA,
+        ),
     ] = None,
     loss_range: Annotated[
         float | None,
-        typer.Option(help="b: all losses within the radius lie in an interval of this length."),
+        typer.Option(
+            help="b: all losses within the radius lie in an interval of this length.",
+            rich_help_panel=SETTING,
+        ),
     ] = None,
     radius: Annotated[
-        float | None, typer.Option(help="All iterates stay within; D if not given.")
+        float | None,
+        typer.Option(help="All iterates stay within; D if not given.", rich_help_panel=SETTING),
     ] = None,
     failure: Annotated[
-        float, typer.Option(help="Probability that the population bounds may fail.")
+        float,
+        typer.Option(
+            help="Probability that the population bounds may fail.", rich_help_panel=SETTING
+        ),
     ] = 0.05,
     max_age: Annotated[
         int | None,
-        typer.Option(help="Ranking by stored scores that are at most this many steps old."),
+        typer.Option(
+            help="Ranking by stored scores that are at most this many steps old.",
+            rich_help_panel=SETTING,
+        ),
     ] = None,
     scores: Annotated[
         Path | None,
-        typer.Option(help="Stored scores of the samples, beside the last row of --losses."),
+        typer.Option(
+            help="Stored scores of the samples, beside the last row of --losses.",
+            rich_help_panel=DATA,
+        ),
     ] = None,
     rescored: Annotated[
         int | None,
-        typer.Option(help="Samples scored in turn before each selection; bounds the age of all."),
+        typer.Option(
+            help="Samples scored in turn before each selection; bounds the age of all.",
+            rich_help_panel=SETTING,
+        ),
     ] = None,
     minibatches: Annotated[
         int | None,
-        typer.Option(help="K: one selection an epoch of K minibatch steps; T counts epochs."),
+        typer.Option(
+            help="K: one selection an epoch of K minibatch steps; T counts epochs.",
+            rich_help_panel=SETTING,
+        ),
     ] = None,
     weak_convexity: Annotated[
         float | None,
-        typer.Option(help="ρ: losses become convex when (ρ/2)‖θ‖² is added."),
+        typer.Option(
+            help="ρ: losses become convex when (ρ/2)‖θ‖² is added.", rich_help_panel=SETTING
+        ),
     ] = None,
+    json: Json = None,
+    quiet: Quiet = False,
 ) -> None:
     """Print the bounds of the design (N, S, Q) term by term, as published and as they hold."""
     import numpy as np
-    from rich.console import Console
 
     from orderdp_theory import (
         Design,
@@ -101,12 +138,26 @@ def bound(
         surrogate_fluctuation,
         transfer_bound,
     )
+    from orderdp_theory.arguments import integer, number, require_steps
     from orderdp_theory.cli.arrays import read_array
     from orderdp_theory.impossibility import SQUARED_DISTANCE, SQUARED_LIPSCHITZ
 
     design = Design(n, s, q)
-    if steps < 1:
-        raise InputError(f"--steps must be at least 1, got {steps}")
+    require_steps(steps, "--steps")
+    for name, value in (
+        ("--lipschitz", lipschitz),
+        ("--distance", distance),
+        ("--step-size", step_size),
+        ("--loss-range", loss_range),
+        ("--radius", radius),
+        ("--failure", failure),
+        ("--weak-convexity", weak_convexity),
+    ):
+        if value is not None:
+            number(name, value)
+    for name, value in (("--max-age", max_age), ("--minibatches", minibatches)):
+        if value is not None:
+            integer(name, value)
     if max_age is not None and rescored is not None:
         raise InputError("--rescored bounds the age by itself: give it or --max-age, not both")
     ages = None if rescored is None else round_robin(design, rescored)
@@ -155,7 +206,32 @@ def bound(
             raise InputError("--scores are compared with the last row of --losses: give that too")
         score_error = score_error_bound(read_array(scores, (1,)), rows[-1], design)
 
-    console = Console()
+    weakly_convex = None
+    if weak_convexity is not None and loss_range is not None:
+        weakly_convex = _weakly_convex(
+            design, weak_convexity, lipschitz, loss_range, steps, step_size, count, max_age or 0
+        )
+    write_json(
+        json,
+        {
+            "design": design,
+            "step_size": eta,
+            "convergence": convergence,
+            "stored_score_penalty": penalty,
+            "stale_rate": rate,
+            "score_error": score_error,
+            "optimization_error": error,
+            "sandwich": sandwich,
+            "transfer": transfer,
+            "theorem_4_as_published": printed,
+            "linear_predictors": corrected,
+            "by_stability": population,
+            "surrogate_fluctuation": fluctuation,
+            "surrogate_deviation": uniform,
+            "weakly_convex": weakly_convex,
+        },
+    )
+    screen = console(json, quiet)
     table = _convergence(convergence, eta, count)
     if rate is not None:
         unit = "steps" if count == 1 else "epochs"
@@ -173,15 +249,13 @@ def bound(
     deviation = martingale_deviation(2 * within * lipschitz, np.full(steps, eta), failure)
     single = f"  of this run, if projected, with probability {1 - failure:g}"
     table.add_row(single, f"{error + deviation:.6g}")
-    console.print(table)
+    screen.print(table)
     point = "last row of --losses" if reference is None else "reference"
-    console.print(_sandwich(sandwich, design, point))
-    console.print(_transfer(transfer, point))
-    console.print(_generalization(printed, corrected, population, at_best, failure))
-    console.print(_surrogate_risk(fluctuation, uniform, failure))
-    console.print(
-        _nonconvex(design, weak_convexity, lipschitz, loss_range, steps, step_size, count, max_age)
-    )
+    screen.print(_sandwich(sandwich, design, point))
+    screen.print(_transfer(transfer, point))
+    screen.print(_generalization(printed, corrected, population, at_best, failure))
+    screen.print(_surrogate_risk(fluctuation, uniform, failure))
+    screen.print(_nonconvex(weakly_convex))
 
 
 def _table(title: str, *columns: str) -> "Table":
@@ -308,31 +382,38 @@ def _surrogate_risk(
     return table
 
 
-def _nonconvex(
+def _weakly_convex(
     design: "Design",
-    weak_convexity: float | None,
+    weak_convexity: float,
     lipschitz: float,
-    loss_range: float | None,
+    loss_range: float,
     steps: int,
     step_size: float | None,
     minibatches: int,
-    max_age: int | None,
-) -> "Table":
+    max_age: int,
+) -> tuple[float, "NonconvexBound"]:
+    """The step size, the best one if none is given, and the bound at it."""
     from orderdp_theory import best_nonconvex_step_size, nonconvex_bound, ranking_sensitivity
 
-    table = _table("Weakly convex losses: mean E‖∇ envelope of L_q‖²", "term", "value")
-    if weak_convexity is None or loss_range is None:
-        table.add_row("bound", "needs --weak-convexity and --loss-range")
-        return table
-    age, eta = max_age or 0, step_size
+    eta = step_size
     if eta is None:
-        eta = best_nonconvex_step_size(design, weak_convexity, lipschitz, loss_range, steps, age)
+        eta = best_nonconvex_step_size(
+            design, weak_convexity, lipschitz, loss_range, steps, max_age
+        )
         eta /= minibatches
-    drift = lipschitz**2 * minibatches * eta * age
+    drift = lipschitz**2 * minibatches * eta * max_age
     shortfall = 2 * ranking_sensitivity(design) * drift
-    bound = nonconvex_bound(
+    return eta, nonconvex_bound(
         weak_convexity, lipschitz, loss_range, [eta] * steps, shortfall, minibatches
     )
+
+
+def _nonconvex(found: "tuple[float, NonconvexBound] | None") -> "Table":
+    table = _table("Weakly convex losses: mean E‖∇ envelope of L_q‖²", "term", "value")
+    if found is None:
+        table.add_row("bound", "needs --weak-convexity and --loss-range")
+        return table
+    eta, bound = found
     table.add_row("step size η", f"{eta:.6g}")
     table.add_row("start, with φ(θ¹) − min L_q ≤ b", f"{bound.envelope_term:.6g}")
     table.add_row("gradient noise", f"{bound.noise_term:.6g}")

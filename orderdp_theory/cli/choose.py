@@ -6,12 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.output import Json, Quiet, console, status, write_json
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from orderdp_theory import Candidate, Choice
 
+EXAMPLES = (
+    "orderdp-theory choose losses.npy 100 --gradients gradients.npy",
+    "orderdp-theory choose losses.npy 100 --norms norms.npy --json -",
+)
 SIZES, SPLITS = 33, 17  # values of s and of q1 that are tried unless every one is asked for
 
 
@@ -32,21 +37,24 @@ def choose(
         bool, typer.Option("--every", help="Every s and every split, however many.")
     ] = False,
     csv: Annotated[Path | None, typer.Option(help="Write every candidate to this file.")] = None,
+    json: Json = None,
+    quiet: Quiet = False,
 ) -> None:
     """Print the exact mean squared error of the designs of budget Q, and the best one.
 
     Give the losses and exactly one of --gradients, --gram and --norms.
     """
     import numpy as np
-    from rich.console import Console
     from rich.progress import track
 
     from orderdp_theory import choose as choose_design
     from orderdp_theory import error_bound_from_norms
     from orderdp_theory.cli.arrays import read_array
-    from orderdp_theory.common.files import write_atomically
+    from orderdp_theory.common.files import expect_writable, write_atomically
 
     given = [path for path in (gradients, gram, norms) if path is not None]
+    if csv is not None:
+        expect_writable(csv)
     if len(given) != 1:
         raise InputError("give exactly one of --gradients, --gram and --norms")
     ranked_by = read_array(losses, (1,))
@@ -58,7 +66,6 @@ def choose(
         raise InputError(f"{norms} holds negative numbers, but norms are not")
     inner = values if gram else values @ values.T if gradients else np.diag(values**2)
 
-    console, status = Console(), Console(stderr=True)
     sizes = splits = None
     if not every:
         sizes = _spread(min(q, n), n, SIZES)
@@ -69,29 +76,31 @@ def choose(
         q,
         sizes,
         splits,
-        progress=lambda tried: track(tried, "evaluating", console=status, transient=True),
+        progress=lambda tried: track(tried, "evaluating", console=status(quiet), transient=True),
     )
     if csv is not None:
         write_atomically(csv, _csv(choice))
-    console.print(_table(choice, q))
+    write_json(json, choice)
+    screen = console(json, quiet)
+    screen.print(_table(choice, q))
     scale = float(inner.mean()) ** 0.5
-    console.print(f"norm of the full gradient: {scale:.6g}", highlight=False)
-    console.print(f"[bold]best design:[/] {_described(choice.best)}", highlight=False)
+    screen.print(f"norm of the full gradient: {scale:.6g}", highlight=False)
+    screen.print(f"[bold]best design:[/] {_described(choice.best)}", highlight=False)
     survey = choice.best_survey
-    console.print(
+    screen.print(
         f"survey sampling, sizes 1 − exp(−loss), floor {survey.floor:g} q/n: "
         f"mean squared error {survey.mean_squared_error:.6g}",
         highlight=False,
     )
     if norms:
         bound = error_bound_from_norms(values, ranked_by, choice.best.design, choice.best.q2)
-        console.print(
+        screen.print(
             "These are the errors of orthogonal gradients; norms alone do not determine them. "
             f"Whatever the directions, that of the best design is at most {bound:.6g}.",
             highlight=False,
         )
     if not every and (len(_spread(q, n, n)) > SIZES or q - 1 > SPLITS):
-        console.print("Not every s and split was tried; --every does.", highlight=False)
+        screen.print("Not every s and split was tried; --every does.", highlight=False)
 
 
 def _spread(first: int, last: int, count: int) -> list[int]:

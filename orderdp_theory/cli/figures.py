@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.output import Json, Quiet, console, status, write_json
 
 if TYPE_CHECKING:
     from orderdp_theory.figures import Drawing
 
+
+EXAMPLES = (
+    "orderdp-theory figures --out figures",
+    "orderdp-theory figures --out figures --only step-regime --format svg,pdf",
+)
 
 # The options of every command that draws figures.
 Out = Annotated[Path, typer.Option(help="Folder to write to; made if missing.")]
@@ -20,39 +26,55 @@ Only = Annotated[
 ]
 
 
-def figures(out: Out, format: Format = "png", only: Only = None) -> None:
+def figures(
+    out: Out,
+    format: Format = "png",
+    only: Only = None,
+    json: Json = None,
+    quiet: Quiet = False,
+) -> None:
     """Draw the paper's figures of the theory, corrected, and those it should have had."""
     from orderdp_theory.figures import FIGURES
 
-    write_figures(FIGURES, out, format, only)
+    write_figures(FIGURES, out, format, only, json, quiet)
 
 
 def write_figures(
-    figures: "Mapping[str, Drawing]", out: Path, format: str, only: list[str] | None
+    figures: "Mapping[str, Drawing]",
+    out: Path,
+    format: str,
+    only: list[str] | None,
+    json: Path | None = None,
+    quiet: bool = False,
 ) -> None:
     """Draw these figures, or those of them in `only`, into `out` and print their captions.
 
     Raises `ValueError`, before anything is written, for a name or format that does not exist.
     """
-    from rich.console import Console
     from rich.progress import track
 
-    from orderdp_theory.common.files import write_atomically
-    from orderdp_theory.common.style import FORMATS, render
+    from orderdp_theory.common.files import expect_ours, write_atomically
+    from orderdp_theory.common.style import FORMATS, WRITER, render
 
     formats = [name.strip().lower() for name in format.split(",")]
     _refuse(set(formats) - set(FORMATS), "format", FORMATS)
     names = list(dict.fromkeys(only or figures))
     _refuse(set(names) - set(figures), "figure", figures)
+    for name in names:
+        for suffix in formats:
+            expect_ours(out / f"{name}.{suffix}", WRITER)
     out.mkdir(parents=True, exist_ok=True)
-    console = Console()
-    for name in track(names, "drawing", console=console, transient=True):
+    for name in track(names, "drawing", console=status(quiet), transient=True):
         drawn = figures[name].draw()
         for suffix in formats:
             write_atomically(out / f"{name}.{suffix}", render(drawn, suffix))
+    written = {name: [out / f"{name}.{suffix}" for suffix in formats] for name in names}
+    captions = {name: figures[name].caption for name in names}
+    write_json(json, {n: {"files": written[n], "caption": captions[n]} for n in names})
+    screen = console(json, quiet)
     for name in names:
-        paths = ", ".join(f"{name}.{suffix}" for suffix in formats)
-        console.print(f"[bold]{paths}[/]  {figures[name].caption}", highlight=False)
+        files = ", ".join(path.name for path in written[name])
+        screen.print(f"[bold]{files}[/]  {captions[name]}", highlight=False)
 
 
 def _refuse(unknown: set[str], what: str, known: Iterable[str]) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.output import Json, Quiet, console, write_json
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -12,15 +13,18 @@ if TYPE_CHECKING:
     from orderdp_theory.proofs.symbolic import Certificate, Verdict  # pyright: ignore[reportMissingImports]
 
 
+EXAMPLES = ("orderdp-theory prove", "orderdp-theory prove --json -")
+
+
 def prove(
     names: Annotated[
         list[str] | None,
         typer.Argument(help="Certificates to check; all of them if none is named."),
     ] = None,
+    json: Json = None,
+    quiet: Quiet = False,
 ) -> None:
     """Check the symbolic proofs and print what each states, computes and takes as logic."""
-    from rich.console import Console
-
     from orderdp_theory.proofs.symbolic import CERTIFICATES  # pyright: ignore[reportMissingImports]
 
     unknown = [name for name in names or () if name not in CERTIFICATES]
@@ -28,17 +32,24 @@ def prove(
         raise InputError(
             f"no certificate is called {', '.join(unknown)}; choose from {', '.join(CERTIFICATES)}"
         )
-    console = Console()
-    failed = []
+    screen = console(json, quiet)
+    document, failed = {}, []
     for name in dict.fromkeys(names or CERTIFICATES):
-        verdict = CERTIFICATES[name].check()
-        console.print(_explained(CERTIFICATES[name], verdict))
+        certificate, verdict = CERTIFICATES[name], CERTIFICATES[name].check()
+        screen.print(_explained(certificate, verdict))
+        document[name] = {
+            "statement": certificate.statement,
+            "source": certificate.source,
+            "holds": verdict.holds,
+            "checked": {piece.claim: holds for piece, holds in verdict.pieces},
+        }
         if not verdict.holds:
             failed.append(name)
+    write_json(json, document)
     if failed:
-        console.print(f"[bold red]not proved:[/] {', '.join(failed)}")
+        screen.print(f"[bold red]not proved:[/] {', '.join(failed)}")
         raise typer.Exit(1)
-    console.print("[green]every certificate checks[/]")
+    screen.print("[green]every certificate checks[/]")
 
 
 def _explained(certificate: "Certificate", verdict: "Verdict") -> "RenderableType":

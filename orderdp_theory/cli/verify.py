@@ -1,6 +1,5 @@
 """`orderdp-theory verify`: the paper's sentences, each decided by a computation."""
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,12 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.output import STANDARD_OUTPUT, Json, Quiet, console, status
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from orderdp_theory.claims import Claim, Result
 
+EXAMPLES = (
+    "orderdp-theory verify --only thm3-stale",
+    "orderdp-theory verify --html claims.html --json claims.json",
+)
 QUOTED = 5  # up to so many claims are shown with the words they quote
 COLOURS = {
     "verified": "green",
@@ -33,13 +37,14 @@ def verify(
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="ID...", help="Decide these claims only.")
     ] = None,
-    json: Annotated[Path | None, typer.Option("--json", help="Write the results as JSON.")] = None,
+    json: Json = None,
     markdown: Annotated[
         Path | None, typer.Option("--markdown", help="Write a Markdown table.")
     ] = None,
     html: Annotated[
         Path | None, typer.Option("--html", help="Write one self-contained page.")
     ] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Decide what the paper says, sentence by sentence, by computation.
 
@@ -48,25 +53,25 @@ def verify(
 
     Exit status 0: every claim was decided; 1: a computation failed or an error bar was too wide.
     """
-    from rich.console import Console
-
     from orderdp_theory.claims.report import headline, to_html, to_json, to_markdown
-    from orderdp_theory.common.files import write_atomically
+    from orderdp_theory.common.files import expect_writable, write_atomically
 
     claims = _chosen([*(only or []), *(more or [])])
     outputs = [(json, to_json), (markdown, to_markdown), (html, to_html)]
     for path, _ in outputs:
-        if path is not None:
-            _expect_writable(path)
-    results = _decided(claims)
+        if path is not None and path != STANDARD_OUTPUT:
+            expect_writable(path)
+    results = decided(claims, quiet)
     for path, text in outputs:
-        if path is not None:
+        if path == STANDARD_OUTPUT:
+            typer.echo(text(results), nl=False)
+        elif path is not None:
             write_atomically(path, text(results))
 
-    console = Console()
-    console.print(_table(results, quoted=len(claims) <= QUOTED))
+    screen = console(json, quiet)
+    screen.print(_table(results, quoted=len(claims) <= QUOTED))
     for count in headline(results):
-        console.print(
+        screen.print(
             f"{'  ' * count.indent + count.name:<22} "
             + ", ".join(f"[{COLOURS[v]}]{n} {v}[/]" for v, n in count.verdicts.items() if n),
             highlight=False,
@@ -74,7 +79,7 @@ def verify(
         )
     for path, _ in outputs:
         if path is not None:
-            console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+            screen.print(f"wrote {path}", highlight=False, soft_wrap=True, markup=False)
     if any(result.error for result in results):
         raise typer.Exit(1)
 
@@ -94,25 +99,14 @@ def _chosen(ids: Sequence[str]) -> "list[Claim]":
     return [claim for name, claim in known.items() if not ids or name in ids]
 
 
-def _expect_writable(path: Path) -> None:
-    """Fail before the computation, not after it, if a file cannot be written."""
-    if path.is_dir():
-        raise IsADirectoryError(21, "is a folder, not a file", str(path))
-    if not path.parent.is_dir():
-        raise FileNotFoundError(2, "no such folder", str(path.parent))
-    if not os.access(path.parent, os.W_OK):
-        raise PermissionError(13, "permission denied", str(path.parent))
-
-
-def _decided(claims: "Sequence[Claim]") -> "list[Result]":
+def decided(claims: "Sequence[Claim]", quiet: bool) -> "list[Result]":
     """All results, with a progress bar where there is a terminal."""
-    from rich.console import Console
     from rich.progress import Progress
 
     from orderdp_theory.claims import decide
 
     results = []
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with Progress(console=status(quiet), transient=True) as progress:
         bar = progress.add_task("", total=len(claims))
         for claim in claims:
             progress.update(bar, description=claim.id)

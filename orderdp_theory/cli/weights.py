@@ -9,13 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.limits import require_room
+from orderdp_theory.common.output import Json, Quiet, console, write_json
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from orderdp_theory import Design
 
+EXAMPLES = (
+    "orderdp-theory weights 10 5 3 --exact",
+    "orderdp-theory weights 50000 25000 15000 --csv gamma.csv --plot gamma.png",
+)
 SHOWN_RANKS = 24
+CSV_ROW = 200  # bytes of a rank while the file is put together
 MAX_FRACTION = 40  # characters; longer fractions are abbreviated on screen, never in the CSV
 # A larger design is printed where γ has fallen to these fractions of s/n.
 LEVELS = (
@@ -48,10 +55,10 @@ def weights(
     plot: Annotated[
         Path | None, typer.Option(help="Draw the weights into this file (.png, .svg, .pdf).")
     ] = None,
+    json: Json = None,
+    quiet: Quiet = False,
 ) -> None:
     """Print the inclusion probabilities of the design (N, S, Q) with their checks."""
-    from rich.console import Console
-
     from orderdp_theory import (
         Design,
         inclusion_probabilities,
@@ -59,17 +66,20 @@ def weights(
         inclusion_probabilities_exact,
     )
     from orderdp_theory.checks import check_inclusion_probabilities
-    from orderdp_theory.common.files import write_atomically
+    from orderdp_theory.common.files import expect_writable, write_atomically
 
+    for path in (csv, plot):
+        if path is not None:
+            expect_writable(path)
     if exact and ball is not None:
         raise InputError("--exact and --ball exclude each other; give one of them")
     design = Design(n, s, q)
     if exact:
-        gamma: Sequence[Any] = inclusion_probabilities_exact(design)
+        gamma: Any = inclusion_probabilities_exact(design)
     elif ball is not None:
         gamma = inclusion_probabilities_ball(design, ball)
     else:
-        gamma = inclusion_probabilities(design).tolist()
+        gamma = inclusion_probabilities(design)
     checks = check_inclusion_probabilities(design, gamma)
 
     files: dict[Path, str | bytes] = {}
@@ -83,12 +93,27 @@ def weights(
     for path, content in files.items():
         write_atomically(path, content)
 
-    console = Console()
-    console.print(_ranks(design, gamma))
-    console.print(_summary(design))
-    console.print(_checks(checks))
+    write_json(json, _document(design, gamma, checks, ball or 0))
+    screen = console(json, quiet)
+    screen.print(_ranks(design, gamma))
+    screen.print(_summary(design))
+    screen.print(_checks(checks))
     if not all(check.holds for check in checks):
         raise typer.Exit(1)
+
+
+def _document(
+    design: "Design", gamma: Sequence[Any], checks: Sequence[Any], bits: int
+) -> dict[str, Any]:
+    from flint import arb
+
+    digits = _digits(bits)
+    return {
+        "design": design,
+        "inclusion_probabilities": [g.str(digits) if isinstance(g, arb) else g for g in gamma],
+        "distance_from_uniform": dict(_distances(design)),
+        "checks": checks,
+    }
 
 
 def _shown(design: "Design") -> list[int]:
@@ -141,20 +166,22 @@ def _abbreviated(value: Fraction) -> str:
 def _summary(design: "Design") -> "Table":
     from rich.table import Table
 
-    from orderdp_theory import (
-        chi,
-        effective_sample_size,
-        spectrum_deviation,
-        total_variation,
-    )
-
     table = Table(title="Distance from uniform sampling", show_header=False)
     table.add_row("prune ratio 1 − q/n", f"{design.prune_ratio} = {float(design.prune_ratio):.6g}")
-    table.add_row("χ = √(n Σ(γ/q)² − 1)", f"{chi(design):.10g}")
-    table.add_row("total variation of γ/q and uniform", f"{total_variation(design):.10g}")
-    table.add_row("largest density deviation C_s", f"{spectrum_deviation(design):.10g}")
-    table.add_row("effective sample size 1/Σ(γ/q)²", f"{effective_sample_size(design):.10g}")
+    for name, value in _distances(design):
+        table.add_row(name, f"{value:.10g}")
     return table
+
+
+def _distances(design: "Design") -> list[tuple[str, float]]:
+    from orderdp_theory import chi, effective_sample_size, spectrum_deviation, total_variation
+
+    return [
+        ("χ = √(n Σ(γ/q)² − 1)", chi(design)),
+        ("total variation of γ/q and uniform", total_variation(design)),
+        ("largest density deviation C_s", spectrum_deviation(design)),
+        ("effective sample size 1/Σ(γ/q)²", effective_sample_size(design)),
+    ]
 
 
 def _checks(checks: Sequence[Any]) -> "Table":
@@ -175,11 +202,17 @@ def _csv(design: "Design", gamma: Sequence[Any], bits: int) -> str:
 
     if isinstance(gamma[0], arb):
         # flint's own text form: its radius includes the rounding to decimals.
-        digits = 2 + math.ceil(bits * math.log10(2))
+        digits = _digits(bits)
         rows = (f"{j},{g.str(digits)}" for j, g in enumerate(gamma, 1))
         return "rank,inclusion_probability\n" + "\n".join(rows) + "\n"
     if isinstance(gamma[0], Fraction):
         rows = (f"{j},{g},{g / design.q}" for j, g in enumerate(gamma, 1))
     else:
-        rows = (f"{j},{g!r},{g / design.q!r}" for j, g in enumerate(gamma, 1))
+        require_room("N", design.n, CSV_ROW)
+        rows = (f"{j},{float(g)!r},{float(g) / design.q!r}" for j, g in enumerate(gamma, 1))
     return "rank,inclusion_probability,weight\n" + "\n".join(rows) + "\n"
+
+
+def _digits(bits: int) -> int:
+    """Decimals that lose nothing of an enclosure worth printing."""
+    return 2 + math.ceil(bits * math.log10(2))

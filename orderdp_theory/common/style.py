@@ -20,6 +20,7 @@ from orderdp_theory.common.palette import BLACK, BLUE, PALETTE, SKY
 
 COLUMN = 3.5  # inches: one column of a two-column page
 WIDE = 7.1  # both columns
+WRITER = "orderdp"  # stands in the files, which so are known as ours
 FORMATS = ("png", "svg", "pdf")
 
 # Ordered quantities (q, n, …) run through one hue scale of falling lightness, readable in grey too.
@@ -70,10 +71,10 @@ _RC: dict[Any, Any] = {
     "pdf.fonttype": 42,
     "text.usetex": False,
 }
-_NO_DATES: dict[str, dict[str, None]] = {
-    "png": {"Software": None},
-    "svg": {"Date": None, "Creator": None},
-    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+_NO_DATES: dict[str, dict[str, str | None]] = {
+    "png": {"Software": WRITER},
+    "svg": {"Date": None, "Creator": WRITER},
+    "pdf": {"CreationDate": None, "Creator": WRITER, "Producer": None},
 }
 
 P = ParamSpec("P")

@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from orderdp_theory.common.errors import InputError
 from orderdp_train.auditing.grid import grid_rules
 from orderdp_train.auditing.point import FALSE_ALARM, AuditedPoint, Effort, Point, audit_point
-from orderdp_train.data import TrainTestData, load_data
+from orderdp_train.data import TrainTestData, fingerprint, load_data
 from orderdp_train.models import model_for
 from orderdp_train.runs import RunConfig, RunFolder
 from orderdp_train.training.loop import fresh_scorer
@@ -71,6 +72,7 @@ def audit_run(
         root=root,
         num_workers=workers,
     )
+    content = fingerprint(data)
     method = config.rule.rule.label
     level = FALSE_ALARM / len(paths)
     ready = {point.epoch: point for point in done}
@@ -78,6 +80,11 @@ def audit_run(
     for path in paths:
         stored = place.load(path)
         assert stored is not None  # listed a moment ago
+        if stored.get("data", content) != content:
+            raise InputError(
+                f"{path} is of other data of the name {config.data}: give --root the files that "
+                "the run was trained on"
+            )
         epoch = stored["state"]["epoch"]
         if epoch not in ready:
             own = config if precision is None else with_precision(config, precision)

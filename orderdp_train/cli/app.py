@@ -7,31 +7,32 @@ from typing import Any
 
 import typer
 
-from orderdp_theory.common.command import run
+from orderdp_theory.common.command import examples, new_app, run
+from orderdp_train.cli.rule_options import with_rule_options
 
 COMMANDS = ("audit", "figures", "reproduce", "run")
 
 
-def app(args: Sequence[str] | None = None, *, standalone_mode: bool = True) -> Any:
-    """Parse and run a command line. Commands are made now, with the rules that are registered."""
-    commands = typer.Typer(
-        name="orderdp-train",
-        help="Train with dynamic data pruning, and audit the gradient bias that it causes.",
-        no_args_is_help=True,
-        add_completion=False,
-        pretty_exceptions_enable=False,
+def commands() -> typer.Typer:
+    """All commands, made now, with the rules that are registered."""
+    made = new_app(
+        "orderdp-train",
+        "Train with dynamic data pruning, and audit the gradient bias that it causes.",
     )
     for name in COMMANDS:
         module = import_module(f"orderdp_train.cli.{name}")
         command = getattr(module, name)
         if "rule_options" in signature(command).parameters:
-            from orderdp_train.cli.rule_options import with_rule_options
-
             command = with_rule_options(command)
-        commands.command(name)(command)
-    return commands(args=args, standalone_mode=standalone_mode)
+        made.command(name, epilog=examples(module.EXAMPLES))(command)
+    return made
+
+
+def app(args: Sequence[str] | None = None, *, standalone_mode: bool = True) -> Any:
+    """Parse and run a command line."""
+    return commands()(args=args, standalone_mode=standalone_mode)
 
 
 def main() -> None:
-    """Entry point of the console script."""
+    """`python -m orderdp_train`; the console script starts before this can be imported."""
     run(app)

@@ -7,13 +7,24 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orderdp_theory.common.command import said_if_stopped
 from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.output import STANDARD_OUTPUT, Json, Quiet, status
+from orderdp_theory.common.output import console as screen
+
+if TYPE_CHECKING:
+    from orderdp_train.report.unfinished import Unfinished
 
 Option = typer.Option
+EXAMPLES = (
+    "orderdp-train audit",
+    "orderdp-train audit --run runs/digits --out runs/digits/audit",
+    "orderdp-train audit --rules orderdp,survey --data mnist5k --label-noise 0",
+)
 
 
 def audit(
@@ -38,7 +49,9 @@ def audit(
     ] = None,
     data: Annotated[
         str | None,
-        Option(help="digits (default), mnist5k, cifar10, cifar100, imagenet, synthetic or prose."),
+        Option(
+            help="digits (default), mnist5k, elpv, cifar10, cifar100, imagenet, synthetic or prose."
+        ),
     ] = None,
     model: Annotated[
         str | None, Option(help="cnn (default), resnet18, resnet50, any timm model; gpt-tiny.")
@@ -64,6 +77,8 @@ def audit(
     seed: Annotated[int | None, Option(help="Seed of all randomness (0).")] = None,
     root: Annotated[Path, Option(help="Where CIFAR and ImageNet lie.")] = Path("data"),
     device: Annotated[str, Option(help="auto, cpu or cuda.")] = "auto",
+    json: Json = None,
+    quiet: Quiet = False,
     *,
     rule_options: dict[str, str],
 ) -> None:
@@ -74,9 +89,16 @@ def audit(
     """
     from contextlib import nullcontext
 
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
+    from orderdp_theory.common.files import write_atomically
     from orderdp_train.report.folder import output_folder, write_report
     from orderdp_train.runs.driver import pick_device
     from orderdp_train.training.processes import processes, rank
@@ -117,6 +139,7 @@ def audit(
             raise InputError(
                 "options of rules are for --rules; leave them out with --grid or --run"
             )
+        begun: Unfinished | None = None
         given = {"run": run, "rules": rules, "grid": grid, "epochs": epochs, **decided}
         given |= {"draws": draws, "views": views, "precision": precision} | rule_options
         words = [
@@ -180,27 +203,33 @@ def audit(
             total = steps(config, grid)
             audited = partial(audit_trainings, images, config, grid=grid)
         # A pipe or a file has no width of its own; the table needs 100 columns.
-        console = Console() if sys.stdout.isatty() else Console(width=100)
+        console = screen(json, quiet, None if sys.stdout.isatty() else 100)
         with Progress(
             TextColumn("{task.description:24}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            console=Console(stderr=True),
+            TimeRemainingColumn(),
+            console=status(quiet),
             transient=True,
-            # In a log the bar would leave empty lines.
-            disable=rank() > 0 or not sys.stderr.isatty(),
+            disable=rank() > 0,
         ) as progress:
             task = progress.add_task("training", total=total)
 
             def on_step(description: str) -> None:
                 progress.update(task, advance=1, description=description)
 
-            points = audited(on_step=on_step)
+            with said_if_stopped(lambda: _kept(begun, out)):
+                points = audited(on_step=on_step)
         if folder is None:
             return
         document = replace(document, points=points)
         write_report(folder, document)
+        text = (folder / "audit.json").read_text(encoding="utf-8")
+    if json == STANDARD_OUTPUT:
+        typer.echo(text, nl=False)
+    elif json is not None:
+        write_atomically(json, text)
     console.print(terminal_table(document))
     legend = f"{LEGEND}  {view_in_words(document)}"
     console.print(legend, style="dim", markup=False, highlight=False)
@@ -209,3 +238,10 @@ def audit(
     if stored is not None and (guarantees := promises_of(stored, points)):
         console.print(promise_table(guarantees))
     console.print(f"Report: {out / 'report.html'}", markup=False, highlight=False)
+
+
+def _kept(begun: Unfinished | None, out: Path) -> str:
+    """What a stopped audit has kept."""
+    if begun is None or not begun.points:
+        return "nothing was written to --out: run it again"
+    return f"{len(begun.points)} points of the run are kept in {out}: run it again to go on"

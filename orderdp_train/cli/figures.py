@@ -6,6 +6,9 @@ from typing import Annotated
 import typer
 
 from orderdp_theory.cli.figures import Format, Only, Out, write_figures
+from orderdp_theory.common.output import Json, Quiet, console
+
+EXAMPLES = ("orderdp-train figures runs/a runs/b --out figures",)
 
 
 def figures(
@@ -15,6 +18,8 @@ def figures(
     out: Out,
     format: Format = "png",
     only: Only = None,
+    json: Json = None,
+    quiet: Quiet = False,
 ) -> None:
     """Draw accuracy, gradient norms, time and usage of runs, and the bias that audits found.
 
@@ -32,7 +37,7 @@ def figures(
     drawings |= drawings_of(documents)
     if not documents:
         left_out["audit"] = "no folder holds an audit; orderdp-train audit --run makes one"
-    write_figures(drawings, out, format, only)
+    write_figures(drawings, out, format, only, json, quiet)
     if not only:
         for name, reason in left_out.items():
-            typer.echo(f"{name} left out: {reason}")
+            console(json, quiet).print(f"{name} left out: {reason}", markup=False, highlight=False)

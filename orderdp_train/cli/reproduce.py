@@ -1,19 +1,26 @@
 """`orderdp-train reproduce`: the paper's dynamic-pruning tables and figures by name."""
 
 import os
+from csv import DictReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orderdp_theory.common.command import said_if_stopped
 from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.output import Json, Quiet, console, status, write_json
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from orderdp_train.reproduce import Measured, Result, Scale
+    from orderdp_train.reproduce import Cost, Measured, Result, Scale
 
 Option = typer.Option
+EXAMPLES = (
+    "orderdp-train reproduce --list",
+    "orderdp-train reproduce table2 --seeds 5 --jobs 2",
+)
 
 
 def reproduce(
@@ -38,16 +45,24 @@ def reproduce(
     root: Annotated[Path, Option(help="Where CIFAR and ImageNet lie.")] = Path("data"),
     download: Annotated[bool, Option("--download", help="Fetch CIFAR first.")] = False,
     workers: Annotated[int, Option(help="Processes that decode ImageNet.")] = 2,
+    json: Json = None,
+    quiet: Quiet = False,
 ) -> None:
     """Train what a table or figure of the paper needs, and set the outcome beside the paper's.
 
     Interrupt it whenever you like: the same command continues where it stopped.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
-    from orderdp_theory.common.files import write_atomically
-    from orderdp_theory.common.style import render
+    from orderdp_theory.common.files import expect_ours, write_atomically
+    from orderdp_theory.common.style import WRITER, render
     from orderdp_train.data import load_data
     from orderdp_train.reproduce import (
         RESULTS,
@@ -62,9 +77,10 @@ def reproduce(
     )
     from orderdp_train.runs.driver import pick_device
 
-    console = Console()
+    screen = console(json, quiet)
     if list_results:
-        console.print(_overview())
+        write_json(json, _costs())
+        screen.print(_overview())
         return
     if name is None or name not in RESULTS:
         asked = "no result was named" if name is None else f"unknown result {name!r}"
@@ -84,23 +100,30 @@ def reproduce(
             load_data(data, root=root, download=True)
     folder = out / "cells"
     folder.mkdir(parents=True, exist_ok=True)
+    stem = f"{name}-{scale}"
+    marks = {"csv": to_csv([]).strip(), "md": f"reproduce {name}", "png": WRITER}
+    for suffix, mark in marks.items():
+        expect_ours(out / f"{stem}.{suffix}", mark)
     columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with (
+        said_if_stopped(lambda: f"finished epochs are kept in {folder}, run it again to go on"),
+        Progress(*columns, TimeRemainingColumn(), console=status(quiet)) as progress,
+    ):
         for _ in progress.track(sweep(cells, folder, environment, at_a_time), total=len(cells)):
             pass
 
     measured = measure(result, size, repetitions, folder)
-    stem = f"{name}-{scale}"
     write_atomically(out / f"{stem}.csv", to_csv(measured))
     savings = infobatch_savings(result, size, repetitions, folder)
     write_atomically(out / f"{stem}.md", _page(result, size, repetitions, measured, savings))
     write_atomically(out / f"{stem}.png", render(draw(result, measured), "png"))
+    write_json(json, list(DictReader(to_csv(measured).splitlines())))
     if (shown := _terminal_table(result, measured)).rows:
-        console.print(shown)
-    console.print(f"Mean ± standard deviation, seeds: {repetitions} (in brackets: the paper).")
+        screen.print(shown)
+    screen.print(f"Mean ± standard deviation, seeds: {repetitions} (in brackets: the paper).")
     if savings:
-        console.print(savings)
-    console.print(f"Written: {out}/{stem}.md, .csv, .png", soft_wrap=True)
+        screen.print(savings)
+    screen.print(f"Written: {out}/{stem}.md, .csv, .png", soft_wrap=True, markup=False)
 
 
 def _overview() -> "Table":
@@ -121,6 +144,15 @@ def _overview() -> "Table":
         "same --out."
     )
     return overview
+
+
+def _costs() -> "dict[str, dict[str, Cost]]":
+    from orderdp_train.reproduce import RESULTS, SCALES, estimate
+
+    return {
+        result.name: {s.name: estimate(result, s, result.seeds) for s in SCALES.values()}
+        for result in RESULTS.values()
+    }
 
 
 def _duration(hours: float) -> str:

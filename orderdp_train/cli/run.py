@@ -5,9 +5,15 @@ from typing import Annotated, Any
 
 import typer
 
+from orderdp_theory.common.command import said_if_stopped
 from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.output import Quiet
 
 Option = typer.Option
+EXAMPLES = (
+    "orderdp-train run --out runs/digits --rule orderdp --keep 0.3",
+    "orderdp-train run --out runs/digits --resume",
+)
 
 
 def run(
@@ -15,7 +21,9 @@ def run(
     resume: Annotated[bool, Option("--resume", help="Continue the run in --out.")] = False,
     data: Annotated[
         str | None,
-        Option(help="digits (default), mnist5k, cifar10, cifar100, imagenet, synthetic, prose."),
+        Option(
+            help="digits (default), mnist5k, elpv, cifar10, cifar100, imagenet, synthetic, prose."
+        ),
     ] = None,
     model: Annotated[
         str | None, Option(help="cnn (default), resnet18, resnet50, any timm model; gpt-tiny.")
@@ -47,6 +55,10 @@ def run(
     precision: Annotated[str | None, Option(help="fp32, bf16 or fp16 (CUDA only).")] = None,
     compile: Annotated[bool | None, Option(help="Use torch.compile.")] = None,
     channels_last: Annotated[bool | None, Option(help="Use the channels-last layout.")] = None,
+    start: Annotated[
+        Path | None,
+        Option(help="Checkpoint of another run to begin from, with another --max-lr or --epochs."),
+    ] = None,
     checkpoints: Annotated[
         int, Option(help="Checkpoints to keep for audits, evenly spaced, the last among them.")
     ] = 5,
@@ -54,6 +66,10 @@ def run(
     root: Annotated[Path, Option(help="Where CIFAR and ImageNet lie.")] = Path("data"),
     download: Annotated[bool, Option("--download", help="Fetch CIFAR first.")] = False,
     workers: Annotated[int, Option(help="Processes that decode ImageNet.")] = 2,
+    json: Annotated[
+        bool, Option("--json", help="Print one JSON object an epoch, as in metrics.jsonl.")
+    ] = False,
+    quiet: Quiet = False,
     *,
     rule_options: dict[str, str],
 ) -> None:
@@ -62,43 +78,49 @@ def run(
     With --resume the run's own configuration counts; an option that contradicts it is an error.
     """
     from dataclasses import replace
+    from json import dumps
 
+    from orderdp_theory.arguments import number
     from orderdp_train.cli.rule_options import configured
     from orderdp_train.runs import RunConfig, RunFolder
     from orderdp_train.runs import run as train_run
     from orderdp_train.runs.driver import limit_threads
+    from orderdp_train.runs.folder import load_run
     from orderdp_train.training.processes import rank
     from orderdp_train.training.recipe import RECIPES, default_recipe
 
+    of_run = _given(data=data, model=model, selection=selection, label_noise=label_noise, seed=seed)
+    of_recipe = _given(
+        epochs=epochs,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        max_lr=max_lr,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        label_smoothing=label_smoothing,
+        mixup=mixup,
+        cutmix=cutmix,
+        precision=precision,
+        compile=compile,
+        channels_last=channels_last,
+    )
+
     if recipe is not None and recipe not in RECIPES:
         raise InputError(f"unknown recipe {recipe!r}: choose one of {', '.join(RECIPES)}")
+    if resume and start is not None:
+        raise InputError("--start begins a new run and --resume continues one: give one of them")
+    for name, value in (of_run | of_recipe).items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            number(f"--{name.replace('_', '-')}", value)
     config = RunFolder(out).config() if resume else RunConfig()
+    if start is not None:
+        config = RunConfig.from_dict(load_run(start)["config"], start)
     [selected] = configured([rule or config.rule.name], rule_options, config.rule)
-    asked = {
-        "data": data,
-        "model": model,
-        "selection": selection,
-        "label_noise": label_noise,
-        "seed": seed,
-    }
-    config = replace(config, **_given(asked), rule=selected)
-    base = config.recipe if resume else default_recipe(config.data, config.model)
+    config = replace(config, **of_run, rule=selected)
+    known = resume or start is not None
+    base = config.recipe if known else default_recipe(config.data, config.model)
     base = RECIPES[recipe] if recipe is not None else base
-    asked = {
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "optimizer": optimizer,
-        "max_lr": max_lr,
-        "momentum": momentum,
-        "weight_decay": weight_decay,
-        "label_smoothing": label_smoothing,
-        "mixup": mixup,
-        "cutmix": cutmix,
-        "precision": precision,
-        "compile": compile,
-        "channels_last": channels_last,
-    }
-    config = replace(config, recipe=replace(base, **_given(asked)))
+    config = replace(config, recipe=replace(base, **of_recipe))
     limit_threads(config.model)
     rows = train_run(
         config,
@@ -109,15 +131,21 @@ def run(
         download=download,
         num_workers=workers,
         checkpoints=checkpoints,
+        start=start,
     )
-    for row in rows:
-        if rank() == 0:
-            typer.echo(
-                f"epoch {row['epoch']}/{config.recipe.epochs}  loss {row['loss']:.4f}  "
-                f"test accuracy {row['test_accuracy']:.2%}  kept {row['kept']}  "
-                f"{row['seconds_selection'] + row['seconds_training']:.2f} s"
-            )
+    with said_if_stopped(RunFolder(out).in_words):
+        for row in rows:
+            if rank() > 0:
+                continue
+            if json:
+                typer.echo(dumps(row))
+            elif not quiet:
+                typer.echo(
+                    f"epoch {row['epoch']}/{config.recipe.epochs}  loss {row['loss']:.4f}  "
+                    f"test accuracy {row['test_accuracy']:.2%}  kept {row['kept']}  "
+                    f"{row['seconds_selection'] + row['seconds_training']:.2f} s"
+                )
 
 
-def _given(asked: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in asked.items() if value is not None}
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}

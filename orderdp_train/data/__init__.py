@@ -6,9 +6,10 @@ from pathlib import Path
 import torch
 
 from orderdp_theory.common.errors import InputError
-from orderdp_train.data import cifar, digits, imagenet, mnist5k, prose, synthetic
+from orderdp_train.data import cifar, digits, elpv, imagenet, mnist5k, prose, synthetic
 from orderdp_train.data.augment import Augmentation
 from orderdp_train.data.dataset import DataSet, Pictures, TrainTestData
+from orderdp_train.data.identity import fingerprint
 from orderdp_train.data.imagenet import StreamedDataSet
 from orderdp_train.data.label_noise import flip_labels
 from orderdp_train.data.prose import TextDataSet
@@ -21,11 +22,12 @@ __all__ = [
     "StreamedDataSet",
     "TextDataSet",
     "TrainTestData",
+    "fingerprint",
     "flip_labels",
     "load_data",
 ]
 
-DATA_SETS = ("digits", "mnist5k", "cifar10", "cifar100", "imagenet", "synthetic", "prose")
+DATA_SETS = ("digits", "mnist5k", "cifar10", "cifar100", "imagenet", "synthetic", "prose", "elpv")
 
 
 def load_data(
@@ -54,6 +56,8 @@ def load_data(
             data = digits.load()
         case "mnist5k":
             data = mnist5k.load()
+        case "elpv":
+            data = elpv.load()
         case "cifar10":
             data = cifar.load(cifar.CIFAR10, folder, download)
         case "cifar100":

@@ -18,6 +18,7 @@ from orderdp_train.data.augment import Augmentation
 from orderdp_train.data.dataset import DataSet, pixel_statistics
 
 PIXELS = 3 * 32 * 32
+LARGEST_FILE = 2**28  # bytes; the largest of the published ones has 155 million
 # All that a pickled array needs, by the names it asks for.
 ARRAY_PARTS: dict[str, Any] = {
     "_reconstruct": np.empty(0).__reduce__()[0],
@@ -116,6 +117,11 @@ def _read_archive(layout: Layout, root: Path) -> dict[str, bytes]:
         with tarfile.open(path) as archive:
             for member in archive:
                 name = PurePosixPath(member.name).name
+                if member.size > LARGEST_FILE:
+                    raise InputError(
+                        f"{path} unpacks to {member.size:,} bytes of {member.name}, which no file "
+                        f"of the set has: {layout.describe(root)}"
+                    )
                 content = archive.extractfile(member) if name in wanted else None
                 if content is not None:
                     files[name] = content.read()
@@ -149,8 +155,15 @@ def _parse(layout: Layout, root: Path, name: str, content: bytes) -> tuple[Tenso
         batch = _ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
         images = np.asarray(batch[b"data"])
         labels = np.asarray(batch[layout.label_key], dtype=np.int64)
-        if images.dtype != np.uint8 or images.shape != (len(labels), PIXELS) or not len(labels):
-            raise InputError(f"{images.dtype} pixels {images.shape} for {len(labels)} labels")
+        if (
+            images.dtype != np.uint8
+            or labels.shape != images.shape[:1]
+            or images.shape[1:] != (PIXELS,)
+            or not len(labels)
+        ):
+            raise InputError(
+                f"{images.dtype} pixels {images.shape} for {len(labels)} labels {labels.shape}"
+            )
         if labels.min() < 0 or labels.max() >= layout.num_classes:
             raise InputError(f"labels outside 0 … {layout.num_classes - 1}")
     # A damaged pickle can raise nearly anything.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # importing torchvision takes seconds, which other data sets 
 
 CPU = torch.device("cpu")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+MOST_ELONGATED = 100  # the ratio of the sides; resized to a shorter side of 256 it is 20 MB
 # One item asked of a worker: the image's index and, when it is to be augmented, its own seed.
 Request = tuple[int, int | None]
 
@@ -167,6 +168,9 @@ class _Files(Dataset[tuple[int, Tensor | str]]):
         except Exception as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             return index, f"cannot decode the image {path} ({reason}): replace or remove the file"
+        if max(image.size) > MOST_ELONGATED * min(image.size):
+            width, height = image.size
+            return index, f"the image {path} is a line, {width} × {height} pixels: remove the file"
         if seed is None:
             return index, self.plain(image)
         with torch.random.fork_rng(devices=[]):

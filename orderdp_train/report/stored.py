@@ -27,7 +27,7 @@ def read_audit(path: Path) -> Document:
                 f"it is of version {version} and this program reads version {FORMAT}; audit again"
             )
         return build(Document, values)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{path} is not the document of an audit: {error}") from None
 
 

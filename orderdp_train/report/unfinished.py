@@ -26,7 +26,7 @@ class Unfinished:
         if not self.path.exists():
             return
         stored = load_checkpoint(self.path)
-        if stored.get("of") != self.of:
+        if stored.get("of") != self.of or "points" not in stored:
             raise InputError(
                 f"{folder} holds the beginning of another audit: give another --out, or remove "
                 f"{self.path} to begin anew"

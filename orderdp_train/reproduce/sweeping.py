@@ -1,11 +1,13 @@
 """Many trainings, each in a run folder of its own, started once and finished whenever."""
 
 import hashlib
+import signal
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_all_start_methods, get_context
+from multiprocessing import active_children, get_all_start_methods, get_context
 from multiprocessing.context import BaseContext
 from pathlib import Path
 
@@ -73,17 +75,26 @@ def sweep(cells: Sequence[Cell], root: Path, environment: Environment, jobs: int
     with ProcessPoolExecutor(
         min(jobs, max(len(waiting), 1)),
         mp_context=_workers(),
-        initializer=torch.set_num_threads,
-        initargs=(1,),
+        initializer=_prepare,
     ) as pool:
         running = {pool.submit(train, cell): cell for cell in waiting}
         try:
             for future in as_completed(running):
                 future.result()
                 yield running[future]
-        except BaseException:
+        except BaseException as error:
+            if not isinstance(error, Exception):  # a signal: do not wait for the trainings
+                for child in active_children():
+                    child.terminate()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+
+
+def _prepare() -> None:
+    """Of a worker: one thread, and it ends when this process says so, cleaning up on the way."""
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 def _workers() -> BaseContext:

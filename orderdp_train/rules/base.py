@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import torch
 from jaxtyping import Bool, Float, Float32, Float64, Int64
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from orderdp_theory import Design
+from orderdp_theory.arguments import integer
 from orderdp_theory.common.errors import InputError
 from orderdp_train.rules.option import Option
 
@@ -90,7 +92,7 @@ class SelectionRule(Protocol):
         """Inclusion probabilities of samples and pairs at the present scores, if known exactly."""
         return None
 
-    def update(self, indices: Int64[Tensor, "b"], losses: Float[Tensor, "b"]) -> None:
+    def update(self, indices: ArrayLike, losses: ArrayLike) -> None:
         """Tell the rule the losses `(b,)` just seen of samples `indices` `(b,)`."""
 
     def set_epoch(self, epoch: int) -> None:
@@ -112,6 +114,7 @@ class ScoredRule(SelectionRule):
     """
 
     def __init__(self, n: int, *, initial_score: float, device: torch.device | str) -> None:
+        n = integer("n", n)
         if n < 1:
             raise InputError(f"a rule needs at least one sample to select from, got n={n}")
         if math.isnan(initial_score):
@@ -121,38 +124,94 @@ class ScoredRule(SelectionRule):
         self.n = n
         self.scores = torch.full((n,), initial_score, dtype=torch.float32, device=device)
 
-    def update(self, indices: Int64[Tensor, "b"], losses: Float[Tensor, "b"]) -> None:
-        """Store losses as scores. `ValueError` for shapes that differ and for non-finite losses."""
+    def update(self, indices: ArrayLike, losses: ArrayLike) -> None:
+        """Store losses as scores; refusals of `losses_of_samples`."""
         indices, losses = self._checked(indices, losses)
         self.scores[indices] = losses
 
     def _checked(
-        self, indices: Int64[Tensor, "b"], losses: Float[Tensor, "b"]
+        self, indices: ArrayLike, losses: ArrayLike
     ) -> tuple[Int64[Tensor, "b"], Float32[Tensor, "b"]]:
-        if indices.ndim != 1 or indices.shape != losses.shape:
+        return losses_of_samples(indices, losses, self.n, self.scores)
+
+    def _given(self, scores: Scores | None) -> Scores:
+        """The present scores, or those `(n,)` that were given; `ValueError` for others and NaN."""
+        if scores is None:
+            return self.scores
+        scores = as_vector("scores", scores)
+        if scores.shape != (self.n,) or scores.isnan().any():
             raise InputError(
-                "update needs one loss a sample: indices and losses of one shape (b,), "
-                f"got {tuple(indices.shape)} and {tuple(losses.shape)}"
+                f"scores must be a number for each of {self.n} samples, none of them NaN, "
+                f"got shape {tuple(scores.shape)}"
             )
-        losses = losses.detach().to(self.scores)
-        finite = losses.isfinite()
-        if not finite.all():
-            first = int(finite.logical_not().nonzero()[0])
-            raise InputError(
-                f"the loss of sample {int(indices[first])} is {float(losses[first])}: "
-                "scores must be finite"
-            )
-        return indices.to(self.scores.device), losses
+        return scores
 
     def state_dict(self) -> dict[str, Any]:
         return {"scores": self.scores}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         mine = self.state_dict()
-        if state.keys() != mine.keys() or any(state[k].shape != mine[k].shape for k in mine):
+        if (
+            not isinstance(state, dict)
+            or state.keys() != mine.keys()
+            or any(not isinstance(v, Tensor) or v.shape != mine[k].shape for k, v in state.items())
+        ):
             raise InputError(f"the state is not one of {type(self).__name__} over {self.n} samples")
+        for name in mine:
+            if state[name].isnan().any():
+                raise InputError(f"the state of {type(self).__name__} holds NaN among its {name}")
         for name, tensor in mine.items():
             tensor.copy_(state[name])
+
+
+def as_vector(name: str, values: Any) -> Tensor:
+    """Real numbers as a tensor: from a tensor, an array or a list; else `TypeError` or `ValueError`
+    that names them."""
+    try:
+        vector = torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"{name} must be numbers in a vector, got {values!r}") from None
+    if vector.is_complex():
+        raise TypeError(f"{name} must be real numbers, got {vector.dtype}")
+    if vector.ndim != 1:
+        raise InputError(f"{name} must be a vector (b,), got shape {tuple(vector.shape)}")
+    return vector
+
+
+def losses_of_samples(indices: Any, losses: Any, n: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Indices int64 `(b,)` and detached losses `(b,)` of the type and device of `like`.
+
+    `TypeError` or `ValueError` for what are no integers in 0 ... n - 1 with as many finite losses.
+    """
+    indices, losses = as_vector("indices", indices), as_vector("losses", losses)
+    if indices.numel() and (indices.is_floating_point() or indices.dtype == torch.bool):
+        raise TypeError(f"indices must be integers, got {indices.dtype}")
+    if indices.shape != losses.shape:
+        raise InputError(
+            "update needs one loss a sample: indices and losses of one shape (b,), "
+            f"got {tuple(indices.shape)} and {tuple(losses.shape)}"
+        )
+    losses = losses.detach().to(like)
+    indices = indices.to(like.device, torch.int64)
+    sound = losses.isfinite() & (indices >= 0) & (indices < n)
+    if not sound.all():
+        first = int(sound.logical_not().nonzero()[0])
+        index, loss = int(indices[first]), float(losses[first])
+        if not 0 <= index < n:
+            raise InputError(f"indices must lie in 0..{n - 1}, got {index}")
+        raise InputError(f"the loss of sample {index} is {loss}: scores must be finite")
+    return indices, losses
+
+
+def present_losses(scorer: Scorer, indices: Tensor) -> Tensor:
+    """What a scorer gives; `ValueError` unless one finite loss for each index."""
+    losses = as_vector("the scorer's losses", scorer(indices))
+    if losses.shape != indices.shape or not losses.isfinite().all():
+        raise InputError(
+            f"the scorer must give a finite loss for each of {len(indices)} samples, got shape "
+            f"{tuple(losses.shape)} and {int((~losses.isfinite()).sum())} that are not finite"
+        )
+    return losses
 
 
 def rounded(fraction: float, n: int) -> int:
@@ -173,16 +232,24 @@ def design_of(n: int, keep: float, explore: float, *, less: int = 0) -> Design:
 
 
 def check_budget(m: int, n: int) -> int:
-    """`m` itself; `ValueError` unless 1 <= m <= n."""
+    """`m` itself; `ValueError` unless 1 <= m <= n, `TypeError` unless both are integers."""
+    m, n = integer("the number kept", m), integer("n", n)
     if not 1 <= m <= n:
         raise InputError(f"cannot keep {m} of {n} samples: the number must lie in 1..{n}")
     return m
+
+
+def check_generator(generator: Any) -> None:
+    """`TypeError` unless it is a generator of torch: every draw names its randomness."""
+    if not isinstance(generator, torch.Generator):
+        raise TypeError(f"generator must be a torch.Generator, got {generator!r}")
 
 
 def random_subset(
     n: int, m: int, generator: torch.Generator, device: torch.device
 ) -> Int64[Tensor, "{m}"]:
     """m of n in random order, int64 `(m,)`: every ordered choice equally likely."""
+    check_generator(generator)
     return torch.randperm(n, generator=generator, device=generator.device)[:m].to(device)
 
 

@@ -55,8 +55,7 @@ class EpsilonGreedy(MovingAverage):
     def expected_weights(self, scores: Scores | None = None) -> Weights:
         chance = torch.ones(self.n, dtype=torch.float64)
         chance[self.num_top :] = self.num_random / max(self.n - self.num_top, 1)
-        scores = self.scores if scores is None else scores
-        return self._by_rank(scores, chance / self.k)
+        return self._by_rank(self._given(scores), chance / self.k)
 
     def second_order(self) -> SecondOrder | None:
         return self._by_threshold(self.num_top)

@@ -83,7 +83,7 @@ class InfoBatch(ScoredRule):
         return indices, weights[indices]
 
     def expected_weights(self, scores: Scores | None = None) -> Weights:
-        low, size = self.prunable(self.scores if scores is None else scores)
+        low, size = self.prunable(self._given(scores))
         n_low = int(low.sum())
         weights = torch.ones(self.n, dtype=torch.float64, device=low.device)
         if n_low:

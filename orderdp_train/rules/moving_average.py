@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import torch
-from jaxtyping import Float, Int64
-from torch import Tensor
+from numpy.typing import ArrayLike
 
 from orderdp_theory import Ranking
 from orderdp_theory.common.errors import InputError
@@ -37,7 +36,7 @@ class MovingAverage(ScoredRule):
         self.k = self.budget = check_budget(k, n)
         self.decay = decay
 
-    def update(self, indices: Int64[Tensor, "b"], losses: Float[Tensor, "b"]) -> None:
+    def update(self, indices: ArrayLike, losses: ArrayLike) -> None:
         indices, losses = self._checked(indices, losses)
         old = self.scores[indices]
         average = (1 - self.decay) * old + self.decay * losses

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from orderdp_theory import Design, surrogate_weights
+from orderdp_theory.arguments import require_design
 from orderdp_theory.common.palette import SKY
 from orderdp_train.rules.base import (
     ScoredRule,
@@ -19,6 +20,7 @@ from orderdp_train.rules.base import (
     Weights,
     design_of,
     finite,
+    present_losses,
     random_subset,
     top,
 )
@@ -64,6 +66,7 @@ class OrderDP(ScoredRule):
         scorer: Scorer | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
+        require_design(design)
         super().__init__(design.n, initial_score=initial_score, device=device)
         self.design = design
         self.budget = design.q
@@ -80,19 +83,21 @@ class OrderDP(ScoredRule):
 
     def ranked_by(self, losses: Scores | None = None) -> Scores:
         """What ranks the samples, `(n,)`: at present, or if `losses` were all up to date."""
-        return self._scores_of(self._everybody()) if losses is None else losses
+        return self._scores_of(self._everybody()) if losses is None else self._given(losses)
 
     def _everybody(self) -> Int64[Tensor, "{self.n}"]:
         return torch.arange(self.n, device=self.scores.device)
 
     def _scores_of(self, indices: Int64[Tensor, "s"]) -> Float[Tensor, "s"]:
-        return self.scores[indices] if self.scorer is None else self.scorer(indices)
+        if self.scorer is None:
+            return self.scores[indices]
+        return present_losses(self.scorer, indices)
 
     def at_present(self) -> Self:
         if self.scorer is None:
             return self
         fixed = copy.copy(self)
-        fixed.scorer = self.scorer(self._everybody()).__getitem__
+        fixed.scorer = present_losses(self.scorer, self._everybody()).__getitem__
         return fixed
 
     def surrogate_design(self) -> Design:

@@ -7,12 +7,13 @@ from typing import Any, Self
 
 import torch
 from jaxtyping import Float, Int64
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from orderdp_theory import Design
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.palette import FOREST
-from orderdp_train.rules.base import Scorer, design_of, rounded
+from orderdp_train.rules.base import Scorer, design_of, present_losses, rounded
 from orderdp_train.rules.option import EXPLORE, INITIAL_SCORE, KEEP, Option, as_number
 from orderdp_train.rules.orderdp import OrderDP
 from orderdp_train.rules.registry import Setting, register
@@ -81,10 +82,10 @@ class RescoredOrderDP(OrderDP):
 
     def _scores_of(self, indices: Int64[Tensor, "s"]) -> Float[Tensor, "s"]:
         turn = self.in_turn()
-        self._fresh = turn, self.rescorer(turn).to(self.scores)
+        self._fresh = turn, present_losses(self.rescorer, turn).to(self.scores)
         return self.scores.index_put((turn,), self._fresh[1])[indices]
 
-    def update(self, indices: Int64[Tensor, "b"], losses: Float[Tensor, "b"]) -> None:
+    def update(self, indices: ArrayLike, losses: ArrayLike) -> None:
         if self._fresh is not None:
             super().update(*self._fresh)
             self.turn.add_(self.rescored).remainder_(self.n)
@@ -93,7 +94,7 @@ class RescoredOrderDP(OrderDP):
 
     def at_present(self) -> Self:
         fixed = copy.copy(self)
-        present = self.rescorer(self.in_turn())
+        present = present_losses(self.rescorer, self.in_turn())
         fixed.rescorer = lambda _: present
         return fixed
 

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import torch
-from jaxtyping import Float, Int64
-from torch import Tensor
+from numpy.typing import ArrayLike
 
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.palette import INDIGO
@@ -15,6 +14,7 @@ from orderdp_train.rules.base import (
     SelectionRule,
     Weights,
     check_budget,
+    losses_of_samples,
     random_subset,
     rounded,
 )
@@ -55,9 +55,10 @@ class RepeatedRandom(SelectionRule):
         kept = order[self.left[order].logical_not().sort(stable=True).indices][: self.m]
         return kept, torch.ones(self.m, device=kept.device)
 
-    def update(self, indices: Int64[Tensor, "b"], losses: Float[Tensor, "b"]) -> None:
+    def update(self, indices: ArrayLike, losses: ArrayLike) -> None:
         used = torch.zeros_like(self.left)
-        used[indices.to(used.device)] = True
+        indices, _ = losses_of_samples(indices, losses, self.n, used.float())
+        used[indices] = True
         self.ahead |= used & ~self.left
         self.left &= ~used
         if not self.left.any():
@@ -83,7 +84,10 @@ class RepeatedRandom(SelectionRule):
         return {"left": self.left, "ahead": self.ahead}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        if state.keys() != self.state_dict().keys() or state["left"].shape != self.left.shape:
+        own = self.state_dict()
+        if state.keys() != own.keys() or any(
+            getattr(state[name], "shape", None) != mask.shape for name, mask in own.items()
+        ):
             raise InputError(f"the state is not one of {type(self).__name__} over {self.n} samples")
-        for name, mask in self.state_dict().items():
+        for name, mask in own.items():
             mask.copy_(state[name])

@@ -54,6 +54,7 @@ class RHOLoss(OrderDP):
     def ranked_by(self, losses: Scores | None = None) -> Scores:
         if losses is None:
             return super().ranked_by()
+        losses = self._given(losses)
         return losses - self.holdout_losses.to(losses)
 
     def _scores_of(self, indices: Int64[Tensor, "s"]) -> Float[Tensor, "s"]:

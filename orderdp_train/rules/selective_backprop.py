@@ -8,7 +8,14 @@ import torch
 from orderdp_theory import poisson_mean_weights
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.palette import WINE
-from orderdp_train.rules.base import ScoredRule, Scores, Selection, Weights, finite
+from orderdp_train.rules.base import (
+    ScoredRule,
+    Scores,
+    Selection,
+    Weights,
+    check_generator,
+    finite,
+)
 from orderdp_train.rules.option import INITIAL_SCORE, Option, as_number
 from orderdp_train.rules.registry import Setting, register
 
@@ -62,6 +69,7 @@ class SelectiveBackprop(ScoredRule):
         self.beta = beta
 
     def select(self, generator: torch.Generator) -> Selection:
+        check_generator(generator)
         uniform = torch.rand(
             self.n, generator=generator, device=generator.device, dtype=torch.float64
         )
@@ -76,5 +84,5 @@ class SelectiveBackprop(ScoredRule):
         return (not_above.double() / self.n) ** self.beta
 
     def expected_weights(self, scores: Scores | None = None) -> Weights:
-        chance = self.inclusion_probabilities(self.scores if scores is None else scores)
+        chance = self.inclusion_probabilities(self._given(scores))
         return torch.from_numpy(poisson_mean_weights(chance.cpu().numpy())).to(chance.device)

@@ -17,6 +17,7 @@ from orderdp_train.rules.base import (
     Selection,
     Weights,
     check_budget,
+    check_generator,
     finite,
     rounded,
 )
@@ -88,6 +89,7 @@ class SurveySampling(ScoredRule):
         self.floor, self.size = floor, size
 
     def select(self, generator: torch.Generator) -> Selection:
+        check_generator(generator)
         order, pi = self._sequence()
         uniforms = torch.rand(
             2, self.m, generator=generator, device=generator.device, dtype=torch.float64

@@ -4,8 +4,7 @@ import math
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int64
-from torch import Tensor
+from numpy.typing import ArrayLike
 
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.palette import PINK
@@ -50,7 +49,7 @@ class UCB(MovingAverage):
         self.c = c
         self.variances = torch.zeros_like(self.scores)
 
-    def update(self, indices: Int64[Tensor, "b"], losses: Float[Tensor, "b"]) -> None:
+    def update(self, indices: ArrayLike, losses: ArrayLike) -> None:
         indices, losses = self._checked(indices, losses)
         old = self.scores[indices]
         spread = self.variances[indices] + self.decay * (losses - old).square()
@@ -69,7 +68,7 @@ class UCB(MovingAverage):
     def expected_weights(self, scores: Scores | None = None) -> Weights:
         chance = torch.zeros(self.n, dtype=torch.float64)
         chance[: self.k] = 1 / self.k
-        return self._by_rank(self.bounds() if scores is None else scores, chance)
+        return self._by_rank(self.bounds() if scores is None else self._given(scores), chance)
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"variances": self.variances}

@@ -39,7 +39,11 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             f"{path} is damaged, cut short or not a checkpoint of this program: "
             "restore it from a copy, or remove it to start this run from the beginning"
         )
-    content = torch.load(io.BytesIO(whole), map_location="cpu", weights_only=True)
-    if content.get("format") != FORMAT:
+    try:
+        content = torch.load(io.BytesIO(whole), map_location="cpu", weights_only=True)
+    except Exception as error:  # a forged one can raise nearly anything
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path} is not a checkpoint of this program ({reason})") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(f"{path} is not a {FORMAT!r}: use the version that wrote it")
     return content

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from orderdp_theory.arguments import integer, number
 from orderdp_theory.common.errors import InputError
 from orderdp_train.rules import RuleConfig
 from orderdp_train.training.recipe import Recipe
@@ -20,7 +21,8 @@ class RunConfig:
     """All that determines a run's result.
 
     `selection` "iteration" is Algorithm 1: every step selects a batch of its own, in proportion
-    s : q to the epoch's, and an epoch has as many steps as with "epoch".
+    s : q to the epoch's, and an epoch has as many steps as with "epoch". `start` is the SHA-256 of
+    the checkpoint of another run that this one began from, if it did.
     """
 
     data: str = "digits"
@@ -30,8 +32,16 @@ class RunConfig:
     label_noise: float = 0.0
     seed: int = 0
     recipe: Recipe = field(default_factory=Recipe)
+    start: str = ""
 
     def __post_init__(self) -> None:
+        for name in ("data", "model", "selection", "start"):
+            if not isinstance(getattr(self, name), str):
+                raise InputError(f"{name} must be a word, got {getattr(self, name)!r}")
+        object.__setattr__(self, "seed", integer("seed", self.seed))
+        if self.seed < 0:
+            raise InputError(f"seed must not be negative, got {self.seed}")
+        number("label_noise", self.label_noise)
         if self.selection not in get_args(Selection):
             raise InputError(f"unknown selection {self.selection!r}: choose epoch or iteration")
         if self.selection == "iteration" and not self.rule.rule.per_step:
@@ -46,7 +56,8 @@ class RunConfig:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
-        return {"format": FORMAT, **asdict(self), "rule": self.rule.to_json()}
+        values = {"format": FORMAT, **asdict(self), "rule": self.rule.to_json()}
+        return values if self.start else {k: v for k, v in values.items() if k != "start"}
 
     def to_json(self) -> str:
         return json.dumps(self.as_dict(), indent=2) + "\n"
@@ -56,6 +67,15 @@ class RunConfig:
         """Read `to_json` back; `ValueError` naming `source` if it is something else."""
         try:
             values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{source} is not the configuration of a run: {error}") from None
+        return cls.from_dict(values, source)
+
+    @classmethod
+    def from_dict(cls, values: Any, source: Path) -> RunConfig:
+        """Read `as_dict` back; `ValueError` naming `source` if it is something else."""
+        try:
+            values = dict(values)
             version = values.pop("format", 1)
             if version == FORMAT:
                 rule, recipe = RuleConfig.from_json(values["rule"]), Recipe(**values["recipe"])

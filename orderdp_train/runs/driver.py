@@ -1,20 +1,22 @@
 """Train in a folder, so that an interruption costs at most an epoch."""
 
+import hashlib
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import fields
+from dataclasses import fields, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from orderdp_theory.common.errors import InputError
-from orderdp_train.data import load_data
+from orderdp_train.data import fingerprint, load_data
 from orderdp_train.models import model_for
 from orderdp_train.runs.config import RunConfig
-from orderdp_train.runs.folder import RunFolder, milestones
-from orderdp_train.training.loop import Epoch, fresh_scorer, train
+from orderdp_train.runs.folder import RunFolder, load_run, milestones
+from orderdp_train.training.loop import Epoch, NonFiniteLossError, fresh_scorer, train
 from orderdp_train.training.processes import gather_objects, processes, rank
 
 
@@ -28,16 +30,20 @@ def run(
     download: bool = False,
     num_workers: int = 2,
     checkpoints: int = 5,
+    start: Path | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Train as `config` says and yield each epoch's row of metrics once it is safely stored.
 
     `folder` must be new or empty, or with `resume` hold a run of just this configuration.
     `root`, `download` and `num_workers` are those of `load_data`; `device` is auto, cpu or cuda.
     `checkpoints` of the run, evenly spaced and the last among them, stay in the folder.
+    `start` is the checkpoint of another run to begin from; of the configuration only `max_lr`,
+    `epochs` and `batch_size` may be others than there. A run remembers its data and is continued
+    on no other.
 
     Raises `ValueError` for bad input, a folder that another process writes to, a damaged or foreign
-    checkpoint and a non-finite loss, `OSError` for files that cannot be read or written. The last
-    good checkpoint stays in any case.
+    checkpoint, a non-finite loss and an epoch that ends with non-finite weights, `OSError` for
+    files that cannot be read or written. The last good checkpoint stays in any case.
     """
     if checkpoints < 1:
         raise InputError(f"a run keeps at least its last checkpoint, got {checkpoints}")
@@ -47,6 +53,9 @@ def run(
             raise InputError(f"{folder} holds another run: {differences}")
     else:
         place.check_empty()
+    beginning = None
+    if start is not None:
+        config, beginning = begin_from(start, config)
     with processes(pick_device(device)) as own_device:
         data = load_data(
             config.data,
@@ -59,12 +68,17 @@ def run(
         )
         torch.manual_seed(config.seed)
         model = model_for(config.model, data)
-        recipe, n = config.recipe, data.num_train
+        recipe, n, content = config.recipe, data.num_train, fingerprint(data)
         scorer = fresh_scorer(model, data, recipe)
         per_step, steps = config.per_step(n)
         rule = per_step.build(n, scorer=scorer, epochs=recipe.epochs, device=own_device)
         with _only_writer(place):
-            stored = place.load() if resume else None
+            stored = place.load() if resume else beginning
+            if stored and stored.get("data", content) != content:
+                raise InputError(
+                    f"{start or folder} is of other data of the name {config.data}: give --root "
+                    "the files that it began with"
+                )
             # Also makes sure that nobody writes before everybody has looked.
             if len(set(gather_objects(len(stored["metrics"]) if stored else 0))) > 1:
                 raise InputError(f"the processes see different states of {folder}: is it shared?")
@@ -75,7 +89,7 @@ def run(
                 rule.update(everything, scorer(everything))
             rows: list[dict[str, Any]] = stored["metrics"] if stored else []
             keep = set(milestones(recipe.epochs, checkpoints)) - {recipe.epochs}
-            for epoch in train(
+            epochs = train(
                 model,
                 data,
                 rule,
@@ -83,13 +97,67 @@ def run(
                 seed=config.seed,
                 steps_per_epoch=steps,
                 resume=stored["state"] if stored else None,
-            ):
+            )
+            while (epoch := _next(epochs, place)) is not None:
                 rows.append(_row(epoch))
                 state = epoch.state.state_dict()
+                _check_finite(rows[-1], state, place)
                 if rank() == 0:
-                    checkpoint = {"config": config.as_dict(), "metrics": rows, "state": state}
+                    checkpoint = {"config": config.as_dict(), "data": content}
+                    checkpoint |= {"metrics": rows, "state": state}
                     place.write_epoch(checkpoint, keep=epoch.number in keep)
                 yield rows[-1]
+
+
+def begin_from(path: Path, config: RunConfig) -> tuple[RunConfig, dict[str, Any]]:
+    """`config` as that of a run that begins at a checkpoint, and the checkpoint as its first.
+
+    `ValueError` unless it is one of the same data, model, rule and optimizer, and has epochs left.
+    """
+    stored = load_run(path)
+    origin = RunConfig.from_dict(stored["config"], path)
+    config = replace(config, start=hashlib.sha256(path.read_bytes()).hexdigest())
+    free = {name: getattr(config.recipe, name) for name in ("max_lr", "epochs", "batch_size")}
+    same = replace(origin, recipe=replace(origin.recipe, **free), start=config.start)
+    if differences := same.differences(config):
+        raise InputError(f"{path} is of another run than the one asked for: {differences}")
+    if len(stored["metrics"]) >= config.recipe.epochs:
+        raise InputError(
+            f"{path} has {len(stored['metrics'])} epochs and the run only {config.recipe.epochs}: "
+            "raise --epochs, or start from an earlier checkpoint"
+        )
+    return config, {**stored, "config": config.as_dict()}
+
+
+def _next(epochs: Iterator[Epoch], place: RunFolder) -> Epoch | None:
+    """The next epoch; a loss that is not finite says how to go on."""
+    try:
+        return next(epochs, None)
+    except NonFiniteLossError as error:
+        raise NonFiniteLossError(f"{error}; {way_on(place)}") from None
+
+
+def _check_finite(row: dict[str, Any], state: dict[str, Any], place: RunFolder) -> None:
+    """`NonFiniteLossError` for an epoch whose end is no point to continue from."""
+    unknown = [name for name, value in row.items() if value is not None and not isfinite(value)]
+    tensors = state["model"].items()
+    broken = [name for name, value in tensors if not torch.isfinite(value).all()]
+    if unknown or broken:
+        raise NonFiniteLossError(
+            f"epoch {row['epoch']} ended with numbers that are not finite, in "
+            f"{', '.join((unknown + broken)[:3])}: {way_on(place)}"
+        )
+
+
+def way_on(place: RunFolder) -> str:
+    """How to go on from a run whose weights or losses are not finite any more."""
+    kept = place.path / "checkpoint.pt"
+    if not kept.is_file():
+        return "lower the learning rate, --max-lr"
+    return (
+        f"{kept} is the last good checkpoint; begin a new run there at a lower rate, with "
+        f"--start={kept} --max-lr=…"
+    )
 
 
 def _only_writer(folder: RunFolder) -> AbstractContextManager[None]:

@@ -19,9 +19,10 @@ from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
+from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
-from orderdp_theory.common.files import write_atomically
+from orderdp_theory.common.files import PARTIAL, write_atomically
 from orderdp_train.runs.checkpoint import load_checkpoint, save_checkpoint
 from orderdp_train.runs.config import RunConfig
 from orderdp_train.runs.events import event_file
@@ -41,7 +42,8 @@ NUMBERS = (
 
 def milestones(epochs: int, count: int = 5) -> list[int]:
     """The epochs nearest to 1/count, 2/count, ... of a training of `epochs`; at most count."""
-    return sorted({max(1, round(k * epochs / count)) for k in range(1, count + 1)})
+    count = min(count, epochs)
+    return sorted({round(k * epochs / count) for k in range(1, count + 1)})
 
 
 class RunFolder:
@@ -62,7 +64,7 @@ class RunFolder:
         path = self.path / CONFIG
         if not path.is_file():
             raise InputError(f"{self.path} holds no run to continue: {path} is missing")
-        return RunConfig.from_json(path.read_text(encoding="utf-8"), path)
+        return RunConfig.from_json(path.read_bytes().decode(errors="replace"), path)
 
     def checkpoints(self) -> list[Path]:
         """The checkpoints in the order of training, each point once; `ValueError` if there is none.
@@ -86,8 +88,8 @@ class RunFolder:
         path = path or self.path / LATEST
         if not path.exists():
             return None
-        checkpoint = load_checkpoint(path)
-        if checkpoint["config"] != self.config().as_dict():
+        checkpoint = load_run(path)
+        if RunConfig.from_dict(checkpoint["config"], path) != self.config():
             raise InputError(f"{path} is of another run than the {CONFIG} beside it")
         return checkpoint
 
@@ -140,13 +142,18 @@ class RunFolder:
                 f"another process is writing to {self.path}: wait for it, or give another folder"
             ) from None
         try:
+            for path in filter(_is_partial, self.path.iterdir()):  # of a write that was killed
+                path.unlink()
             yield
         finally:
             lock.release()
 
     def check_empty(self) -> None:
         """`ValueError` unless the folder is new or empty."""
-        if self.path.is_dir() and any(path.name != LOCK for path in self.path.iterdir()):
+        # A kill before the configuration was written leaves a lock and half of a file.
+        if self.path.is_dir() and any(
+            path.name != LOCK and not _is_partial(path) for path in self.path.iterdir()
+        ):
             raise InputError(f"{self.path} is not empty: give a new folder, or --resume its run")
 
     def write_start(self, config: RunConfig, stored: dict[str, Any] | None) -> None:
@@ -154,14 +161,16 @@ class RunFolder:
 
         A kill may have come between the checkpoint and what derives from it.
         """
-        with self._writing(stored):
+        with self._writing():
+            if stored and config.start:
+                save_checkpoint(self.path / LATEST, stored)
             write_atomically(self.path / CONFIG, config.to_json())
             if stored:
                 self._derive(stored)
 
     def write_epoch(self, checkpoint: dict[str, Any], keep: bool) -> None:
         """The checkpoint after an epoch and what derives from it; `keep` one for audits."""
-        with self._writing(checkpoint):
+        with self._writing():
             # First the one to keep: the latest says that all before it is done.
             if keep:
                 save_checkpoint(self.path / _kept(checkpoint["state"]["epoch"]), checkpoint)
@@ -180,30 +189,51 @@ class RunFolder:
 
     def _derive(self, checkpoint: dict[str, Any]) -> None:
         rows = checkpoint["metrics"]
-        write_atomically(self.path / METRICS, "".join(json.dumps(row) + "\n" for row in rows))
+        lines = (json.dumps(row, allow_nan=False) + "\n" for row in rows)
+        write_atomically(self.path / METRICS, "".join(lines))
         write_atomically(self.path / EVENTS, event_file(rows))
         buffer = io.BytesIO()
         np.save(buffer, checkpoint["state"]["usage"].cpu().numpy())
         write_atomically(self.path / USAGE, buffer.getvalue())
 
+    def in_words(self) -> str:
+        """What is safe in the folder, and how to go on."""
+        if not self.path.is_dir():
+            return f"{self.path} is gone, and what the run had stored there is lost"
+        try:
+            stored = self.load()
+        except (OSError, ValueError):
+            stored = None
+        if not stored:
+            return f"no epoch was finished in {self.path}, nothing is lost: start again"
+        return f"epoch {len(stored['metrics'])} is safe in {self.path}, continue with --resume"
+
     @contextmanager
-    def _writing(self, checkpoint: dict[str, Any] | None) -> Iterator[None]:
+    def _writing(self) -> Iterator[None]:
         """Say what a failed write means for the run."""
         try:
             yield
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
-            try:
-                safe = self.load()
-            except (OSError, ValueError):
-                safe = None
-            epochs = len(safe["metrics"]) if safe else 0
-            kept = (
-                f"epoch {epochs} is safe there, continue with --resume"
-                if epochs
-                else "nothing lost"
-            )
-            raise OSError(f"cannot write to {self.path} ({reason}): {kept}") from None
+            raise OSError(f"a file cannot be written ({reason}): {self.in_words()}") from None
+
+
+def load_run(path: Path) -> dict[str, Any]:
+    """A checkpoint of some run, with its parts; `ValueError` if it lacks one."""
+    stored = load_checkpoint(path)
+    parts = {"config": dict, "metrics": list, "state": dict}
+    whole = all(isinstance(stored.get(part), kind) for part, kind in parts.items())
+    if not (whole and isinstance(stored["state"].get("usage"), Tensor)):
+        raise InputError(f"{path} is not the checkpoint of a run: it lacks its parts")
+    return stored
+
+
+def _is_partial(path: Path) -> bool:
+    """Whether a write of one of a run's files was killed and left this."""
+    return path.name.endswith(PARTIAL) and path.name.startswith(PARTIALS)
+
+
+PARTIALS = tuple(f".{name}" for name in (CONFIG, "checkpoint", METRICS, USAGE, EVENTS, COSINES))
 
 
 def _kept(epoch: int) -> str:

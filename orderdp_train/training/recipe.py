@@ -4,10 +4,13 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from orderdp_theory.arguments import integer, number
 from orderdp_theory.common.errors import InputError
 
 OptimizerName = Literal["sgd", "adamw", "lars", "lamb"]
 Precision = Literal["fp32", "bf16", "fp16"]
+
+LARGEST = 1e30  # of a setting: its products with parameters are still numbers in single precision
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,15 @@ class Recipe:
                 known = ", ".join(get_args(choices))
                 raise InputError(f"unknown {name} {getattr(self, name)!r}: choose one of {known}")
         for name in ("epochs", "batch_size"):
+            object.__setattr__(self, name, integer(name, getattr(self, name)))
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("max_lr", "momentum", "weight_decay", "label_smoothing", "mixup", "cutmix"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise InputError(f"{name} must be a non-negative number, got {value}")
+            value = number(name, getattr(self, name))
+            if not 0 <= value <= LARGEST:
+                raise InputError(
+                    f"{name} must be a non-negative number of at most {LARGEST:g}, got {value}"
+                )
         for name in ("momentum", "label_smoothing"):
             if getattr(self, name) >= 1:
                 raise InputError(f"{name} must be below 1, got {getattr(self, name)}")

@@ -51,7 +51,16 @@ class TrainState:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where `state_dict` was taken, with as many processes as there were then."""
+        """Continue where `state_dict` was taken, with as many processes as there were then.
+
+        `ValueError` if it is not such a state.
+        """
+        try:
+            self._load(state)
+        except (LookupError, TypeError, AttributeError, RuntimeError) as error:
+            raise InputError(f"this is not the state of a training: {error!r}") from None
+
+    def _load(self, state: dict[str, Any]) -> None:
         if len(state["random"]) != world_size():
             raise InputError(
                 f"the state is of {len(state['random'])} processes and there are {world_size()} "

@@ -237,3 +237,61 @@ def test_missing_file_and_pickles(capsys, tmp_path):
     assert call(capsys, *ARGUMENTS, "--losses", tmp_path / "none.npy")[0] == 2
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object))
     assert call(capsys, *ARGUMENTS, "--losses", tmp_path / "objects.npy")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--lipschitz", "1e200"),
+        ("--distance", "1e308"),
+        ("--step-size", "1e300"),
+        ("--loss-range", "1e300"),
+        ("--radius", "nan"),
+        ("--weak-convexity", "1e300"),
+        ("--max-age", 10**30),
+        ("--minibatches", 10**23),
+        ("--steps", 10**10),
+    ],
+)
+def test_numbers_that_would_overflow_are_refused_by_the_option(capsys, option, value):
+    status, _, err = call(capsys, *ARGUMENTS, option, value)
+    assert status == 2
+    assert err.startswith(f"error: {option} must ")
+    assert err.count("\n") == 1
+
+
+def hostile(folder, kind):
+    """A file that looks like losses and is none."""
+    path = folder / "losses.npy"
+    np.save(path, np.arange(40.0))
+    if kind == "archive":
+        np.savez(folder / "a.npz", a=np.arange(40.0))
+        (folder / "a.npz").rename(path)
+    elif kind == "forged header":
+        path.write_bytes(path.read_bytes().replace(b"(40,)", b"(10000000000000,)"))
+    elif kind == "dates":
+        np.save(path, np.zeros(40, dtype="datetime64[D]"))
+    elif kind == "near the largest float":
+        np.save(path, np.full(40, 1.7e308))
+    elif kind == "not UTF-8":
+        path = folder / "losses.csv"
+        path.write_bytes(b"1,2,\xe9\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    "kind", ["archive", "forged header", "dates", "near the largest float", "not UTF-8"]
+)
+def test_a_hostile_file_is_one_line_that_names_it(capsys, tmp_path, kind):
+    path = hostile(tmp_path, kind)
+    status, _, err = call(capsys, *ARGUMENTS, "--losses", path)
+    assert status == 2
+    assert err.startswith(f"error: {path} ")
+    assert err.count("\n") == 1
+
+
+def test_an_endless_device_is_read_up_to_what_memory_takes(capsys, monkeypatch):
+    monkeypatch.setattr("orderdp_theory.cli.arrays.memory", lambda: 2**20)
+    status, _, err = call(capsys, *ARGUMENTS, "--losses", "/dev/full")
+    assert status == 2
+    assert "/dev/full: bytes must be at most 16,384" in err

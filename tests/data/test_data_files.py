@@ -1,8 +1,10 @@
 """CIFAR and ImageNet from tiny files in the real formats, whole, missing and damaged."""
 
+import io
 import os
 import pickle
 import shutil
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -230,3 +232,33 @@ def test_label_noise_works_on_imagenet(folders):
     noisy = load_data("imagenet", root=folders, num_workers=0, label_noise=0.5)
     assert noisy.flipped.sum() == 6
     assert torch.equal(noisy.flipped, data.train_labels != noisy.train_labels)
+
+
+def test_nested_labels_are_refused(tmp_path):
+    write_cifar(tmp_path, "cifar100")
+    nested = {b"data": np.zeros((2, 3072), np.uint8), b"fine_labels": [[1, 2], [3, 4]]}
+    (tmp_path / "cifar-100-python" / "train").write_bytes(pickle.dumps(nested, protocol=2))
+    with pytest.raises(ValueError, match=r"train of cifar100 .* is damaged"):
+        load_data("cifar100", root=tmp_path)
+
+
+def test_an_archive_that_unpacks_to_more_than_the_set_has_is_not_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr("orderdp_train.data.cifar.LARGEST_FILE", 1000)
+    with tarfile.open(tmp_path / "cifar-100-python.tar.gz", "w:gz") as archive:
+        member = tarfile.TarInfo("cifar-100-python/train")
+        member.size = 1001
+        archive.addfile(member, io.BytesIO(bytes(1001)))
+    with pytest.raises(ValueError, match=r"unpacks to 1,001 bytes of cifar-100-python/train"):
+        load_data("cifar100", root=tmp_path)
+
+
+def test_an_image_that_is_a_line_is_refused_by_name(tmp_path):
+    from PIL import Image
+
+    from orderdp_train.data.imagenet import _Files
+
+    path = tmp_path / "line.png"
+    Image.new("RGB", (20_000, 1)).save(path)
+    for seed in (None, 1):
+        _, message = _Files((str(path),), 224)[0, seed]
+        assert "line.png is a line, 20000 × 1 pixels" in str(message)

@@ -125,3 +125,62 @@ def test_floats_pass_unchanged() -> None:
         assert real_array(array) is array
         assert double_array(array).dtype == np.float64
     assert real_array([True, False]).tolist() == [1.0, 0.0]
+
+
+SCALARS = [
+    (name, parameter.name, parameter.annotation)
+    for name in orderdp_theory.__all__
+    if inspect.isfunction(function := getattr(orderdp_theory, name))
+    for parameter in inspect.signature(function, eval_str=True).parameters.values()
+    if parameter.annotation in (int, float, int | None, float | None)
+]
+
+
+@pytest.mark.parametrize(("function", "name", "kind"), SCALARS)
+def test_a_scalar_that_is_none_is_refused_by_its_name(function: str, name: str, kind: type) -> None:
+    parameters = inspect.signature(getattr(orderdp_theory, function)).parameters
+    values = VALUES | {"design": Design(4, 3, 2), "weak_convexity": 1.0, "envelope_gap": 1.0}
+    required = {
+        p.name: values.get(p.name, 1)
+        for p in parameters.values()
+        if p.default is p.empty and p.name != name
+    }
+    bad: list[tuple[object, type[Exception]]] = [("3", TypeError), (True, TypeError)]
+    if kind in (float, float | None):
+        bad += [(np.nan, ValueError), (np.inf, ValueError), (-1e101, ValueError), (1j, TypeError)]
+    else:
+        bad += [(2.5, TypeError), (10**30, ValueError), (np.array([1, 2]), TypeError)]
+    if kind in (int, float):
+        bad.append((None, TypeError))
+    for value, error in bad:
+        with pytest.raises(error, match=rf"^{name} must"):
+            getattr(orderdp_theory, function)(**required, **{name: value})
+
+
+def test_many_functions_take_scalars() -> None:
+    assert len(SCALARS) > 40
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: gap([1.7e308, -1.7e308, 1.7e308], Design(3, 2, 1)),
+        lambda: orderdp_theory.estimator_covariance_trace(
+            [[1e200], [-1e200], [0.0]], [1, 2, 3], Design(3, 2, 1)
+        ),
+        lambda: choose(np.diag([1.7e308, 1.7e308, 1e308]), [1, 2, 3], 2),
+        lambda: orderdp_theory.convergence_bound(1e100, 1e100, [1e-300]),
+        lambda: orderdp_theory.convergence_bound(1.0, 1.0, [1e308, 1e308]),
+        lambda: orderdp_theory.transfer_bound([1e308, -1e308, 1e308], Design(3, 2, 1)),
+        lambda: orderdp_theory.effective_sample_size([1e200, 1 - 1e200]),
+    ],
+)
+def test_no_number_that_overflowed_is_given_back(call) -> None:
+    with pytest.raises(ValueError, match=r"too large or too small|must be|must sum|add up to"):
+        call()
+
+
+@pytest.mark.parametrize("losses", [None, "abc", [[1.0], [1.0, 2.0]], [1.0, None], {1.0: 2.0}, 3.0])
+def test_what_is_no_vector_is_refused_by_name(losses) -> None:
+    with pytest.raises((TypeError, ValueError), match="losses"):
+        surrogate_loss(losses, Design(3, 2, 1))

@@ -191,7 +191,7 @@ def test_a_run_may_add_its_measured_score_error():
     [
         (lambda: staleness_factor(Design(3, 2, 1), -1), "ages must be"),
         (lambda: staleness_factor(Design(3, 2, 1), 1, 2), "ages must be"),
-        (lambda: staleness_factor(Design(3, 2, 1), 1, np.nan), "ages must be"),
+        (lambda: staleness_factor(Design(3, 2, 1), 1, np.nan), "mean_age must be finite"),
         (lambda: stale_rate(Design(3, 2, 1), 0, 1, 1, 1), "must be positive"),
         (lambda: round_robin(Design(3, 2, 1), 0), "must lie in 1"),
         (lambda: round_robin(Design(3, 2, 1), 4), "must lie in 1"),
