@@ -8,7 +8,7 @@ TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONHASHSEED=0
 SPHINX := $(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -c docs -d build/doctrees
 
 .DEFAULT_GOAL := help
-.PHONY: help audit test verify proofs lint types bench figures notebooks docs package extras clean
+.PHONY: help audit test campaign verify proofs lint types bench figures notebooks docs package extras clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,11 @@ lint: .venv/dev  ## ruff
 
 types: .venv/dev  ## type check the packages
 	$(BIN)/basedpyright
+
+SHARE ?= 1
+SEED ?= 0
+campaign: .venv/dev  ## attack it for hours (SHARE=0.05: minutes; SEED=1: other attacks), one table
+	$(TEST_ENV) $(BIN)/python -m campaigns --share $(SHARE) --seed $(SEED) $(CAMPAIGNS)
 
 bench: .venv/dev  ## measure the speed ratios of benchmarks/README.md
 	$(BIN)/python -m benchmarks

@@ -51,8 +51,9 @@ def docstring(thing: object) -> str:
 
 
 def rules() -> str:
-    """A section a registered rule: its docstring, its options, its source."""
-    return "\n\n".join(_rule(name, cls) for name, cls in RULES.items())
+    """A section a registered rule that is no static method: its docstring, its options."""
+    found = RULES.items()
+    return "\n\n".join(_rule(name, cls) for name, cls in found if not cls.needs_recording)
 
 
 def _rule(name: str, cls: type) -> str:
@@ -77,13 +78,21 @@ def _prose(text: str) -> str:
 
 
 def static_methods() -> str:
-    """A row a static score or coreset: what it is, from the first line of its docstring."""
+    """A row a static method: its rule, its function, and what its docstring says first."""
+    functions = {
+        name: getattr(scores, name.replace("-", "_"))
+        for name, cls in RULES.items()
+        if cls.needs_recording
+    }
     rows = [
-        (f"{{py:obj}}`~orderdp_train.scores.{name}`", docstring(f).splitlines()[0], _source(f))
-        for name in scores.__all__
-        if inspect.isfunction(f := getattr(scores, name)) and "Source:" in docstring(f)
+        (f"`--rule {name}`", f"{{py:obj}}`~orderdp_train.scores.{f.__name__}`", *_says(f))
+        for name, f in functions.items()
     ]
-    return table(("method", "what", "source"), *rows)
+    return table(("rule", "function", "what", "source"), *rows)
+
+
+def _says(function: object) -> tuple[str, str]:
+    return docstring(function).splitlines()[0], _source(function)
 
 
 def _source(function: object) -> str:

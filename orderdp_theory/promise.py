@@ -122,6 +122,8 @@ def promises(run: MeasuredRun) -> tuple[Guarantee, ...]:
     For each theorem which assumptions the run met, the constants, and the guarantee if all are met.
     Values of constants out of range are refused as in the functions called.
     """
+    if not isinstance(run, MeasuredRun):
+        raise TypeError(f"run must be a MeasuredRun, got {run!r}")
     return tuple(theorem(run) for theorem in THEOREMS)
 
 

@@ -24,12 +24,14 @@ from orderdp_train.rules import (
     SelectionRule,
     SelectiveBackprop,
     Setting,
+    StaticRandom,
     SurveySampling,
     UnbiasedOrderDP,
     build_rule,
     register,
 )
 from orderdp_train.runs import RunConfig, run
+from orderdp_train.scores import StaticRule  # and so every static method by name
 from orderdp_train.training.loop import Epoch, NonFiniteLossError, fresh_scorer, losses_of, train
 from orderdp_train.training.recipe import RECIPES, Recipe
 from orderdp_train.training.sampler import RuleSampler, WithIndex
@@ -63,6 +65,8 @@ __all__ = [
     "SelectionRule",
     "SelectiveBackprop",
     "Setting",
+    "StaticRandom",
+    "StaticRule",
     "SurveySampling",
     "UnbiasedOrderDP",
     "WithIndex",

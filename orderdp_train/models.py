@@ -119,6 +119,20 @@ def model_for(name: str, data: TrainTestData) -> nn.Module:
     return model.to(data.device)
 
 
+def head_of(model: nn.Module, num_classes: int) -> nn.Linear:
+    """The last layer of a classifier: its last linear one with as many outputs as classes.
+
+    Raises `ValueError` if there is none, as in models of text and in fully convolutional ones.
+    """
+    linear = [m for m in model.modules() if isinstance(m, nn.Linear)]
+    if not (linear and linear[-1].out_features == num_classes):
+        raise InputError(
+            f"{type(model).__name__} does not end in a linear layer with {num_classes} outputs, "
+            "which static methods read: choose another model"
+        )
+    return linear[-1]
+
+
 def _resnet(name: str, in_channels: int, num_classes: int, image_size: int) -> nn.Module:
     from torchvision.models import resnet18, resnet50
 

@@ -36,12 +36,12 @@ FORBIDDEN = {
 # The rooms of the training side, and the rooms that each may enter besides itself.
 ARROWS = {
     "rules": set(),
-    "scores": set(),
+    "scores": {"rules"},
     "data": set(),
     "models": {"data"},
     "training": {"rules", "data"},
     "integrations": {"rules", "training"},
-    "runs": {"rules", "data", "models", "training"},
+    "runs": {"rules", "scores", "data", "models", "training"},
     "auditing": {"rules", "data", "models", "training", "runs"},
     "report": {"rules", "runs", "auditing"},
     "reproduce": {"rules", "data", "models", "training", "runs", "auditing"},

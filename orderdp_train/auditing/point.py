@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor, nn
 
@@ -13,12 +14,14 @@ from orderdp_theory import score_error_bound
 from orderdp_theory.common.errors import InputError
 from orderdp_train.auditing.agreement import LEAST_DRAWS
 from orderdp_train.auditing.followed import follow_epoch
-from orderdp_train.auditing.one_model import DRAWS, audit, by_class
-from orderdp_train.auditing.population import population_of_images
-from orderdp_train.auditing.result import SAMPLES, Audit
+from orderdp_train.auditing.one_model import DRAWS, at_present, audit, by_class
+from orderdp_train.auditing.population import Population, population_of_images
+from orderdp_train.auditing.replay import Begin, replay, unit
+from orderdp_train.auditing.result import SAMPLES, Audit, RuleAudit
+from orderdp_train.auditing.split import split_scores
 from orderdp_train.auditing.walk import MEMORY_LIMIT
 from orderdp_train.data import TrainTestData
-from orderdp_train.rules import OrderDP, SelectionRule
+from orderdp_train.rules import OrderDP, ScoredRule, SelectionRule
 from orderdp_train.training.recipe import Recipe
 
 FALSE_ALARM = 0.01  # of all points of an audit together
@@ -26,19 +29,26 @@ FALSE_ALARM = 0.01  # of all points of an audit together
 
 @dataclass(frozen=True)
 class Effort:
-    """What an audit spends: the arguments of these names of `orderdp_train.audit`."""
+    """What an audit spends: the arguments of these names of `orderdp_train.audit`.
+
+    `replays` of a rule that ranks by stored scores split what these do, where it is known how the
+    training began; 0 for none, and at least 2 to know their spread.
+    """
 
     draws: int = DRAWS
     moments: bool = True
     monte_carlo: bool = True
     views: int | None = None
     memory_limit: int = MEMORY_LIMIT
+    replays: int = 0
 
     def __post_init__(self) -> None:
         if self.draws < LEAST_DRAWS:
             raise InputError(
                 f"the test of the rules needs at least {LEAST_DRAWS} draws, got {self.draws}"
             )
+        if self.replays < 0 or self.replays == 1:
+            raise InputError(f"replays must be 0, or 2 and more for a spread, got {self.replays}")
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,8 @@ class Point:
 
     `state` is what a `TrainState` saves, `training_seconds` counts selecting and training,
     not evaluating or auditing. `steps_per_epoch` is that of
-    `orderdp_train.training.loop.train`.
+    `orderdp_train.training.loop.train`. `begin` makes the rule that a training of a given model
+    begins with, if that is known.
     """
 
     model: nn.Module
@@ -59,6 +70,7 @@ class Point:
     training_seconds: float
     seed: int
     steps_per_epoch: int | None = None
+    begin: Begin | None = None
 
     @property
     def epoch(self) -> int:
@@ -103,7 +115,7 @@ def audit_point(
     With the own rule goes the epoch that comes next, if each selection is for an epoch: what reuse
     and minibatches add to the bias; not with views, since it is followed on plain images. A grid of
     others is compared without a Monte Carlo gradient.
-    The point is left as it is.
+    So does the split of what its stored scores do. The point is left as it is.
     """
     point.rule.set_epoch(point.epoch)
     population = population_of_images(point.data, point.recipe)
@@ -131,6 +143,12 @@ def audit_point(
         seed=point.seed + point.epoch,
         followed={method: followed} if followed else None,
     )
+    if own and effort.replays and point.begin is not None and result.losses is not None:
+        rules = [
+            with_split(point, rule, result, population, effort) if rule.method == method else rule
+            for rule in result.rules
+        ]
+        result = replace(result, rules=rules)
     unused = (point.state["usage"] == 0).cpu().nonzero().flatten()
     return AuditedPoint(
         method=method,
@@ -146,12 +164,44 @@ def audit_point(
     )
 
 
+def ranks_by_stored_scores(rule: SelectionRule) -> bool:
+    """Whether the losses that a rule has been told decide what it selects next."""
+    return isinstance(rule, ScoredRule) and getattr(rule, "scorer", None) is None
+
+
+def with_split(
+    point: Point, audited: RuleAudit, result: Audit, population: Population, effort: Effort
+) -> RuleAudit:
+    """The audit of the point's rule with what its stored scores do split, if they do anything."""
+    rule, losses = point.rule, result.losses
+    if point.begin is None or losses is None or not ranks_by_stored_scores(rule):
+        return audited
+    fresh, stored = unit(rule.expected_weights(losses)), unit(at_present(rule).expected_weights())
+    if torch.equal(fresh, stored):
+        return audited
+    replays = replay(
+        *(point.model, point.data, point.recipe, point.begin, point.epoch, effort.replays),
+        steps_per_epoch=point.steps_per_epoch,
+        trained_by=len(point.state["random"]),
+        seed=(point.seed, point.epoch),
+    )
+    views = range(effort.views or 0)
+    return split_scores(
+        *(audited, result.gradient_norm, point.model),
+        [population.view(k) for k in views] if population.view and views else [population],
+        *(fresh, stored, replays),
+        order=losses.argsort(descending=True),
+        batch_size=point.recipe.batch_size,
+        memory_limit=effort.memory_limit,
+    )
+
+
 def score_error(rule: SelectionRule, losses: Float64[Tensor, "{rule.n}"] | None) -> float | None:
     """(s/q) mean |H_i − L_i|, what ranking by the stored scores H costs of L_q at most.
 
     None unless the rule is random-then-top by stored scores, every sample's being known.
     """
-    if losses is None or not isinstance(rule, OrderDP) or rule.scorer is not None:
+    if losses is None or not isinstance(rule, OrderDP) or not ranks_by_stored_scores(rule):
         return None
     if not bool(rule.scores.isfinite().all()):
         return None

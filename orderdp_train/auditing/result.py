@@ -97,6 +97,22 @@ class FollowedParts:
 
 
 @dataclass(frozen=True)
+class ScoreSplit:
+    """How what stored scores do to a bias was split, by `replays` of the rule at the audited model.
+
+    `whole` is the norm of the sum: stored against current scores. `errors` belong to the causes
+    score noise, survivorship and staleness in `RuleAudit.parts`: root mean square lengths of the
+    errors of these vectors. Norms are relative to `|grad L|`. The replays took `passes` forward
+    passes over the data.
+    """
+
+    replays: int
+    passes: float
+    whole: float
+    errors: dict[str, float]
+
+
+@dataclass(frozen=True)
 class RuleAudit:
     """One selection rule at one model.
 
@@ -111,7 +127,7 @@ class RuleAudit:
     the samples with weight 0, which no selection at the present scores can hold, and
     `unreachable_samples` are their indices, int64 and ascending; not part of the JSON.
     `bias_error` is the standard error of `bias` over the views of augmented samples, if there
-    are several.
+    are several. Without a `split` the staleness in `parts` is all that stored scores do.
     """
 
     method: str
@@ -135,6 +151,7 @@ class RuleAudit:
     theorem_four: TheoremFour | None
     epoch: FollowedParts | None
     bias_error: float | None = None
+    split: ScoreSplit | None = None
     unreachable_samples: Int64[Tensor, "m"] | None = field(
         default=None, repr=False, compare=False, metadata=SAMPLES
     )

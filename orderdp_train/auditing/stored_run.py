@@ -10,11 +10,14 @@ from typing import Any
 from orderdp_theory.common.errors import InputError
 from orderdp_train.auditing.grid import grid_rules
 from orderdp_train.auditing.point import FALSE_ALARM, AuditedPoint, Effort, Point, audit_point
+from orderdp_train.auditing.replay import beginning
 from orderdp_train.data import TrainTestData, fingerprint, load_data
 from orderdp_train.models import model_for
 from orderdp_train.runs import RunConfig, RunFolder
 from orderdp_train.training.loop import fresh_scorer
 from orderdp_train.training.recipe import Precision
+
+REPLAYS = 4  # unless told otherwise
 
 
 def stored_point(stored: dict[str, Any], config: RunConfig, data: TrainTestData) -> Point:
@@ -24,7 +27,9 @@ def stored_point(stored: dict[str, Any], config: RunConfig, data: TrainTestData)
     model.load_state_dict(state["model"])
     per_step, steps = config.per_step(n)
     scorer = fresh_scorer(model, data, recipe)
-    rule = per_step.build(n, scorer=scorer, epochs=recipe.epochs, device=data.device)
+    rule = per_step.build(
+        n, scorer=scorer, epochs=recipe.epochs, seed=config.seed, device=data.device
+    )
     rule.load_state_dict(state["rule"])
     rows = stored["metrics"]
     seconds = sum(row["seconds_selection"] + row["seconds_training"] for row in rows)
@@ -38,6 +43,7 @@ def stored_point(stored: dict[str, Any], config: RunConfig, data: TrainTestData)
         training_seconds=seconds,
         seed=config.seed,
         steps_per_epoch=steps,
+        begin=beginning(per_step, data, recipe),
     )
 
 

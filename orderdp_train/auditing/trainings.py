@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,12 +13,15 @@ import torch
 from orderdp_theory.common.errors import InputError
 from orderdp_train.auditing.grid import grid_rules
 from orderdp_train.auditing.point import FALSE_ALARM, AuditedPoint, Effort, Point, audit_point
+from orderdp_train.auditing.replay import beginning
 from orderdp_train.data import TrainTestData
 from orderdp_train.models import model_for
 from orderdp_train.rules import RuleConfig
 from orderdp_train.runs.folder import milestones
+from orderdp_train.runs.recording import RECORDINGS, recorder
 from orderdp_train.training.loop import fresh_scorer, train
 from orderdp_train.training.recipe import Recipe
+from orderdp_train.training.state import check_seed
 
 DEFAULT_RULES = tuple(
     RuleConfig(name)
@@ -37,6 +42,7 @@ class AuditConfig:
     recipe: Recipe = field(default_factory=Recipe)
 
     def __post_init__(self) -> None:
+        check_seed(self.seed)
         if not self.rules:
             raise InputError("there is no rule to audit: name at least one")
         names = [rule.name for rule in self.rules]
@@ -53,13 +59,35 @@ def live_points(
     config: AuditConfig,
     rule: RuleConfig,
     on_epoch: Callable[[], Any] = lambda: None,
+    *,
+    recordings: Path = RECORDINGS,
 ) -> Iterator[Point]:
-    """Train a method and stop at 20, 40, 60, 80 and 100 % of its training."""
+    """Train a method and stop at 20, 40, 60, 80 and 100 % of its training.
+
+    `recordings` is where a static method's proxies are kept.
+    """
     torch.manual_seed(config.seed)
     model = model_for(config.model, data)
     recipe, seconds = config.recipe, 0.0
     scorer = fresh_scorer(model, data, recipe)
-    built = rule.build(data.num_train, scorer=scorer, epochs=recipe.epochs, device=data.device)
+    built = rule.build(
+        data.num_train,
+        scorer=scorer,
+        recorder=recorder(
+            data,
+            config.model,
+            recipe,
+            seed=config.seed,
+            label_noise=config.label_noise,
+            folder=recordings,
+            show_progress=False,
+        ),
+        epochs=recipe.epochs,
+        seed=config.seed,
+        device=data.device,
+    )
+    built.prepare()
+    rule.score_first(built, scorer)
     stops = milestones(recipe.epochs)
     for epoch in train(model, data, built, recipe, seed=config.seed):
         seconds += epoch.seconds_selection + epoch.seconds_training
@@ -67,7 +95,8 @@ def live_points(
         if epoch.number in stops:
             state = epoch.state.state_dict()
             yield Point(
-                model, built, data, recipe, state, epoch.test_accuracy, seconds, config.seed
+                *(model, built, data, recipe, state, epoch.test_accuracy, seconds, config.seed),
+                begin=beginning(rule, data, recipe),
             )
 
 
@@ -76,6 +105,7 @@ def audit_trainings(
     config: AuditConfig,
     *,
     grid: str | None = None,
+    recordings: Path = RECORDINGS,
     on_step: Callable[[str], Any] = lambda _: None,
 ) -> list[AuditedPoint]:
     """Audit each method at five points of its own training.
@@ -88,7 +118,8 @@ def audit_trainings(
     rules = config.rules if grid is None else (RuleConfig("full"),)
     for rule in rules:
         method = rule.rule.label
-        for point in live_points(data, config, rule, lambda method=method: on_step(method)):
+        points = live_points(data, config, rule, partial(on_step, method), recordings=recordings)
+        for point in points:
             others = None if grid is None else grid_rules(grid, point)
             found.append(
                 audit_point(

@@ -67,6 +67,12 @@ def audit(
         int | None,
         Option(help="Gradients of augmented images: the mean over so many redraws; plain if none."),
     ] = None,
+    replays: Annotated[
+        int | None,
+        Option(
+            help="Replays at a frozen model that split what stored scores do: 4 with --run, else 0."
+        ),
+    ] = None,
     precision: Annotated[
         str | None, Option(help="fp32, bf16 or fp16 (CUDA only); the run's own with --run.")
     ] = None,
@@ -77,6 +83,9 @@ def audit(
     seed: Annotated[int | None, Option(help="Seed of all randomness (0).")] = None,
     root: Annotated[Path, Option(help="Where CIFAR and ImageNet lie.")] = Path("data"),
     device: Annotated[str, Option(help="auto, cpu or cuda.")] = "auto",
+    recordings: Annotated[
+        Path, Option(help="Folder of the proxies of static methods, which runs share.")
+    ] = Path("recordings"),
     json: Json = None,
     quiet: Quiet = False,
     *,
@@ -110,7 +119,7 @@ def audit(
         from orderdp_train.auditing.grid import parse_grid
         from orderdp_train.auditing.point import Effort
         from orderdp_train.auditing.promises import promises_of
-        from orderdp_train.auditing.stored_run import audit_run
+        from orderdp_train.auditing.stored_run import REPLAYS, audit_run
         from orderdp_train.auditing.trainings import (
             DEFAULT_RULES,
             AuditConfig,
@@ -120,7 +129,7 @@ def audit(
         from orderdp_train.cli.rule_options import configured
         from orderdp_train.data import load_data
         from orderdp_train.report import Document, promise_table, terminal_table, verdicts, versions
-        from orderdp_train.report.table import LEGEND, view_in_words
+        from orderdp_train.report.table import legend, splits_in_words
         from orderdp_train.report.unfinished import Unfinished
         from orderdp_train.runs import RunFolder
         from orderdp_train.runs.driver import limit_threads
@@ -131,7 +140,9 @@ def audit(
         decided = {name: value for name, value in decided.items() if value is not None}
         if data == "prose":  # which has no labels that could be flipped
             decided.setdefault("label_noise", 0.0)
-        effort = Effort(draws, moments, monte_carlo, views, round(memory_limit * 2**30))
+        replays = replays if replays is not None else 0 if run is None else REPLAYS
+        limit = round(memory_limit * 2**30)
+        effort = Effort(draws, moments, monte_carlo, views, limit, replays)
         chosen = None if precision is None else precision_of(precision)
         if rules is not None and (grid is not None or run is not None):
             raise InputError("--rules trains methods; leave it out with --grid or --run")
@@ -141,7 +152,8 @@ def audit(
             )
         begun: Unfinished | None = None
         given = {"run": run, "rules": rules, "grid": grid, "epochs": epochs, **decided}
-        given |= {"draws": draws, "views": views, "precision": precision} | rule_options
+        given |= {"draws": draws, "views": views, "precision": precision}
+        given |= {"replays": replays or (None if run is None else 0)} | rule_options
         words = [
             f"--{name.replace('_', '-')}={value}"
             for name, value in given.items()
@@ -201,7 +213,7 @@ def audit(
             if grid is not None:
                 parse_grid(grid, images.num_train)
             total = steps(config, grid)
-            audited = partial(audit_trainings, images, config, grid=grid)
+            audited = partial(audit_trainings, images, config, grid=grid, recordings=recordings)
         # A pipe or a file has no width of its own; the table needs 100 columns.
         console = screen(json, quiet, None if sys.stdout.isatty() else 100)
         with Progress(
@@ -231,9 +243,8 @@ def audit(
     elif json is not None:
         write_atomically(json, text)
     console.print(terminal_table(document))
-    legend = f"{LEGEND}  {view_in_words(document)}"
-    console.print(legend, style="dim", markup=False, highlight=False)
-    for sentence in verdicts(document):
+    console.print(legend(document), style="dim", markup=False, highlight=False)
+    for sentence in (*verdicts(document), *splits_in_words(document)):
         console.print(sentence, markup=False, highlight=False)
     if stored is not None and (guarantees := promises_of(stored, points)):
         console.print(promise_table(guarantees))

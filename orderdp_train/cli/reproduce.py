@@ -120,10 +120,17 @@ def reproduce(
     write_json(json, list(DictReader(to_csv(measured).splitlines())))
     if (shown := _terminal_table(result, measured)).rows:
         screen.print(shown)
-    screen.print(f"Mean ± standard deviation, seeds: {repetitions} (in brackets: the paper).")
+    says = f"Mean ± standard deviation, seeds: {repetitions} (in brackets: the paper)."
+    screen.print(f"{says} {_differences(measured)}".strip())
     if savings:
         screen.print(savings)
     screen.print(f"Written: {out}/{stem}.md, .csv, .png", soft_wrap=True, markup=False)
+
+
+def _differences(measured: "list[Measured]") -> str:
+    """What ± means after a difference, if there are any."""
+    paired = any(m.number.baseline is not None for m in measured)
+    return "Drops are paired by seed, ± the standard error of their mean. " if paired else ""
 
 
 def _overview() -> "Table":
@@ -178,6 +185,7 @@ def _page(
 
     words = (
         f"Mean ± standard deviation, seeds: {seeds}; in brackets what the paper prints. "
+        f"{_differences(measured)}"
         f"{result.remark} {savings}".strip()
     )
     if scale.name == "smoke":

@@ -66,6 +66,9 @@ def run(
     root: Annotated[Path, Option(help="Where CIFAR and ImageNet lie.")] = Path("data"),
     download: Annotated[bool, Option("--download", help="Fetch CIFAR first.")] = False,
     workers: Annotated[int, Option(help="Processes that decode ImageNet.")] = 2,
+    recordings: Annotated[
+        Path, Option(help="Folder of the proxies of static methods, which runs share.")
+    ] = Path("recordings"),
     json: Annotated[
         bool, Option("--json", help="Print one JSON object an epoch, as in metrics.jsonl.")
     ] = False,
@@ -132,6 +135,7 @@ def run(
         num_workers=workers,
         checkpoints=checkpoints,
         start=start,
+        recordings=recordings,
     )
     with said_if_stopped(RunFolder(out).in_words):
         for row in rows:

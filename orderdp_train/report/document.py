@@ -12,7 +12,9 @@ from typing import Any
 from orderdp_train.auditing.point import AuditedPoint
 from orderdp_train.auditing.result import RuleAudit, plain
 
-FORMAT = 2
+FORMAT = 3
+FORMATS = (2, FORMAT)
+"""Those that can be read; in version 2 no staleness is split."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from orderdp_theory.common.palette import AMBER, BLACK, BLUE, GREEN, GREY, ORANGE, PALETTE, SKY
+from orderdp_theory.common.palette import (
+    AMBER,
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PALETTE,
+    PINK,
+    SKY,
+    WINE,
+)
 from orderdp_theory.common.style import SEQUENTIAL, WIDE, new_figure, panel_letters, styled
 from orderdp_theory.figures import Drawing
 from orderdp_train.auditing.result import RuleAudit
@@ -20,6 +31,8 @@ from orderdp_train.rules import looks
 
 CAUSES = {
     "ranking": BLUE,
+    "score noise": PINK,
+    "survivorship": WINE,
     "staleness": SKY,
     "normalisation": ORANGE,
     "draw": GREY,
@@ -64,7 +77,7 @@ def audit_figures(document: Document) -> dict[str, ReportFigure]:
             _causes(document),
             "The bias by cause. The causes are vectors that add up to the bias exactly; shown are "
             "their norms relative to the full gradient. Draw, reuse and minibatches: what the next "
-            "real epoch adds.",
+            "real epoch adds. Lines: root mean square errors.",
             _last(
                 document,
                 "norms of the causes",
@@ -154,20 +167,22 @@ def _over_training(ax: Axes, document: Document, value: Callable[[RuleAudit], fl
 @styled
 def _causes(document: Document) -> Figure:
     series = document.series()
+    known = {cause for _, rule in document.rows() for cause in _parts(rule)}
+    shown = [cause for cause in CAUSES if cause in known]
     columns = min(3, len(series))
     rows = -(-len(series) // columns)
     figure = new_figure(WIDE, 0.6 + 1.6 * rows)
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for ax, (method, points) in zip(axes.flat, series.items(), strict=False):
         ax.set_title(method, loc="left")
-        width = 0.8 / len(CAUSES)
-        for k, (cause, tone) in enumerate(CAUSES.items()):
-            heights = [
-                rule.parts.get(cause, rule.epoch.parts.get(cause, 0.0) if rule.epoch else 0.0)
-                for _, rule in points
-            ]
-            places = np.arange(len(points)) + (k - (len(CAUSES) - 1) / 2) * width
-            ax.bar(places, heights, width, color=tone, label=cause)
+        width = 0.8 / len(shown)
+        for k, cause in enumerate(shown):
+            heights = [_parts(rule).get(cause, 0.0) for _, rule in points]
+            splits = [rule.split for _, rule in points]
+            errors = [split.errors.get(cause, 0.0) if split else 0.0 for split in splits]
+            places = np.arange(len(points)) + (k - (len(shown) - 1) / 2) * width
+            error = {"yerr": errors, "error_kw": {"elinewidth": 0.6}} if any(errors) else {}
+            ax.bar(places, heights, width, color=CAUSES[cause], label=cause, **error)
         ax.set_xticks(
             np.arange(len(points)), [f"{100 * point.progress:.0f}" for point, _ in points]
         )
@@ -180,8 +195,13 @@ def _causes(document: Document) -> Figure:
     for ax in axes[:, 0]:
         ax.set_ylabel("norm relative to ∇L")
     handles, names = axes.flat[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=len(CAUSES))
+    figure.legend(handles, names, loc="outside lower center", ncols=len(shown))
     return figure
+
+
+def _parts(rule: RuleAudit) -> dict[str, float]:
+    """The norms of all causes, those of the epoch that follows included."""
+    return rule.epoch.parts if rule.epoch else rule.parts
 
 
 @styled

@@ -11,8 +11,9 @@ from jinja2 import Environment
 
 from orderdp_train.auditing.point import AuditedPoint
 from orderdp_train.auditing.result import RuleAudit
+from orderdp_train.auditing.split import SCORE_CAUSES
 from orderdp_train.report.document import Document
-from orderdp_train.report.table import agreement_text, number, view_in_words
+from orderdp_train.report.table import agreement_text, number, splits_in_words, view_in_words
 from orderdp_train.report.verdict import verdicts
 
 COLUMNS = {
@@ -24,7 +25,9 @@ COLUMNS = {
     "Predicted": "n times the largest weight: s/q for OrderDP",
     "Bias": "‖E[g̃] − ∇L‖/‖∇L‖",
     "Ranking": "fresh scores against ∇L",
-    "Staleness": "stored against fresh scores",
+    "Score noise": "scores of one pass as in training against fresh ones",
+    "Survivorship": "what the rule would store if the model stood still against that pass",
+    "Staleness": "stored scores against those; against fresh ones where these are not split",
     "Norm.": "weights that do not add up to 1",
     "Std": "of one selection's gradient, relative to ‖∇L‖",
     "Bias²/var": "above 1 the bias is the larger error",
@@ -40,11 +43,17 @@ MOST_CLASSES = 20  # that a table has columns for
 def _cells(point: AuditedPoint, rule: RuleAudit) -> list[tuple[str, float | str]]:
     """Text and sort key of each column of `COLUMNS`."""
     std = None if rule.variance is None else rule.variance**0.5
-    error = "" if rule.bias_error is None else f" ± {number(rule.bias_error)}"
+    errors = rule.split.errors if rule.split else {}
     z = 0.0 if rule.agreement is None else rule.agreement.z
 
-    def numeric(value: float | None, digits: int = 3) -> tuple[str, float]:
-        return number(value, digits), -1.0 if value is None else value
+    def numeric(
+        value: float | None, digits: int = 3, error: float | None = None
+    ) -> tuple[str, float]:
+        text = number(value, digits) + ("" if error is None else f" ± {number(error, digits)}")
+        return text, -1.0 if value is None else value
+
+    def cause(name: str) -> tuple[str, float]:
+        return numeric(rule.parts.get(name), error=errors.get(name))
 
     return [
         (rule.method, rule.method),
@@ -53,10 +62,8 @@ def _cells(point: AuditedPoint, rule: RuleAudit) -> list[tuple[str, float | str]
         numeric(rule.cosine),
         numeric(rule.scale),
         numeric(rule.scale_predicted),
-        (number(rule.bias) + error, rule.bias),
-        numeric(rule.parts["ranking"]),
-        numeric(rule.parts["staleness"]),
-        numeric(rule.parts["normalisation"]),
+        numeric(rule.bias, error=rule.bias_error),
+        *map(cause, ("ranking", *SCORE_CAUSES, "normalisation")),
         numeric(std),
         numeric(rule.bias_to_variance, 2),
         (agreement_text(rule), z),
@@ -119,11 +126,15 @@ def render_page(
     """The page; `images` are PNG, `widths` in inches, with captions and text alternatives."""
     template = (files("orderdp_train.report") / "page.html").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    rows = [_cells(point, rule) for point, rule in document.rows()]
+    shown = [i for i, cells in enumerate(zip(*rows, strict=True)) if {c for c, _ in cells} != {"–"}]
+    columns = list(COLUMNS.items())
     epochs = [rule.epoch for _, rule in document.rows() if rule.epoch is not None]
     return environment.from_string(template).render(
         verdicts=verdicts(document),
-        columns=list(COLUMNS.items()),
-        rows=[_cells(point, rule) for point, rule in document.rows()],
+        columns=[columns[i] for i in shown],
+        rows=[[row[i] for i in shown] for row in rows],
+        splits=splits_in_words(document),
         figures=[
             {
                 "name": name,

@@ -1,13 +1,13 @@
 """Read back what audits left in their folders; all errors are `InputError`."""
 
 import json
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from orderdp_theory.common.errors import InputError
-from orderdp_train.report.document import FORMAT, Document
+from orderdp_train.report.document import FORMAT, FORMATS, Document
 from orderdp_train.report.folder import MARK
 
 
@@ -22,9 +22,10 @@ def read_audit(path: Path) -> Document:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         version = values.get("format", 1) if isinstance(values, dict) else FORMAT
-        if version != FORMAT:
+        if version not in FORMATS:
+            known = " and ".join(map(str, FORMATS))
             raise TypeError(
-                f"it is of version {version} and this program reads version {FORMAT}; audit again"
+                f"it is of version {version} and this program reads {known}; audit again"
             )
         return build(Document, values)
     except (ValueError, TypeError, RecursionError) as error:
@@ -32,15 +33,20 @@ def read_audit(path: Path) -> Document:
 
 
 def build(kind: Any, value: Any, *, samples: bool = False) -> Any:
-    """`value`, from `plain`, as the annotated `kind`."""
+    """`value`, from `plain`, as the annotated `kind`; what it lacks has its default."""
     if kind is Any:
         return value
     if isinstance(kind, type) and is_dataclass(kind):
         stored = {field.name for field in fields(kind) if samples or not field.metadata}
         hints = {name: hint for name, hint in get_type_hints(kind).items() if name in stored}
-        if not isinstance(value, dict) or set(value) != set(hints):
+        needed = {
+            field.name
+            for field in fields(kind)
+            if field.name in stored and field.default is field.default_factory is MISSING
+        }
+        if not isinstance(value, dict) or not needed <= set(value) <= set(hints):
             raise TypeError(f"{kind.__name__} needs {', '.join(hints)}")
-        return kind(**{name: build(hints[name], value[name], samples=samples) for name in hints})
+        return kind(**{name: build(hints[name], value[name], samples=samples) for name in value})
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is UnionType:
         return None if value is None else build(arguments[0], value, samples=samples)

@@ -9,11 +9,43 @@ from rich.text import Text
 from orderdp_train.auditing.result import RuleAudit
 from orderdp_train.report.document import Document
 
-LEGEND = (
-    "cosine, scale: direction and length of E g̃ against ∇L.  bias = ‖E g̃ − ∇L‖/‖∇L‖, the sum of "
-    "three vectors: ranking (fresh scores − ∇L), stale (stored − fresh scores), norm. (weights not "
-    "summing to 1).  std: ‖·‖ of one selection's noise.  z: Monte Carlo against the closed form."
-)
+
+def legend(document: Document) -> str:
+    """What the columns of the table are."""
+    scores = "stale (stored − fresh scores)"
+    if is_split(document):
+        scores = (
+            "noise (scores of one pass as in training − fresh scores), surv. (what the rule would "
+            "store if the model stood still − those), stale (stored scores − those)"
+        )
+    return (
+        "cosine, scale: direction and length of E g̃ against ∇L.  bias = ‖E g̃ − ∇L‖/‖∇L‖, the sum "
+        f"of {'five' if is_split(document) else 'three'} vectors: ranking (fresh scores − ∇L), "
+        f"{scores}, norm. (weights not summing to 1).  std: ‖·‖ of one selection's noise.  z: "
+        f"Monte Carlo against the closed form.  {view_in_words(document)}"
+    )
+
+
+def is_split(document: Document) -> bool:
+    """Whether what stored scores do is split by cause for some rule."""
+    return any(rule.split is not None for _, rule in document.rows())
+
+
+def splits_in_words(document: Document) -> list[str]:
+    """What a rule's stored scores do at the last point, by cause, each with its uncertainty."""
+    sentences = []
+    for _, rule in document.last():
+        if rule.split is not None:
+            causes = ", ".join(
+                f"{cause} {number(rule.parts[cause])} ± {number(error)}"
+                for cause, error in rule.split.errors.items()
+            )
+            sentences.append(
+                f"{rule.method}: stored scores move the gradient by {number(rule.split.whole)}, "
+                f"the sum of {causes} ({rule.split.replays} replays, {rule.split.passes:.0f} "
+                "forward passes)."
+            )
+    return sentences
 
 
 def view_in_words(document: Document) -> str:
@@ -41,13 +73,18 @@ def terminal_table(document: Document) -> Table:
     """One row a point and rule, a section a rule; 100 columns are enough."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
     table.add_column("", no_wrap=True)
-    names = ("at", "kept", "cosine", "scale", "bias", "ranking", "stale", "norm.", "std", "z")
-    for name in (*names, "acc.", "sec."):
+    # What the split adds to the width, the columns that are no part of the audit give back.
+    split = is_split(document)
+    noise, rest = (("noise", "surv."), ()) if split else ((), ("acc.", "sec."))
+    names = ("at", "kept", "cosine", "scale", "bias", "ranking", *noise, "stale", "norm.", "std")
+    for name in (*names, "z", *rest):
         table.add_column(name, justify="right", no_wrap=True)
     for method, rows in document.series().items():
         if len(rows) > 1:
             table.add_section()
         for i, (point, rule) in enumerate(rows):
+            noise = [number(rule.parts.get(cause)) for cause in ("score noise", "survivorship")]
+            rest = (f"{100 * point.test_accuracy:.1f} %", number(point.training_seconds, 1))
             table.add_row(
                 Text(method if i == 0 else "", style="bold"),
                 f"{100 * point.progress:.0f} %",
@@ -56,11 +93,11 @@ def terminal_table(document: Document) -> Table:
                 number(rule.scale),
                 number(rule.bias),
                 number(rule.parts["ranking"]),
+                *(noise if split else ()),
                 number(rule.parts["staleness"]),
                 number(rule.parts["normalisation"]),
                 number(None if rule.variance is None else rule.variance**0.5),
                 agreement_text(rule),
-                f"{100 * point.test_accuracy:.1f} %",
-                number(point.training_seconds, 1),
+                *(() if split else rest),
             )
     return table

@@ -42,7 +42,19 @@ class Cost:
 def estimate(result: Result, scale: Scale, seeds: int) -> Cost:
     """Estimate a result at a scale, from nothing."""
     cells = result.cells(scale)
-    return Cost(len(cells) * seeds, seeds * sum(map(_seconds, cells)) / 3600)
+    recorded = {
+        (c.data, c.model, c.recipe.epochs)
+        for c in (cell.config for cell in cells)
+        if c.rule.rule.needs_recording
+    }
+    seconds = sum(map(_seconds, cells)) + sum(_recording(*setting) for setting in recorded)
+    return Cost(len(cells) * seeds, seeds * seconds / 3600)
+
+
+def _recording(data: str, model: str, epochs: int) -> float:
+    """Three proxies trained to the end, one asked for DeepFool too, and nine for EL2N-20."""
+    passes = 4 * epochs + 9 * min(epochs, 20)
+    return 3 * START_UP + passes * SAMPLES[data] * SECONDS[data, model]
 
 
 def _seconds(cell: Cell) -> float:
@@ -51,6 +63,6 @@ def _seconds(cell: Cell) -> float:
     if config.rule.name == "infobatch":
         kept = 1 - BELOW_MEAN * (1 - kept)
     epochs = config.recipe.epochs * kept
-    if cell.cosines:
+    if cell.gradients:
         epochs += 3 * len(looked_at(config.recipe.epochs))  # three gradients over all samples
     return START_UP + epochs * SAMPLES[config.data] * SECONDS[config.data, config.model]

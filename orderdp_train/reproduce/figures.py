@@ -7,16 +7,18 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
-from orderdp_theory.common.palette import BLACK, PALETTE
-from orderdp_theory.common.style import WIDE, new_figure, styled
+from orderdp_theory.common.palette import BLACK, BLUE, GREY, ORANGE, PALETTE
+from orderdp_theory.common.style import WIDE, new_figure, panel_letters, styled
 from orderdp_train.reproduce.outcome import Measured
 from orderdp_train.reproduce.results import Result
-from orderdp_train.reproduce.scales import METHODS
+from orderdp_train.reproduce.scales import METHODS, STATIC
 from orderdp_train.rules import rule_class
 from orderdp_train.runs.panels import band, joint, usage
 
-COLOURS = {method: rule_class(name).colour for method, name in METHODS.items()}
+COLOURS = {m: colour for m, name in METHODS.items() if (colour := rule_class(name).colour)}
+MANY = 24  # rows that still stand beside each other
 Series = dict[str, list[Measured]]
 
 
@@ -24,8 +26,14 @@ Series = dict[str, list[Measured]]
 def draw(result: Result, measured: Sequence[Measured]) -> Figure:
     """Tables become points beside the printed ones, figures what they are in the paper."""
     curves = [m for m in measured if not isinstance(m.number.column, str)]
+    if result.name == "bias":
+        return _bias_and_accuracy(measured)
     if not curves:
-        return _panels(measured, _points)
+        if len({m.number.row for m in measured}) <= MANY:
+            return _panels(measured, _points)
+        # Differences to one row would be the same picture, shifted.
+        own = [m for m in measured if m.number.baseline is None]
+        return _panels(own, _dots, height=4.6)
     if result.name in ("figure9", "figure10", "figure11"):
         return _usage(curves)
     if result.name in ("figure12", "figure13"):
@@ -54,18 +62,21 @@ def _colours(rows: Sequence[str]) -> dict[str, Any]:
 
 
 def _panels(
-    measured: Sequence[Measured], fill: Callable[[Axes, Series], None], spare: bool = False
+    measured: Sequence[Measured],
+    fill: Callable[[Axes, Series], None],
+    spare: bool = False,
+    height: float = 2.6,
 ) -> Figure:
     """One panel a quantity, side by side or two by two, and an empty last one if asked for."""
     quantities = _by_quantity(measured)
     count = len(quantities) + spare
     columns = min(count, 2 if count != 3 else 3)
     lines = -(-count // columns)
-    figure = new_figure(WIDE, 2.6 * lines)
+    figure = new_figure(WIDE, height * lines)
     axes = figure.subplots(lines, columns, squeeze=False).flatten()
     for ax, (quantity, series) in zip(axes, quantities.items(), strict=False):
-        fill(ax, series)
         ax.set_ylabel(quantity)
+        fill(ax, series)
         # Above the panel, where it hides no point.
         ax.legend(fontsize=6, loc="lower left", bbox_to_anchor=(0, 1), ncols=4 if count == 1 else 2)
     for ax in axes[count:]:
@@ -87,6 +98,100 @@ def _points(ax: Axes, series: Series) -> None:
     if any(m.number.printed is not None for row in series.values() for m in row):
         ax.plot([], [], "o", color=BLACK, markerfacecolor="none", label="paper")
     ax.set_xticks(range(len(columns)), [str(c) for c in columns], rotation=40, ha="right")
+
+
+def _dots(ax: Axes, series: Series) -> None:
+    """The same with a line a row, for many rows, and a colour a column."""
+    columns = list(dict.fromkeys(m.number.column for row in series.values() for m in row))
+    for k, (column, colour) in enumerate(zip(columns, cycle(PALETTE), strict=False)):
+        own = [(y, m) for y, row in enumerate(series.values()) for m in row]
+        own = [(y, m) for y, m in own if m.number.column == column]
+        y = np.array([y for y, _ in own]) + 0.6 * ((k + 0.5) / len(columns) - 0.5)
+        mean, spread = [m.mean for _, m in own], np.nan_to_num([m.spread for _, m in own])
+        ax.errorbar(mean, y, None, spread, fmt="o", color=colour, elinewidth=0.8, label=str(column))
+        printed = [np.nan if m.number.printed is None else m.number.printed for _, m in own]
+        ax.plot(printed, y, "o", color=colour, markerfacecolor="none", alpha=0.7)
+    ax.plot([], [], "o", color=BLACK, markerfacecolor="none", label="paper")
+    ax.set_yticks(range(len(series)), [label.removesuffix(": drop") for label in series])
+    ax.invert_yaxis()
+    ax.set_xlabel(ax.get_ylabel())
+    ax.set_ylabel("")
+
+
+def _bias_and_accuracy(measured: Sequence[Measured]) -> Figure:
+    """Accuracy, as errors on a logarithmic scale, against bias and its angle.
+
+    A numbered point is a method; where several are at one place, lines lead to their numbers.
+    """
+    found = _by_quantity(measured)
+    methods = list(found["test accuracy (%)"])
+    figure = new_figure(WIDE, 3.6)
+    *axes, key = figure.subplots(1, 3, width_ratios=[1, 1, 0.62])
+    for ax, quantity in zip(axes, ("relative bias", "angle (degrees)"), strict=True):
+        x = [found[quantity][m][0] for m in methods]
+        y = [found["test accuracy (%)"][m][0] for m in methods]
+        # Bars in the logarithm, so that one longer than its error has a lower end.
+        errors = [max(100 - m.mean, 0.01) for m in y]
+        for method, across, up, error in zip(methods, x, y, errors, strict=True):
+            across_std, relative = np.nan_to_num([across.std, up.std / error])
+            bars = [[error - error / (1 + relative)], [error * relative]]
+            colour, marker, _ = _kind(method)
+            ax.errorbar(
+                *(across.mean, error, bars, across_std),
+                fmt=marker, color=colour, elinewidth=0.5, alpha=0.8,
+            )  # fmt: skip
+        ax.set_yscale("log")
+        ax.invert_yaxis()
+        ax.yaxis.set_major_locator(LogLocator(10, (1, 2, 3, 5)))
+        ax.yaxis.set_major_formatter(lambda error, _: f"{100 - error:g}")
+        ax.yaxis.set_minor_locator(NullLocator())
+        ax.set_xlabel(f"{quantity} of the expected gradient")
+        number_points(figure, ax, [m.mean for m in x], errors)
+    axes[0].set_ylabel("test accuracy (%), errors on a logarithmic scale")
+    panel_letters(*axes)
+    key.set_axis_off()
+    for k, method in enumerate(methods):
+        colour, _, _ = _kind(method)
+        words = f"{k + 1:2d}  {method}"
+        place = (0, 1 - (k + 0.5) / (len(methods) + 3))
+        key.annotate(words, place, xycoords="axes fraction", fontsize=6, va="center", color=colour)
+    for colour, marker, kind in dict.fromkeys(map(_kind, methods)):
+        key.plot([], [], marker, color=colour, label=kind)
+    key.legend(loc="lower left", ncols=3, fontsize=6, handlelength=0.8, columnspacing=0.8)
+    return figure
+
+
+def _kind(method: str) -> tuple[str, str, str]:
+    """Colour, marker and name of the kind of a method."""
+    if METHODS[method] == "full":
+        return BLACK, "D", "full"
+    return (ORANGE, "s", "static") if method in STATIC else (BLUE, "o", "dynamic")
+
+
+def number_points(figure: Figure, ax: Axes, x: Sequence[float], y: Sequence[float]) -> None:
+    """Write 1, 2, … beside the points, each at the place where the fewest others are near.
+
+    Distances are in points of print; the numbers are placed one after the other.
+    """
+    figure.draw_without_rendering()
+    scale = 72 / figure.dpi
+    points = scale * ax.transData.transform(np.column_stack([x, y]))
+    angles = np.arange(16) * np.pi / 8
+    offsets = np.concatenate(
+        [r * np.column_stack([np.cos(angles), np.sin(angles)]) for r in (6, 9, 13)]
+    )
+    taken = points
+    for k, point in enumerate(points):
+        places = point + offsets
+        crowd = (np.exp(-((places[:, None] - taken) ** 2).sum(2) / 2 / 4**2)).sum(1)
+        best = int(np.argmin(crowd + np.repeat([0, 0.15, 0.3], len(angles))))
+        taken = np.vstack([taken, places[best]])
+        far = np.hypot(*offsets[best]) > 8
+        ax.annotate(
+            str(k + 1), (x[k], y[k]), offsets[best], textcoords="offset points",
+            fontsize=5.5, ha="center", va="center",
+            arrowprops={"arrowstyle": "-", "lw": 0.3, "color": GREY} if far else None,
+        )  # fmt: skip
 
 
 def _curves(ax: Axes, series: Series) -> None:

@@ -1,4 +1,4 @@
-"""Cosines of a finished epoch's pruned gradients to the full-data gradient (Table 11)."""
+"""A finished epoch's pruned gradients against the full-data gradient (Table 11)."""
 
 import math
 
@@ -10,18 +10,19 @@ from orderdp_train.auditing.walk import expected_gradients
 from orderdp_train.data import TrainTestData
 from orderdp_train.models import model_for
 from orderdp_train.runs.folder import RunFolder
-from orderdp_train.runs.history import Cosines
+from orderdp_train.runs.history import Gradients
+from orderdp_train.training.loop import fresh_scorer
 
 POINTS = 20  # checkpoints of a training, evenly spaced, that are looked at
 
 
 def looked_at(epochs: int) -> set[int]:
-    """The epochs, counted from 1, after which cosines are measured."""
+    """The epochs, counted from 1, after which gradients are measured."""
     return {math.ceil(k * epochs / POINTS) for k in range(1, POINTS + 1)}
 
 
-def measure_cosines(folder: RunFolder, data: TrainTestData) -> None:
-    """Add the cosines at the folder's checkpoint, unless they are there or nothing is looked at.
+def measure_gradients(folder: RunFolder, data: TrainTestData) -> None:
+    """Look at the gradients at the folder's checkpoint, if that is due and not done.
 
     Plain images and the model in eval mode, at the checkpoint's weights and scores; the training
     loss of the recipe. One walk over the data gives all three gradients.
@@ -31,13 +32,21 @@ def measure_cosines(folder: RunFolder, data: TrainTestData) -> None:
         return
     state = stored["state"]
     epoch: int = state["epoch"]
-    known = folder.cosines()
-    if epoch not in looked_at(config.recipe.epochs) or any(c.epoch == epoch for c in known):
+    known = folder.gradients()
+    if epoch not in looked_at(config.recipe.epochs) or any(g.epoch == epoch for g in known):
         return
     n = data.num_train
-    model = model_for(config.model, data)
+    with torch.random.fork_rng(devices=[]):  # a look leaves the training as it is
+        model = model_for(config.model, data)
     model.load_state_dict(state["model"])
-    rule = config.rule.build(n, epochs=config.recipe.epochs, device=data.device)
+    scorer = fresh_scorer(model, data, config.recipe)
+    rule = config.rule.build(
+        n,
+        scorer=scorer,
+        epochs=config.recipe.epochs,
+        seed=config.seed,
+        device=data.device,
+    )
     rule.load_state_dict(state["rule"])
     rule.set_epoch(epoch)
     generator = torch.Generator().manual_seed(2**20 * config.seed + epoch)
@@ -48,5 +57,6 @@ def measure_cosines(folder: RunFolder, data: TrainTestData) -> None:
     rows = torch.stack([uniform, drawn, rule.expected_weights().cpu()])
     population = population_of_images(data, config.recipe)
     full, *pruned = expected_gradients(model, population, rows, batch_size=512)
-    cosines = [float(cosine_similarity(g, full, dim=0)) for g in pruned]
-    folder.write_cosines([*known, Cosines(epoch, *cosines)])
+    drawn_cosine, cosine = (float(cosine_similarity(g, full, dim=0)) for g in pruned)
+    bias = float((pruned[-1] - full).norm() / full.norm())
+    folder.write_gradients([*known, Gradients(epoch, drawn_cosine, cosine, bias)])

@@ -36,6 +36,11 @@ class Measured:
         """Sample standard deviation over the seeds; NaN for a single one."""
         return stdev(self.values) if len(self.values) > 1 else math.nan
 
+    @property
+    def spread(self) -> float:
+        """What tables put after ±: `std`, and of a difference the standard error of its mean."""
+        return self.std if self.number.baseline is None else self.std / math.sqrt(len(self.values))
+
 
 def measure(result: Result, scale: Scale, seeds: int, root: Path) -> list[Measured]:
     """Read all numbers off the finished cells below `root`."""
@@ -96,8 +101,8 @@ def table(measured: Sequence[Measured]) -> tuple[list[str], list[list[str]]]:
 def _text(measured: Measured, places: int) -> str:
     number = measured.number
     text = f"{measured.mean:.{places}f}"
-    if not math.isnan(measured.std):
-        text += f" ± {measured.std:.{places}f}"
+    if not math.isnan(measured.spread):
+        text += f" ± {measured.spread:.{places}f}"
     if number.printed is not None:
         spread = f" ± {number.printed_std:g}" if number.printed_std is not None else ""
         text += f" ({number.printed:g}{spread})"

@@ -1,19 +1,20 @@
-"""The paper's dynamic-pruning results, each as the list of numbers it consists of.
+"""The paper's results, each as the list of numbers it consists of.
 
 A result names, for every number, the training it comes from and how it is read off. What the paper
 prints comes from the transcribed tables; their rows also are the grid of trainings.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from orderdp_theory.claims.tables import Row, read_table
-from orderdp_train.reproduce.scales import Scale
+from orderdp_train.reproduce.scales import METHODS, STATIC, SURVEY, Scale
 from orderdp_train.reproduce.sweeping import Cell
 from orderdp_train.runs import measures
 from orderdp_train.runs.measures import Measure
 
 FULL = "Whole Dataset"
+DYNAMIC = ("Dynamic Random", "ε-greedy", "UCB", "InfoBatch")
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,26 @@ def _number(text: str | None) -> float | None:
     return float(text) if text else None
 
 
-def _rows(table: int, scale: Scale, *, drop_model: str | None = None) -> Iterator[Row]:
-    """Rows of a printed table; the smoke scale leaves out columns it has no second model for."""
+# Where a row of a printed table stands; the rest of it is what was measured there.
+PLACES = ("dataset", "model", "prune_percent", "optimizer", "quantity", "progress")
+
+
+def _rows(
+    table: int, scale: Scale, *, drop: tuple[str, ...] = (), beside: str = "OrderDP"
+) -> Iterator[Row]:
+    """Rows of a printed table, and wherever it has OrderDP, survey sampling at the same budget.
+
+    The smoke scale leaves out the models and data sets to `drop`, that it has nothing else for.
+    """
     for row in read_table(table):
-        if scale.name == "paper" or row["model"] != drop_model:
-            yield row
+        if scale.name == "smoke" and (row["model"] in drop or row["dataset"] in drop):
+            continue
+        yield row
+        if row["method"] == beside:
+            same = {name: row[name] for name in PLACES if name in row}
+            # Tables 6 and 7 have no budget but the saving that they print.
+            budget = {"prune_percent": row.get("prune_percent", row.get("saved_percent", ""))}
+            yield {**dict.fromkeys(row, ""), **budget, **same, "method": SURVEY}
 
 
 def _accuracy(row: Row, column: str, cell: Cell) -> Number:
@@ -80,9 +96,25 @@ def _drop(row: Row, column: str, cell: Cell, whole: Cell) -> Number:
 # Tables
 
 
+def _table_1(scale: Scale) -> list[Number]:
+    """With the static methods that only the text names, and dynamic ones at the same budgets."""
+    rows = list(_rows(1, scale, drop=("CIFAR-100",)))
+    printed = {row["method"] for row in rows}
+    others = [m for m in (*STATIC, *DYNAMIC) if m not in printed]
+    budgets = [row for row in rows if row["method"] == "OrderDP"]
+    blank = dict.fromkeys(("accuracy", "accuracy_std", "gap"), "")
+    rows += [{**row, **blank, "method": method} for method in others for row in budgets]
+    rows.sort(key=lambda row: list(METHODS).index(row["method"]))
+    return _accuracies_and_drops(rows, scale)
+
+
 def _table_2(scale: Scale) -> list[Number]:
+    return _accuracies_and_drops(_rows(2, scale, drop=("ResNet-50",)), scale)
+
+
+def _accuracies_and_drops(rows: Iterable[Row], scale: Scale) -> list[Number]:
     numbers = []
-    for row in _rows(2, scale, drop_model="ResNet-50"):
+    for row in rows:
         percent = float(row["prune_percent"])
         cell = Cell(scale.config(row["method"], row["dataset"], row["model"], percent))
         whole = Cell(scale.config(FULL, row["dataset"], row["model"], 0.0))
@@ -120,13 +152,14 @@ def _table_4(scale: Scale) -> list[Number]:
     return numbers
 
 
-def _lossless(table: int, scale: Scale, *columns: str, drop: str | None = None) -> list[Number]:
+def _lossless(table: int, scale: Scale, *columns: str, drop: tuple[str, ...] = ()) -> list[Number]:
     """Accuracy and saving of Tables 6 and 7, at the saving that the paper calls lossless."""
     numbers = []
-    for row in _rows(table, scale, drop_model=drop):
+    for row in _rows(table, scale, drop=drop):
         printed_saving = _number(row["saved_percent"])
         # InfoBatch saves what falls out of its usual probability of 1/2.
-        percent = 50.0 if row["method"] == "InfoBatch" else printed_saving or 0.0
+        saving = _number(row.get("prune_percent")) or printed_saving or 0.0
+        percent = 50.0 if row["method"] == "InfoBatch" else saving
         config = scale.config(
             row["method"],
             row["dataset"],
@@ -151,7 +184,7 @@ def _lossless(table: int, scale: Scale, *columns: str, drop: str | None = None) 
 
 
 def _table_6(scale: Scale) -> list[Number]:
-    return _lossless(6, scale, "dataset", "model", drop="ResNet-50")
+    return _lossless(6, scale, "dataset", "model", drop=("ResNet-50",))
 
 
 def _table_7(scale: Scale) -> list[Number]:
@@ -222,7 +255,7 @@ def _table_11(scale: Scale) -> list[Number]:
         percent = float(row["prune_percent"])
         config = scale.config(row["method"], row["dataset"], row["model"], percent, max_lr=0.03)
         cell, label, phase = (
-            Cell(config, cosines=True),
+            Cell(config, gradients=True),
             f"{percent:g} % {row['method']}",
             row["progress"],
         )
@@ -248,6 +281,22 @@ def _table_11(scale: Scale) -> list[Number]:
 
 
 # Figures
+
+
+def _bias(scale: Scale) -> list[Number]:
+    """Every method, 30 % kept."""
+    numbers = []
+    for method in METHODS:
+        percent = 0.0 if method == FULL else BIAS_PERCENT
+        cell = Cell(scale.config(method, "CIFAR-10", "ResNet-18", percent), gradients=True)
+        quantities = {
+            "test accuracy (%)": measures.final_accuracy,
+            "relative bias": measures.mean_bias,
+            "angle (degrees)": measures.mean_angle,
+            "kept (%)": measures.kept,
+        }
+        numbers += [Number(method, name, name, cell, m) for name, m in quantities.items()]
+    return numbers
 
 
 def _figure_1(scale: Scale) -> list[Number]:
@@ -352,9 +401,25 @@ SAVINGS = (
 )
 _USAGE_TITLE = "How often each sample is used, CIFAR-10, ResNet-18, {} % pruned"
 
+BIAS_PERCENT = 70.0
+EARLY = (
+    "EL2N and GraNd are taken after the epochs in their names, or after the last one where a "
+    "training is shorter, as means over ten proxies; the other static methods read one proxy, "
+    "Glister and Influence one that held out a tenth of the samples as their validation set. The "
+    "paper does not say how classes are balanced: Craig represents each class by its own samples, "
+    "as published, the others do not look at classes."
+)
+
 RESULTS = {
     result.name: result
     for result in (
+        Result(
+            "table1",
+            "Static pruning, CIFAR-10 and CIFAR-100, ResNet-18",
+            _table_1,
+            f"K-Means and Entropy are in the paper's text and not in its table. {EARLY} {NOMINAL} "
+            f"{SPLIT}",
+        ),
         Result("table2", "Dynamic pruning, CIFAR-10 and CIFAR-100", _table_2, f"{NOMINAL} {SPLIT}"),
         Result(
             "table3",
@@ -390,6 +455,14 @@ RESULTS = {
             _table_11,
             "A row of one drawn selection, as in the paper, mixes bias with the noise of the draw; "
             f"the row of the expectation is the bias alone. {NOMINAL} {SPLIT}",
+        ),
+        Result(
+            "bias",
+            "Bias against accuracy, all methods, CIFAR-10, ResNet-18, 70 % pruned",
+            _bias,
+            "Not in the paper. Bias and angle compare each method's exact expected gradient with "
+            "the full-data gradient, at plain images, as means over its training; no sampling "
+            f"error is in them. {EARLY} {NOMINAL}",
         ),
         Result(
             "figure1", "Training dynamics, CIFAR-100, ResNet-18, 70 % pruned", _figure_1, NOMINAL

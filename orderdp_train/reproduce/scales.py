@@ -5,17 +5,54 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from orderdp_train.rules import RuleConfig
+from orderdp_train.rules import RuleConfig, rule_class
 from orderdp_train.runs import RunConfig
 from orderdp_train.training.recipe import RECIPES, default_recipe
 
+# In the paper's words, with the two static methods that only its text names; then those it has not.
+STATIC = {
+    "Static Random": "static-random",
+    "CD": "contextual-diversity",
+    "Herding": "herding",
+    "K-Center": "k-center",
+    "K-Means": "k-means-prototypes",
+    "Least Confidence": "least-confidence",
+    "Entropy": "entropy",
+    "Margin": "margin",
+    "Forgetting": "forgetting",
+    "GraNd-4": "grand",
+    "DeepFool": "deepfool",
+    "Craig": "craig",
+    "Glister": "glister",
+    "Influence": "influence",
+    "EL2N-2": "el2n",
+    "EL2N-20": "el2n",
+    "DP": "dataset-pruning",
+}
+SURVEY = "Survey sampling"
+BEYOND = {
+    SURVEY: "survey",
+    "RS2": "rs2",
+    "Selective backprop": "selective-backprop",
+    "Fresh OrderDP": "orderdp-fresh",
+    "Rescored OrderDP": "orderdp-rescored",
+    "Unbiased rule": "orderdp-unbiased",
+}
 METHODS = {
     "Whole Dataset": "full",
+    **STATIC,
     "Dynamic Random": "random",
     "ε-greedy": "epsilon-greedy",
     "UCB": "ucb",
     "InfoBatch": "infobatch",
     "OrderDP": "orderdp",
+    **BEYOND,
+}
+# What the name of a method says of its options.
+NAMED: dict[str, dict[str, float]] = {
+    "EL2N-2": {"epoch": 2.0},
+    "EL2N-20": {"epoch": 20.0},
+    "GraNd-4": {"epoch": 4.0},
 }
 # The paper prints no rate for an optimizer other than SGD on CIFAR: these three are our choice.
 OPTIMIZERS: dict[str, dict[str, Any]] = {
@@ -63,8 +100,10 @@ class Scale:
                 recipe = replace(recipe, max_lr=max_lr)
         keep = 1 - prune_percent / 100
         options: dict[str, float] = {} if METHODS[method] == "full" else {"keep": round(keep, 6)}
-        if method == "OrderDP":
+        options |= NAMED.get(method, {})
+        if "explore" in rule_class(METHODS[method]).options:
             options["explore"] = round(explore or split(keep), 6)
+        if method == "OrderDP":
             # The released code starts all scores at a constant.
             options["initial_score"] = 1.0 if dataset == "ImageNet-1K" else 3.0
         return RunConfig(

@@ -10,27 +10,28 @@ from functools import partial
 from multiprocessing import active_children, get_all_start_methods, get_context
 from multiprocessing.context import BaseContext
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from orderdp_train.data import TrainTestData, load_data
-from orderdp_train.reproduce.gradients import looked_at, measure_cosines
+from orderdp_train.reproduce.gradients import looked_at, measure_gradients
 from orderdp_train.runs import History, RunConfig, RunFolder, run
 from orderdp_train.runs.driver import pick_device
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One training of a sweep, with or without gradient cosines on the way."""
+    """One training of a sweep, with or without a look at its gradients on the way."""
 
     config: RunConfig
-    cosines: bool = False
+    gradients: bool = False
 
     def folder(self, root: Path) -> RunFolder:
         """Its run folder: readable, and different for whatever may change the result."""
         c = self.config
         digest = hashlib.sha256(c.to_json().encode()).hexdigest()[:8]
-        kind = "-cosines" if self.cosines else ""
+        kind = "-gradients" if self.gradients else ""
         name = f"{c.data}-{c.model}-{c.rule.name}-{c.rule.keep:g}-{c.seed}-{digest}{kind}"
         return RunFolder(root / name)
 
@@ -108,29 +109,36 @@ def _workers() -> BaseContext:
 
 def read_history(cell: Cell, root: Path) -> History:
     """The results of a finished cell."""
-    return cell.folder(root).history()
+    watched = replace(cell, gradients=True)
+    return (watched if _complete(watched, root) else cell).folder(root).history()
 
 
 def _finished(cell: Cell, root: Path) -> bool:
+    """Whether its results are there; a training whose gradients are looked at is the same one."""
+    return _complete(cell, root) or _complete(replace(cell, gradients=True), root)
+
+
+def _complete(cell: Cell, root: Path) -> bool:
     folder, epochs = cell.folder(root), cell.config.recipe.epochs
     try:
         history = folder.history()
     except ValueError:  # not begun, or killed between two files of an epoch
         return False
-    wanted = looked_at(epochs) if cell.cosines else set()
-    return len(history.rows) == epochs and wanted <= {c.epoch for c in history.cosines}
+    wanted = looked_at(epochs) if cell.gradients else set()
+    return len(history.rows) == epochs and wanted <= {g.epoch for g in history.gradients}
 
 
 def _train(cell: Cell, root: Path, environment: Environment) -> None:
     folder = cell.folder(root)
-    data = _load(cell.config, environment) if cell.cosines else None
+    data = _load(cell.config, environment) if cell.gradients else None
     if data and folder.exists:
-        # A kill may have come between an epoch and its cosines.
-        measure_cosines(folder, data)
-    options = vars(environment)
-    for _ in run(cell.config, folder.path, resume=folder.exists, checkpoints=1, **options):
+        # A kill may have come between an epoch and the look at it.
+        measure_gradients(folder, data)
+    options: dict[str, Any] = {"checkpoints": 1, "show_progress": False, **vars(environment)}
+    options["recordings"] = root / "recordings"
+    for _ in run(cell.config, folder.path, resume=folder.exists, **options):
         if data:
-            measure_cosines(folder, data)
+            measure_gradients(folder, data)
     folder.drop_latest()  # hundreds of them would fill a disk
 
 

@@ -6,12 +6,12 @@ Each module defines one rule; all of them are imported here, and so registered.
 from importlib import import_module
 from pkgutil import iter_modules
 
-from orderdp_train.rules.base import ScoredRule, Scorer, Selection, SelectionRule
+from orderdp_train.rules.base import Recorder, ScoredRule, Scorer, Selection, SelectionRule
 from orderdp_train.rules.epsilon_greedy import EpsilonGreedy
 from orderdp_train.rules.fixed_subset import FixedSubset
 from orderdp_train.rules.full import FullData
 from orderdp_train.rules.infobatch import InfoBatch
-from orderdp_train.rules.option import Option
+from orderdp_train.rules.option import Choice, Option
 from orderdp_train.rules.orderdp import OrderDP
 from orderdp_train.rules.orderdp_fresh import FreshOrderDP
 from orderdp_train.rules.orderdp_rescored import RescoredOrderDP
@@ -30,6 +30,7 @@ from orderdp_train.rules.registry import (
 from orderdp_train.rules.repeated_random import RepeatedRandom
 from orderdp_train.rules.rho_loss import RHOLoss
 from orderdp_train.rules.selective_backprop import SelectiveBackprop
+from orderdp_train.rules.static_random import StaticRandom
 from orderdp_train.rules.survey import SurveySampling
 from orderdp_train.rules.ucb import UCB
 from orderdp_train.rules.unbiased import UnbiasedOrderDP
@@ -40,6 +41,7 @@ for _module in iter_modules(__path__):
 __all__ = [
     "RULES",
     "UCB",
+    "Choice",
     "EpsilonGreedy",
     "FixedSubset",
     "FreshOrderDP",
@@ -50,6 +52,7 @@ __all__ = [
     "OrderedSGD",
     "RHOLoss",
     "RandomSubset",
+    "Recorder",
     "RepeatedRandom",
     "RescoredOrderDP",
     "RuleConfig",
@@ -59,6 +62,7 @@ __all__ = [
     "SelectionRule",
     "SelectiveBackprop",
     "Setting",
+    "StaticRandom",
     "SurveySampling",
     "UnbiasedOrderDP",
     "build_rule",

@@ -24,6 +24,8 @@ Selection = tuple[Int64[Tensor, "m"], Float32[Tensor, "m"]]
 Scorer = Callable[[Int64[Tensor, "s"]], Float[Tensor, "s"]]
 Scores = Float[Tensor, "{self.n}"]
 Weights = Float64[Tensor, "{self.n}"]
+Recorder = Callable[..., Any]
+"""Trains proxies, or reads what an earlier call kept of them, and gives the recording."""
 
 
 class SelectionRule(Protocol):
@@ -53,6 +55,8 @@ class SelectionRule(Protocol):
     """What its constructor needs that no option can say; such a rule is not built by name."""
     needs_scorer: ClassVar[bool] = False
     """Whether it ranks by present losses, for which a `scorer` must be given."""
+    needs_recording: ClassVar[bool] = False
+    """Whether it selects by what proxies showed, for which a `recorder` must be given."""
     per_step: ClassVar[bool] = True
     """Whether its budget can be split, for a selection at every step (Algorithm 1)."""
 
@@ -63,7 +67,7 @@ class SelectionRule(Protocol):
     @classmethod
     def build(cls, setting: Setting, options: Mapping[str, Any]) -> Self:
         """The rule for a training, from a value for each of its `options`."""
-        raise NotImplementedError(f"{cls.__name__} cannot be built by name")
+        raise InputError(f"{cls.__name__} cannot be built by name: it has no build")
 
     def select(self, generator: torch.Generator) -> Selection:
         """Draw `(indices int64 (m,), weights float32 (m,))`: distinct indices in any order.
@@ -91,6 +95,9 @@ class SelectionRule(Protocol):
     def second_order(self) -> SecondOrder | None:
         """Inclusion probabilities of samples and pairs at the present scores, if known exactly."""
         return None
+
+    def prepare(self) -> None:
+        """Do what is done once, before a training that does not continue from a state."""
 
     def update(self, indices: ArrayLike, losses: ArrayLike) -> None:
         """Tell the rule the losses `(b,)` just seen of samples `indices` `(b,)`."""
@@ -251,6 +258,11 @@ def random_subset(
     """m of n in random order, int64 `(m,)`: every ordered choice equally likely."""
     check_generator(generator)
     return torch.randperm(n, generator=generator, device=generator.device)[:m].to(device)
+
+
+def drawn_once(seed: int) -> torch.Generator:
+    """Draws what stays for a whole training of this seed; not the stream that flips its labels."""
+    return torch.Generator().manual_seed(10**6 + seed)
 
 
 def top(scores: Float[Tensor, "s"], q: int) -> Bool[Tensor, "s"]:

@@ -61,6 +61,19 @@ class Option:
         return " or ".join([*self.words, said])
 
 
+@dataclass(frozen=True)
+class Choice(Option):
+    """One of a few `words`, and never a number."""
+
+    def check(self, name: str, value: Value) -> Value:
+        if value not in self.words:
+            raise InputError(f"{name} must be {self.range()}, got {value}")
+        return value
+
+    def range(self) -> str:
+        return " or ".join(self.words)
+
+
 KEEP = Option(0.3, "Kept fraction q/n.", low=0, high=1, open="low", share=True)
 EXPLORE = Option(
     0.5, "Explored fraction s/n, at least the kept one.", low=0, high=1, open="low", share=True

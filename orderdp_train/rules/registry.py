@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 
 from orderdp_theory.common.errors import InputError
-from orderdp_train.rules.base import Scorer, SelectionRule
+from orderdp_train.rules.base import Recorder, Scorer, SelectionRule
 from orderdp_train.rules.option import Value
 
 RULES: dict[str, type[SelectionRule]] = {}
@@ -110,14 +110,25 @@ class RuleConfig:
         n: int,
         *,
         scorer: Scorer | None = None,
+        recorder: Recorder | None = None,
         epochs: int | None = None,
+        seed: int = 0,
         device: torch.device | str = "cpu",
     ) -> SelectionRule:
         """The rule for n samples; see `build_rule`."""
         if self.rule.needs_scorer and scorer is None:
             raise InputError(f"{self.name} needs a scorer that gives the candidates' losses")
-        setting = Setting(n, scorer, epochs, device)
+        setting = Setting(n, scorer, recorder, epochs, seed, device)
         return self.rule.build(setting, self.options)
+
+    def score_first(self, rule: SelectionRule, scorer: Scorer) -> None:
+        """Before the first epoch: tell the rule a loss of every sample, if it is to start with one.
+
+        That is what `initial_score` first-pass says.
+        """
+        if self.options.get("initial_score") == "first-pass":
+            everything = torch.arange(rule.n)
+            rule.update(everything, scorer(everything))
 
     def to_json(self) -> dict[str, Any]:
         return {"name": self.name, **self.options}
@@ -131,12 +142,16 @@ class RuleConfig:
 class Setting:
     """What a rule is built for: n samples, a training of so many epochs, a device.
 
-    `scorer` maps candidate indices `(s,)` to their present losses `(s,)`.
+    `scorer` maps candidate indices `(s,)` to their present losses `(s,)`. `recorder` is asked
+    for a recording when that is needed first, which it is not if a state is loaded before. `seed`
+    is that of what is drawn once and stays.
     """
 
     n: int
     scorer: Scorer | None = None
+    recorder: Recorder | None = None
     epochs: int | None = None
+    seed: int = 0
     device: torch.device | str = "cpu"
 
 
@@ -146,21 +161,26 @@ def build_rule(
     keep: float | None = None,
     *,
     scorer: Scorer | None = None,
+    recorder: Recorder | None = None,
     epochs: int | None = None,
+    seed: int = 0,
     device: torch.device | str = "cpu",
     **options: Value,
 ) -> SelectionRule:
     """The rule `name`, one of `RULES`, for n samples, with its own `options`.
 
     `keep` is a short way to give the option of that name, to the rules that have it. `scorer` is
-    for rules that rank by present losses and must then be given; `epochs`, the length of the
-    training, is for rules that anneal. Raises `ValueError` for an unknown name or option and for
-    impossible numbers.
+    for rules that rank by present losses and must then be given; `recorder` for static methods, at
+    the latest when they are asked for their subset; `epochs`, the length of the training, is for
+    rules that anneal and for proxies; `seed` for subsets drawn once. Raises `ValueError` for an
+    unknown name or option and for impossible numbers.
     """
     if keep is not None and "keep" in rule_class(name).options:
         options["keep"] = keep
     config = RuleConfig(name, options)
-    return config.build(n, scorer=scorer, epochs=epochs, device=device)
+    return config.build(
+        n, scorer=scorer, recorder=recorder, epochs=epochs, seed=seed, device=device
+    )
 
 
 MARKERS = "osD^vPX*<>hpdH8"

@@ -11,6 +11,7 @@ from orderdp_theory.arguments import integer, number
 from orderdp_theory.common.errors import InputError
 from orderdp_train.rules import RuleConfig
 from orderdp_train.training.recipe import Recipe
+from orderdp_train.training.state import check_seed
 
 Selection = Literal["epoch", "iteration"]
 FORMAT = 2
@@ -39,8 +40,7 @@ class RunConfig:
             if not isinstance(getattr(self, name), str):
                 raise InputError(f"{name} must be a word, got {getattr(self, name)!r}")
         object.__setattr__(self, "seed", integer("seed", self.seed))
-        if self.seed < 0:
-            raise InputError(f"seed must not be negative, got {self.seed}")
+        check_seed(self.seed)
         number("label_noise", self.label_noise)
         if self.selection not in get_args(Selection):
             raise InputError(f"unknown selection {self.selection!r}: choose epoch or iteration")

@@ -16,6 +16,7 @@ from orderdp_train.data import fingerprint, load_data
 from orderdp_train.models import model_for
 from orderdp_train.runs.config import RunConfig
 from orderdp_train.runs.folder import RunFolder, load_run, milestones
+from orderdp_train.runs.recording import RECORDINGS, recorder
 from orderdp_train.training.loop import Epoch, NonFiniteLossError, fresh_scorer, train
 from orderdp_train.training.processes import gather_objects, processes, rank
 
@@ -31,6 +32,8 @@ def run(
     num_workers: int = 2,
     checkpoints: int = 5,
     start: Path | None = None,
+    recordings: Path = RECORDINGS,
+    show_progress: bool = True,
 ) -> Iterator[dict[str, Any]]:
     """Train as `config` says and yield each epoch's row of metrics once it is safely stored.
 
@@ -39,7 +42,8 @@ def run(
     `checkpoints` of the run, evenly spaced and the last among them, stay in the folder.
     `start` is the checkpoint of another run to begin from; of the configuration only `max_lr`,
     `epochs` and `batch_size` may be others than there. A run remembers its data and is continued
-    on no other.
+    on no other. `recordings` keeps the proxies of static methods, for all runs that have the same,
+    and `show_progress` draws a bar while they are trained.
 
     Raises `ValueError` for bad input, a folder that another process writes to, a damaged or foreign
     checkpoint, a non-finite loss and an epoch that ends with non-finite weights, `OSError` for
@@ -71,7 +75,22 @@ def run(
         recipe, n, content = config.recipe, data.num_train, fingerprint(data)
         scorer = fresh_scorer(model, data, recipe)
         per_step, steps = config.per_step(n)
-        rule = per_step.build(n, scorer=scorer, epochs=recipe.epochs, device=own_device)
+        rule = per_step.build(
+            n,
+            scorer=scorer,
+            recorder=recorder(
+                data,
+                config.model,
+                recipe,
+                seed=config.seed,
+                label_noise=config.label_noise,
+                folder=recordings,
+                show_progress=show_progress and rank() == 0,
+            ),
+            epochs=recipe.epochs,
+            seed=config.seed,
+            device=own_device,
+        )
         with _only_writer(place):
             stored = place.load() if resume else beginning
             if stored and stored.get("data", content) != content:
@@ -82,11 +101,12 @@ def run(
             # Also makes sure that nobody writes before everybody has looked.
             if len(set(gather_objects(len(stored["metrics"]) if stored else 0))) > 1:
                 raise InputError(f"the processes see different states of {folder}: is it shared?")
+            if stored is None:
+                rule.prepare()
             if rank() == 0:
                 place.write_start(config, stored)
-            if stored is None and per_step.options.get("initial_score") == "first-pass":
-                everything = torch.arange(n, device=own_device)
-                rule.update(everything, scorer(everything))
+            if stored is None:
+                per_step.score_first(rule, scorer)
             rows: list[dict[str, Any]] = stored["metrics"] if stored else []
             keep = set(milestones(recipe.epochs, checkpoints)) - {recipe.epochs}
             epochs = train(

@@ -26,12 +26,12 @@ from orderdp_theory.common.files import PARTIAL, write_atomically
 from orderdp_train.runs.checkpoint import load_checkpoint, save_checkpoint
 from orderdp_train.runs.config import RunConfig
 from orderdp_train.runs.events import event_file
-from orderdp_train.runs.history import Cosines, History
+from orderdp_train.runs.history import Gradients, History
 
 CONFIG, LATEST, LOCK = "config.json", "checkpoint.pt", ".lock"
-METRICS, USAGE, EVENTS, COSINES = (
+METRICS, USAGE, EVENTS, GRADIENTS = (
     *("metrics.jsonl", "usage.npy"),
-    *("events.out.tfevents.run", "cosines.jsonl"),
+    *("events.out.tfevents.run", "gradients.jsonl"),
 )
 # The parts of a row of metrics that are read back.
 NUMBERS = (
@@ -114,15 +114,15 @@ class RunFolder:
             raise InputError(f"{usage} does not hold one count for each sample")
         if counts.sum() != sum(row["kept"] for row in rows):
             raise InputError(f"{usage} and {metrics} are of different epochs: continue the run")
-        return History(rows, counts, self.cosines())
+        return History(rows, counts, self.gradients())
 
-    def cosines(self) -> list[Cosines]:
-        """The cosines measured so far."""
-        path = self.path / COSINES
+    def gradients(self) -> list[Gradients]:
+        """The gradients measured so far."""
+        path = self.path / GRADIENTS
         if not path.exists():
             return []
         lines = path.read_text(encoding="utf-8").splitlines()
-        return [Cosines(**json.loads(line)) for line in lines]
+        return [Gradients(**json.loads(line)) for line in lines]
 
     # Writing
 
@@ -177,10 +177,10 @@ class RunFolder:
             save_checkpoint(self.path / LATEST, checkpoint)
             self._derive(checkpoint)
 
-    def write_cosines(self, cosines: list[Cosines]) -> None:
-        """All cosines of the run so far."""
+    def write_gradients(self, gradients: list[Gradients]) -> None:
+        """All gradients measured on the run so far."""
         write_atomically(
-            self.path / COSINES, "".join(json.dumps(asdict(c)) + "\n" for c in cosines)
+            self.path / GRADIENTS, "".join(json.dumps(asdict(g)) + "\n" for g in gradients)
         )
 
     def drop_latest(self) -> None:
@@ -233,7 +233,7 @@ def _is_partial(path: Path) -> bool:
     return path.name.endswith(PARTIAL) and path.name.startswith(PARTIALS)
 
 
-PARTIALS = tuple(f".{name}" for name in (CONFIG, "checkpoint", METRICS, USAGE, EVENTS, COSINES))
+PARTIALS = tuple(f".{name}" for name in (CONFIG, "checkpoint", METRICS, USAGE, EVENTS, GRADIENTS))
 
 
 def _kept(epoch: int) -> str:

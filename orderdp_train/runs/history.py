@@ -8,15 +8,18 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Cosines:
-    """Cosine to ∇L of the gradient over one drawn selection, and of the rule's exact expectation.
+class Gradients:
+    """Pruned gradients against ∇L after an epoch.
 
-    The paper measures the first kind, which mixes the bias of the rule with the noise of one draw.
+    Cosines of the gradient over one `drawn` selection and of the rule's exact expectation, and the
+    `bias` of the latter, |E g~ − ∇L| / |∇L|. The paper measures the first, which mixes the bias of
+    the rule with the noise of one draw.
     """
 
     epoch: int
     drawn: float
     expected: float
+    bias: float
 
 
 @dataclass(frozen=True)
@@ -24,9 +27,9 @@ class History:
     """The epochs of a training, finished or not.
 
     `rows`: metrics of each epoch, as in `metrics.jsonl`; `usage` int32 `(n,)`: how often each
-    sample was trained on; `cosines` where they were measured.
+    sample was trained on; `gradients` where they were measured.
     """
 
     rows: list[dict[str, Any]]
     usage: NDArray[np.int32]
-    cosines: list[Cosines] = field(default_factory=list)
+    gradients: list[Gradients] = field(default_factory=list)

@@ -1,5 +1,6 @@
 """Numbers read off a finished training."""
 
+import math
 from collections.abc import Callable
 from statistics import fmean, pstdev
 from typing import Any
@@ -20,6 +21,11 @@ def saved(history: History) -> float:
     """Share of the samples a full training would use that was not used, in %."""
     used = sum(row["kept"] for row in history.rows)
     return 100 * (1 - used / (len(history.rows) * len(history.usage)))
+
+
+def kept(history: History) -> float:
+    """The share that was used, in %."""
+    return 100 - saved(history)
 
 
 def hours(history: History) -> float:
@@ -65,10 +71,21 @@ def cosine_over_phase(kind: str, phase: str) -> Measure:
     """The same for the cosines, "drawn" or "expected"."""
 
     def measure(history: History) -> float:
-        pairs = [(c.epoch, getattr(c, kind)) for c in history.cosines]
+        pairs = [(g.epoch, getattr(g, kind)) for g in history.gradients]
         return _phase_mean(pairs, phase, len(history.rows))
 
     return measure
+
+
+def mean_bias(history: History) -> float:
+    """|E g~ − ∇L| / |∇L|, the mean over the epochs at which it was measured."""
+    return fmean(g.bias for g in history.gradients)
+
+
+def mean_angle(history: History) -> float:
+    """Angle of E g~ to ∇L in degrees, the mean over the same epochs."""
+    cosines = (max(-1.0, min(g.expected, 1.0)) for g in history.gradients)
+    return fmean(math.degrees(math.acos(cosine)) for cosine in cosines)
 
 
 def jaccard_ceiling(explore: float) -> Measure:

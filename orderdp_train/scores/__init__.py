@@ -5,7 +5,13 @@ torch, and the greedy methods are bound by memory traffic, so they run where the
 a GPU too. Arithmetic is float64, for a selection hinges on comparisons. Scores are `(n,)`, larger =
 kept first, on the device of their input; indices are int64 on the CPU, weights float64 beside them.
 Class balance is the argument `classes`, and means the same everywhere: see `class_budgets`.
+
+Beside each function stands the rule that applies it to a recording, a `StaticRule` registered under
+the method's name; all modules are imported here, and so registered.
 """
+
+from importlib import import_module
+from pkgutil import iter_modules
 
 from orderdp_train.scores._balance import class_budgets, keep_top
 from orderdp_train.scores._contextual_diversity import contextual_diversity
@@ -26,7 +32,12 @@ from orderdp_train.scores._least_confidence import least_confidence
 from orderdp_train.scores._margin import margin
 from orderdp_train.scores._per_sample import per_sample_gradient_norms
 from orderdp_train.scores.proxy import ModelProxy, Proxy
-from orderdp_train.scores.recorder import Recording, Schedule, record
+from orderdp_train.scores.recorder import record
+from orderdp_train.scores.recording import Recording, Schedule
+from orderdp_train.scores.static_rule import ScoreRule, StaticRule
+
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")
 
 __all__ = [
     "LastLayer",
@@ -34,6 +45,8 @@ __all__ = [
     "Proxy",
     "Recording",
     "Schedule",
+    "ScoreRule",
+    "StaticRule",
     "class_budgets",
     "contextual_diversity",
     "craig",

@@ -4,9 +4,12 @@ import torch
 from jaxtyping import Int64, Integer, Real
 from torch import Tensor
 
+from orderdp_train.rules.registry import register
 from orderdp_train.scores._arrays import Array, distributions
 from orderdp_train.scores._balance import select_by_class
 from orderdp_train.scores._farthest_first import farthest_first
+from orderdp_train.scores.recording import Recording
+from orderdp_train.scores.static_rule import StaticRule
 
 
 def contextual_diversity(
@@ -45,3 +48,17 @@ def symmetric_kl(p: Tensor, q: Tensor) -> Tensor:
     entropies = torch.special.entr(p).sum(-1) + torch.special.entr(q).sum(-1)
     crossed = torch.special.xlogy(p, q).sum(-1) + torch.special.xlogy(q, p).sum(-1)
     return (-(entropies + crossed) / 2).clamp(min=0)
+
+
+@register
+class ContextualDiversity(StaticRule):
+    """`contextual_diversity` of the proxy's predictions."""
+
+    name, label = "contextual-diversity", "contextual diversity"
+
+    def subset(
+        self, recording: Recording, k: int, classes: Tensor | None, generator: torch.Generator
+    ) -> Tensor:
+        return contextual_diversity(
+            recording.last_layer.probabilities, k, generator, classes=classes
+        )

@@ -6,8 +6,11 @@ import torch
 from jaxtyping import Float64, Int64, Integer, Real
 from torch import Tensor
 
+from orderdp_train.rules.registry import register
 from orderdp_train.scores._arrays import Array, finite_matrix, well_scaled
 from orderdp_train.scores._balance import select_by_class
+from orderdp_train.scores.recording import Recording
+from orderdp_train.scores.static_rule import BALANCED, StaticRule
 
 # So many stale gains are evaluated at once: one product of matrices instead of several of vectors.
 BATCH = 16
@@ -81,3 +84,16 @@ def _facility_location(points: Tensor, k: int) -> tuple[Tensor, Tensor]:
         bounds[best] = -math.inf
         fresh[:] = False
     return chosen, torch.bincount(owner, minlength=k).double().cpu()
+
+
+@register
+class Craig(StaticRule):
+    """`craig` of the proxy's gradients in the logits."""
+
+    name, label = "craig", "CRAIG"
+    options = {**StaticRule.options, "balance": BALANCED}
+
+    def subset(
+        self, recording: Recording, k: int, classes: Tensor | None, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        return craig(recording.last_layer.logit_gradients(), k, classes=classes)

@@ -9,11 +9,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
+from orderdp_train.rules.registry import register
 from orderdp_train.scores._arrays import Array, finite_matrix
 from orderdp_train.scores._balance import select_by_class
+from orderdp_train.scores._influence import DAMPING, parameter_influences
+from orderdp_train.scores.recording import Recording
+from orderdp_train.scores.static_rule import StaticRule
 
 # The temperature falls over the course to this fraction of the typical change of a swap.
 COLDEST = 1e-6
+# Of a last layer whose Hessian is factorised: half a minute, and 128 MiB.
+MOST_PARAMETERS = 4096
 
 
 def dataset_pruning(
@@ -80,3 +86,22 @@ def _annealed(
                 if (size := float(total @ total)) < least:
                     best, least = order[:k].copy(), size
     return np.sort(best)
+
+
+@register
+class DatasetPruning(StaticRule):
+    """`dataset_pruning` by the parameter influences on the proxy's last layer.
+
+    Where that layer is large, its inputs are reduced to their principal components first.
+    """
+
+    name, label = "dataset-pruning", "dataset pruning"
+
+    def subset(
+        self, recording: Recording, k: int, classes: Tensor | None, generator: torch.Generator
+    ) -> Tensor:
+        layer = recording.last_layer
+        reduced = layer.reduced(MOST_PARAMETERS // layer.logits.shape[1] - 1)
+        return dataset_pruning(
+            parameter_influences(reduced, DAMPING), k, generator, classes=classes
+        )

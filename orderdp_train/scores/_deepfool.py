@@ -1,11 +1,16 @@
 """DeepFool: the distance to the decision boundary."""
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
+from orderdp_train.rules.registry import register
 from orderdp_train.scores._per_sample import eval_mode
+from orderdp_train.scores.recording import Recording, Schedule
+from orderdp_train.scores.static_rule import ScoreRule
 
 
 def deepfool(
@@ -73,3 +78,17 @@ def _to_nearest_boundary(logits: Tensor, jacobian: Tensor, own: Tensor) -> Tenso
     length = torch.where(reachable, lengths[rows, nearest], 1.0)[:, None]
     scale = torch.where(reachable, gaps[rows, nearest], 0.0)[:, None]
     return scale * slopes[rows, nearest] / length.square()
+
+
+@register
+class DeepFool(ScoreRule):
+    """`deepfool` of the proxy: the samples nearest to its decision boundary."""
+
+    name, label = "deepfool", "DeepFool"
+
+    def schedule(self) -> Schedule:
+        return replace(super().schedule(), deepfool=True)
+
+    def scores(self, recording: Recording, generator: torch.Generator) -> Tensor:
+        assert recording.deepfool is not None  # as its schedule asks
+        return recording.deepfool

@@ -1,11 +1,16 @@
 """EL2N: the length of the error vector early in training."""
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float64, Integer, Real
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
+from orderdp_train.rules.registry import register
 from orderdp_train.scores._arrays import Array, class_targets, distributions
+from orderdp_train.scores.recording import Recording, Schedule
+from orderdp_train.scores.static_rule import ENSEMBLE, ScoreRule, early, up_to
 
 
 def el2n(
@@ -32,3 +37,20 @@ def _error(p: Tensor, y: Tensor) -> Tensor:
     error = p.clone()
     error[torch.arange(len(y), device=y.device), y] -= 1
     return error.norm(dim=1)
+
+
+@register
+class EL2N(ScoreRule):
+    """`el2n` of ten proxies early in training."""
+
+    name, label = "el2n", "EL2N"
+    options = {**ScoreRule.options, "epoch": early(20)}
+
+    def schedule(self) -> Schedule:
+        usual = super().schedule()
+        epochs = up_to(usual.epochs, *usual.el2n, int(self.values["epoch"]))
+        return replace(usual, proxies=ENSEMBLE, el2n=epochs)
+
+    def scores(self, recording: Recording, generator: torch.Generator) -> Tensor:
+        [epoch] = up_to(len(recording.correct), int(self.values["epoch"]))
+        return recording.el2n[epoch]

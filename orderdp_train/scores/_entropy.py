@@ -4,7 +4,10 @@ import torch
 from jaxtyping import Float64, Real
 from torch import Tensor
 
+from orderdp_train.rules.registry import register
 from orderdp_train.scores._arrays import Array, distributions
+from orderdp_train.scores.recording import Recording
+from orderdp_train.scores.static_rule import ScoreRule
 
 
 def entropy(probabilities: Real[Array, "*networks n c"]) -> Float64[Tensor, "*networks n"]:
@@ -16,3 +19,13 @@ def entropy(probabilities: Real[Array, "*networks n c"]) -> Float64[Tensor, "*ne
     Source: Coleman et al. (2020). Cost O(n c).
     """
     return torch.special.entr(distributions(probabilities)).sum(-1)
+
+
+@register
+class Entropy(ScoreRule):
+    """`entropy` of the proxy's predictions."""
+
+    name, label = "entropy", "entropy"
+
+    def scores(self, recording: Recording, generator: torch.Generator) -> Tensor:
+        return entropy(recording.last_layer.probabilities)

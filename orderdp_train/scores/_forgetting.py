@@ -7,7 +7,10 @@ from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
+from orderdp_train.rules.registry import register
 from orderdp_train.scores._arrays import Array
+from orderdp_train.scores.recording import Recording
+from orderdp_train.scores.static_rule import ScoreRule
 
 
 def forgetting(correct: Bool[Array, "epochs n"]) -> Float64[Tensor, "n"]:
@@ -28,3 +31,13 @@ def forgetting(correct: Bool[Array, "epochs n"]) -> Float64[Tensor, "n"]:
         )
     events = (seen[:-1] & ~seen[1:]).sum(0).to(torch.float64)
     return events.masked_fill(~seen.any(0), math.inf)
+
+
+@register
+class Forgetting(ScoreRule):
+    """`forgetting` of what the proxy got right, epoch by epoch."""
+
+    name, label = "forgetting", "forgetting"
+
+    def scores(self, recording: Recording, generator: torch.Generator) -> Tensor:
+        return forgetting(recording.correct)

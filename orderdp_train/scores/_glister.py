@@ -5,9 +5,15 @@ from jaxtyping import Int64, Integer
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
+from orderdp_train.rules.registry import register
 from orderdp_train.scores._arrays import Array, checked_budget, class_labels
 from orderdp_train.scores._balance import class_budgets
 from orderdp_train.scores._last_layer import LastLayer, residuals
+from orderdp_train.scores.recording import Recording
+from orderdp_train.scores.static_rule import HELD_OUT, StaticRule
+
+STEP = 0.2 / 128
+"""In the rule by name: learning rate over batch size, as CIFAR's recipe moves by a sample."""
 
 
 def glister(
@@ -60,3 +66,17 @@ def glister(
         if not left[label]:
             available &= (labels != label).to(available.device)
     return chosen
+
+
+@register
+class Glister(StaticRule):
+    """`glister` with the loss of samples that the proxy was not trained on as the outer one."""
+
+    name, label = "glister", "GLISTER"
+    held_out = HELD_OUT
+
+    def subset(
+        self, recording: Recording, k: int, classes: Tensor | None, generator: torch.Generator
+    ) -> Tensor:
+        assert recording.validation is not None  # as `held_out` asks
+        return glister(recording.last_layer, recording.validation, k, STEP, classes=classes)

@@ -1,11 +1,16 @@
 """GraNd: the expected gradient norm early in training."""
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float64, Real
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
+from orderdp_train.rules.registry import register
 from orderdp_train.scores._arrays import Array, finite_matrix
+from orderdp_train.scores.recording import Recording, Schedule
+from orderdp_train.scores.static_rule import ENSEMBLE, ScoreRule, early, up_to
 
 
 def grand(gradient_norms: Real[Array, "*networks n"]) -> Float64[Tensor, "n"]:
@@ -22,3 +27,20 @@ def grand(gradient_norms: Real[Array, "*networks n"]) -> Float64[Tensor, "n"]:
     if (norms < 0).any():
         raise InputError("gradient_norms must not be negative")
     return norms.mean(0)
+
+
+@register
+class GraNd(ScoreRule):
+    """`grand` of ten proxies early in training, in all parameters."""
+
+    name, label = "grand", "GraNd"
+    options = {**ScoreRule.options, "epoch": early(4)}
+
+    def schedule(self) -> Schedule:
+        usual = super().schedule()
+        epochs = up_to(usual.epochs, *usual.grand, int(self.values["epoch"]))
+        return replace(usual, proxies=ENSEMBLE, grand=epochs)
+
+    def scores(self, recording: Recording, generator: torch.Generator) -> Tensor:
+        [epoch] = up_to(len(recording.correct), int(self.values["epoch"]))
+        return recording.grand[epoch]

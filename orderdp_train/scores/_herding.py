@@ -6,8 +6,11 @@ import torch
 from jaxtyping import Int64, Integer, Real
 from torch import Tensor
 
+from orderdp_train.rules.registry import register
 from orderdp_train.scores._arrays import Array, finite_matrix, well_scaled
 from orderdp_train.scores._balance import select_by_class
+from orderdp_train.scores.recording import Recording
+from orderdp_train.scores.static_rule import StaticRule
 
 
 def herding(
@@ -45,3 +48,15 @@ def herding(
         return chosen
 
     return select_by_class(len(x), k, classes, select)
+
+
+@register
+class Herding(StaticRule):
+    """`herding` of the proxy's embeddings."""
+
+    name, label = "herding", "herding"
+
+    def subset(
+        self, recording: Recording, k: int, classes: Tensor | None, generator: torch.Generator
+    ) -> Tensor:
+        return herding(recording.last_layer.features, k, classes=classes)

@@ -7,7 +7,13 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
+from orderdp_train.rules.registry import register
 from orderdp_train.scores._last_layer import LastLayer
+from orderdp_train.scores.recording import Recording
+from orderdp_train.scores.static_rule import HELD_OUT, ScoreRule
+
+DAMPING = 0.01
+"""Of the Hessian in the rules by name, as in the experiments of Koh and Liang."""
 
 
 def influence(
@@ -85,3 +91,15 @@ def _solve(p: Tensor, x: Tensor, target: Tensor, damping: float) -> Tensor:
         previous, norm = norm, float(residual.square().sum())
         direction = residual + (norm / previous) * direction
     raise RuntimeError("conjugate gradients did not converge: raise the damping")
+
+
+@register
+class Influence(ScoreRule):
+    """`influence` on the loss of samples that the proxy was not trained on: helpful ones first."""
+
+    name, label = "influence", "influence"
+    held_out = HELD_OUT
+
+    def scores(self, recording: Recording, generator: torch.Generator) -> Tensor:
+        assert recording.validation is not None  # as `held_out` asks
+        return influence(recording.last_layer, recording.validation, DAMPING)

@@ -4,9 +4,12 @@ import torch
 from jaxtyping import Int64, Integer, Real
 from torch import Tensor
 
+from orderdp_train.rules.registry import register
 from orderdp_train.scores._arrays import Array, finite_matrix, well_scaled
 from orderdp_train.scores._balance import select_by_class
 from orderdp_train.scores._farthest_first import farthest_first
+from orderdp_train.scores.recording import Recording
+from orderdp_train.scores.static_rule import StaticRule
 
 
 def k_center(
@@ -42,3 +45,15 @@ def k_center(
         return farthest_first(squared_distances, len(rows), budget, int(first))
 
     return select_by_class(len(x), k, classes, select)
+
+
+@register
+class KCenter(StaticRule):
+    """`k_center` of the proxy's embeddings."""
+
+    name, label = "k-center", "k-center"
+
+    def subset(
+        self, recording: Recording, k: int, classes: Tensor | None, generator: torch.Generator
+    ) -> Tensor:
+        return k_center(recording.last_layer.features, k, generator, classes=classes)

@@ -4,11 +4,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float64, Real
-from sklearn.cluster import KMeans
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
+from orderdp_train.rules.registry import register
 from orderdp_train.scores._arrays import Array, finite_matrix
+from orderdp_train.scores.recording import Recording
+from orderdp_train.scores.static_rule import ScoreRule
 
 
 def k_means_prototypes(
@@ -27,6 +29,8 @@ def k_means_prototypes(
     Source: Sorscher et al. (2022), the self-supervised prototypes metric.
     Cost O(n d clusters) an iteration, O(n d) memory.
     """
+    from sklearn.cluster import KMeans
+
     x = finite_matrix(features, "features")
     if not 1 <= clusters <= len(x):
         raise InputError(f"cannot make {clusters} clusters of {len(x)} samples")
@@ -36,3 +40,14 @@ def k_means_prototypes(
     prototypes = torch.from_numpy(np.asarray(means.cluster_centers_)).to(unit)
     own = torch.from_numpy(np.asarray(means.labels_, dtype=np.int64)).to(unit.device)
     return 1 - (unit * F.normalize(prototypes, dim=1)[own]).sum(1)
+
+
+@register
+class KMeansPrototypes(ScoreRule):
+    """`k_means_prototypes` of the proxy's embeddings, with as many prototypes as classes."""
+
+    name, label = "k-means-prototypes", "k-means prototypes"
+
+    def scores(self, recording: Recording, generator: torch.Generator) -> Tensor:
+        layer = recording.last_layer
+        return k_means_prototypes(layer.features, layer.logits.shape[1], generator)

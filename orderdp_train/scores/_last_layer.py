@@ -73,6 +73,17 @@ class LastLayer:
         """Norms of `gradients()`, float64 `(n,)`, at O(n (c + h))."""
         return self.logit_gradients().norm(dim=1) * self.inputs.norm(dim=1)
 
+    def reduced(self, most: int) -> "LastLayer":
+        """The same logits over the first `most` principal components of the features.
+
+        The layer itself if it has no more features than that. Cost O(n h^2 + h^3).
+        """
+        if self.features.shape[1] <= most:
+            return self
+        centred = self.features.double() - self.features.double().mean(0)
+        axes = torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -most:]
+        return LastLayer(self.logits, centred @ axes, self.targets)
+
 
 def residuals(
     logits: Float64[Tensor, "n c"], targets: Int64[Tensor, "n"]

@@ -5,7 +5,10 @@ from jaxtyping import Float64, Real
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
+from orderdp_train.rules.registry import register
 from orderdp_train.scores._arrays import Array, distributions
+from orderdp_train.scores.recording import Recording
+from orderdp_train.scores.static_rule import ScoreRule
 
 
 def margin(probabilities: Real[Array, "*networks n c"]) -> Float64[Tensor, "*networks n"]:
@@ -22,3 +25,13 @@ def margin(probabilities: Real[Array, "*networks n c"]) -> Float64[Tensor, "*net
         raise InputError("a margin needs at least two classes")
     first, second = torch.topk(p, 2).values.unbind(-1)
     return 1 - (first - second)
+
+
+@register
+class Margin(ScoreRule):
+    """`margin` of the proxy's predictions."""
+
+    name, label = "margin", "margin"
+
+    def scores(self, recording: Recording, generator: torch.Generator) -> Tensor:
+        return margin(recording.last_layer.probabilities)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from orderdp_theory.common.errors import InputError
 from orderdp_train.scores._arrays import Array
+from orderdp_train.scores._deepfool import deepfool
 from orderdp_train.scores._last_layer import LastLayer
 from orderdp_train.scores._per_sample import eval_mode, per_sample_gradient_norms
 
@@ -42,6 +43,10 @@ class Proxy(Protocol):
         """The last layer over validation samples, if there are any."""
         ...
 
+    def deepfool(self) -> Float[Array, "n"]:
+        """The scores that `orderdp_train.scores.deepfool` gives, `(n,)`."""
+        ...
+
 
 @dataclass(frozen=True)
 class ModelProxy:
@@ -53,20 +58,22 @@ class ModelProxy:
         batches: gives, each time it is called, batches `(inputs, targets)` of all training samples
             in order. Answers do not depend on how they are cut.
         validation_batches: the same for validation samples.
+        presented: bool `(n,)`, kept up to date by a training loop: what the model got right when it
+            was last trained on it. None: what it gets right at the end of the epoch.
     """
 
     model: nn.Module
     head: nn.Linear
     batches: Batches
     validation_batches: Batches | None = None
+    presented: Bool[Tensor, "n"] | None = None
 
     def __post_init__(self) -> None:
         if self.head.bias is None:
             raise InputError("the last layer needs a bias: its gradient is part of the scores")
 
     def correct(self) -> Bool[Tensor, "n"]:
-        """At the end of the epoch, not at presentation."""
-        return self.last_layer().correct
+        return self.last_layer().correct if self.presented is None else self.presented.cpu()
 
     def last_layer(self) -> LastLayer:
         return self._read(self.batches)
@@ -77,6 +84,9 @@ class ModelProxy:
 
     def validation(self) -> LastLayer | None:
         return None if self.validation_batches is None else self._read(self.validation_batches)
+
+    def deepfool(self) -> Float[Tensor, "n"]:
+        return torch.cat([deepfool(self.model, inputs) for inputs, _ in self.batches()]).cpu()
 
     @torch.no_grad()
     def _read(self, batches: Batches) -> LastLayer:

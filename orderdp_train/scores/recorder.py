@@ -5,18 +5,17 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float64
+from filelock import FileLock
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.files import write_atomically
@@ -24,50 +23,10 @@ from orderdp_train.scores._el2n import el2n
 from orderdp_train.scores._grand import grand
 from orderdp_train.scores._last_layer import LastLayer
 from orderdp_train.scores.proxy import Proxy
+from orderdp_train.scores.recording import Recording, Schedule
 
 TrainProxy = Callable[[int], Iterator[Proxy]]
 """Trains a model from a seed and yields it after every epoch; asked no further than needed."""
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """What is recorded when: epochs count from 1, after training.
-
-    The first proxy trains `epochs` epochs, is asked after each what it gets right, and gives the
-    last layer at the end. All `proxies` give EL2N and GraNd after the epochs listed, the others
-    train no longer than that. The defaults are EL2N-2, EL2N-20 and GraNd-4 over ten networks.
-    """
-
-    epochs: int
-    proxies: int = 10
-    el2n: tuple[int, ...] = (2, 20)
-    grand: tuple[int, ...] = (4,)
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1 or self.proxies < 1:
-            raise InputError("a recording needs at least one epoch of at least one proxy")
-        if wrong := [e for e in (*self.el2n, *self.grand) if not 1 <= e <= self.epochs]:
-            raise InputError(f"no scores can be taken after epochs {wrong} of {self.epochs}")
-
-    def epochs_of(self, seed: int) -> int:
-        """How long proxy `seed` is trained."""
-        return self.epochs if seed == 0 else max((*self.el2n, *self.grand), default=0)
-
-
-@dataclass(frozen=True, eq=False)
-class Recording:
-    """What the methods take, over n training samples.
-
-    `el2n` and `grand` map an epoch to the score `(n,)`, float64, a mean over the proxies.
-    `correct` is bool `(epochs, n)`, `last_layer` (probabilities, embeddings, gradients) and
-    `validation` are those of the first proxy after its last epoch.
-    """
-
-    el2n: dict[int, Float64[Tensor, "n"]]
-    grand: dict[int, Float64[Tensor, "n"]]
-    correct: Bool[Tensor, "epochs n"]
-    last_layer: LastLayer
-    validation: LastLayer | None
 
 
 def record(
@@ -84,8 +43,9 @@ def record(
         train: called with seeds 0, 1, ... for the proxies that are not in the folder yet.
         configuration: all that decides what `train` does, as JSON values.
         folder: holds a folder for each configuration and schedule, named by their hash, with one
-            file a proxy; a file appears whole or not at all, so an interrupted call goes on with
-            the proxy it was at.
+            file a proxy, so that more `proxies` are added to those there are. A file appears whole
+            or not at all, so an interrupted call goes on with the proxy it was at; of several calls
+            at a time one trains and the others wait.
         show_progress: draw a bar over epochs on standard error.
 
     Raises:
@@ -93,7 +53,9 @@ def record(
         ValueError: a proxy stops before its last epoch, or proxies differ in their samples.
         OSError: the folder cannot be written.
     """
-    about = {"configuration": dict(configuration), "schedule": asdict(schedule)}
+    when = asdict(schedule)
+    del when["proxies"]
+    about = {"configuration": dict(configuration), "schedule": when}
     text = json.dumps(about, sort_keys=True, indent=2) + "\n"
     home = Path(folder) / hashlib.sha256(text.encode()).hexdigest()[:16]
     home.mkdir(parents=True, exist_ok=True)
@@ -101,7 +63,10 @@ def record(
     lengths = [schedule.epochs_of(seed) for seed in range(schedule.proxies)]
     columns = (TextColumn("proxies"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not show_progress) as progress:
+    with (
+        FileLock(home / ".lock"),
+        Progress(*columns, console=console, disable=not show_progress) as progress,
+    ):
         bar = progress.add_task("", total=sum(lengths))
         for seed in range(schedule.proxies):
             file = home / f"proxy-{seed}.npz"
@@ -122,7 +87,7 @@ def _follow(
     for epoch, proxy in zip(range(1, last + 1), epochs, strict=False):
         ends = seed == 0 and epoch == last
         if seed == 0:
-            correct.append(_array(proxy.correct()))
+            correct.append(_array(proxy.correct()).copy())  # a training loop goes on writing to it
         if epoch in schedule.el2n or ends:
             layer = proxy.last_layer()
             if epoch in schedule.el2n:
@@ -132,6 +97,8 @@ def _follow(
                 kept |= _named("train", layer)
                 if (validation := proxy.validation()) is not None:
                     kept |= _named("validation", validation)
+                if schedule.deepfool:
+                    kept["deepfool"] = _array(proxy.deepfool())
         if epoch in schedule.grand:
             kept[f"grand-{epoch}"] = _array(proxy.gradient_norms())
         advance()
@@ -163,6 +130,7 @@ def _summed_up(home: Path, schedule: Schedule) -> Recording:
         correct=torch.from_numpy(first["correct"]),
         last_layer=_layer("train", first),
         validation=_layer("validation", first) if "validation-targets" in first else None,
+        deepfool=torch.from_numpy(first["deepfool"]) if schedule.deepfool else None,
     )
 
 

@@ -57,6 +57,7 @@ def train(
     steps_per_epoch: int | None = None,
     resume: dict[str, Any] | None = None,
     evaluated: bool = True,
+    frozen: bool = False,
     on_step: Callable[[Tensor], Any] = lambda _: None,
 ) -> Iterator[Epoch]:
     """Train `model` in place on its own device, and stop the clock after every epoch.
@@ -70,8 +71,10 @@ def train(
     selection of its own and trains on all of it, so the rule's budget is the batch size and the
     recipe's `batch_size` has no part in it.
 
-    Unless `evaluated`, test accuracies are NaN. `on_step` is told the indices of each batch at the
-    moment at which the model is about to see it.
+    Unless `evaluated`, test accuracies are NaN. `frozen`: the model stays as it is, buffers
+    included; only the rule learns, just what it would at learning rate 0, and no gradient is taken
+    (norms are 0). `on_step` is told the indices of each batch at the moment at which the model is
+    about to see it.
 
     Raises `NonFiniteLossError` naming epoch, step and samples before a bad gradient is applied.
     """
@@ -82,6 +85,7 @@ def train(
     if recipe.channels_last:
         model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     parameters = [p for p in model.parameters() if p.requires_grad]
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()] if frozen else []
     sampler = RuleSampler(rule, state.draws)
     selections = steps_per_epoch or 1
     group = _shared_batches(rule.n if steps_per_epoch else recipe.batch_size)
@@ -110,7 +114,7 @@ def train(
                         images, shares = mix(images, recipe, pixels)
                         if recipe.channels_last:
                             images = images.contiguous(memory_format=torch.channels_last)
-                        with _autocast(device, recipe):
+                        with _autocast(device, recipe), torch.set_grad_enabled(not frozen):
                             logits = forward(images)
                         losses = sample_losses(logits, labels, shares, recipe.label_smoothing)
                         if not losses.isfinite().all():
@@ -119,8 +123,14 @@ def train(
                                 f"the loss is not finite at epoch {state.epoch + 1}, step "
                                 f"{len(norms) + 1}, for samples {bad}: lower the learning rate"
                             )
+                        weighted = sampler.loss(indices, losses)
+                        if frozen:
+                            for buffer, value in buffers:
+                                buffer.copy_(value)
+                            norms.append(torch.zeros((), device=device))
+                            continue
                         state.optimizer.zero_grad()
-                        state.scaler.scale(sampler.loss(indices, losses)).backward()
+                        state.scaler.scale(weighted).backward()
                         state.scaler.unscale_(state.optimizer)
                         norms.append(_norm(parameters))
                         state.scaler.step(state.optimizer)

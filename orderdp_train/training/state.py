@@ -28,7 +28,7 @@ class TrainState:
             raise InputError("fp16 needs a CUDA device for its loss scaling: use bf16 here")
         self.optimizer = build_optimizer(model, recipe)
         self.scaler = torch.amp.GradScaler("cuda", enabled=recipe.precision == "fp16")
-        streams = torch.Generator().manual_seed(seed)
+        streams = torch.Generator().manual_seed(check_seed(seed))
         seeds = torch.randint(2**62, (1 + 2 * world_size(),), generator=streams).tolist()
         self.draws = torch.Generator().manual_seed(seeds[0])
         self.pixels = torch.Generator().manual_seed(seeds[1 + 2 * rank()])
@@ -101,6 +101,16 @@ class TrainState:
         if self.device.type == "cuda":
             states["cuda"] = torch.cuda.get_rng_state(self.device)
         return states
+
+
+def check_seed(seed: int) -> int:
+    """The seed itself; `ValueError` unless it is one that a CPU's generator tells from others."""
+    if not 0 <= seed < 2**32:
+        raise InputError(
+            f"a seed must lie in 0 ... 2^32 - 1, got {seed}: torch reads its last 32 bits alone, "
+            "so two others would give the same numbers"
+        )
+    return seed
 
 
 def next_draws(state: dict[str, Any]) -> torch.Generator:

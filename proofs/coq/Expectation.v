@@ -48,8 +48,8 @@ Lemma mean_add {R : realFieldType} (T : finType) (V : lmodType R) (X : {set T})
 Proof. by rewrite /mean big_split scalerDr. Qed.
 
 Lemma mean_sum {R : realFieldType} (T I : finType) (V : lmodType R) (X : {set T})
-    (f : T -> I -> V) :
-  mean X (fun x => \sum_i f x i) = \sum_i mean X (f ^~ i).
+    (P : pred I) (f : T -> I -> V) :
+  mean X (fun x => \sum_(i | P i) f x i) = \sum_(i | P i) mean X (f ^~ i).
 Proof. by rewrite /mean exchange_big scaler_sumr. Qed.
 
 Lemma mean_scale {R : realFieldType} (T : finType) (V : lmodType R) (X : {set T})
@@ -79,6 +79,33 @@ Proof.
 under eq_bigr do rewrite Pr_mean -mean_scaler.
 rewrite -mean_sum; apply: eq_mean => x _; rewrite big_mkcond /=.
 by apply: eq_bigr => i _; case: (_ \in _); rewrite ?scale1r ?scale0r.
+Qed.
+
+(* The mean squared distance from c: the variance plus the square of the bias.*)
+Lemma mean_sqr {R : realFieldType} (T : finType) (X : {set T}) (f : T -> R) (c : R) :
+  (0 < #|X|)%N -> let m : R := mean X (f : T -> R^o) in
+  (mean X (fun x => (f x - c) ^+ 2 : R^o) : R)
+  = (mean X (fun x => (f x - m) ^+ 2 : R^o) : R) + (m - c) ^+ 2.
+Proof.
+move=> X_gt0 m; pose sq (x : T) : R^o := (f x - m) ^+ 2.
+pose cross (x : T) : R^o := ((m - c) *+ 2) *: (f x + - m : R^o).
+pose rest (x : T) : R^o := (m - c) ^+ 2; pose shift (x : T) : R^o := - m.
+rewrite (@eq_mean _ _ [lmodType R of R^o] _ _ (fun x => sq x + cross x + rest x)).
+  rewrite 2!mean_add mean_scale (@mean_add R _ [lmodType R of R^o] X f shift) !mean_const // -/m.
+  by rewrite /shift subrr scaler0 addr0.
+move=> x _; rewrite /sq /cross /rest /GRing.scale /= -[f x - c](subrKA m) sqrrD.
+by rewrite -mulrnAr [(m - c) *+ 2 * _]mulrC.
+Qed.
+
+(* Jensen's inequality for the square.                                        *)
+Lemma mean_sqr_ge {R : realFieldType} (T : finType) (X : {set T}) (f : T -> R) :
+  (0 < #|X|)%N ->
+  (mean X (f : T -> R^o) : R) ^+ 2 <= (mean X (fun x => f x ^+ 2 : R^o) : R).
+Proof.
+move=> X_gt0; have := mean_sqr f 0 X_gt0; rewrite /= subr0.
+rewrite (@eq_mean _ _ [lmodType R of R^o] _ _ (fun x => f x ^+ 2)) => [->|x _].
+  by rewrite ler_addr mulr_ge0 ?invr_ge0 ?ler0n //; apply: sumr_ge0 => x _; apply: sqr_ge0.
+by rewrite subr0.
 Qed.
 
 Lemma mean_mixture {R : realFieldType} (T : finType) (X : {set T}) (P : pred T)

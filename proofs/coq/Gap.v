@@ -103,6 +103,13 @@ have : 0 <= (A * B - C ^+ 2) *+ 2.
 by rewrite pmulrn_lge0 // subr_ge0.
 Qed.
 
+(* x <= y if y is not negative and x^2 <= y^2.                                *)
+Lemma le_of_sqr {R : realFieldType} (x y : R) : 0 <= y -> x ^+ 2 <= y ^+ 2 -> x <= y.
+Proof.
+move=> y0 xy; apply: le_trans (ler_norm x) _.
+by rewrite -(ler_pexpn2r (ltn0Sn 1)) ?nnegrE // real_normK // num_real.
+Qed.
+
 Lemma chi2E {R : realFieldType} n s q : (0 < q)%N -> (q <= s)%N -> (s <= n)%N ->
   \sum_(j < n) (gamma n s q j.+1 / q%:R - n%:R^-1) ^+ 2 = n%:R^-1 * chi2 n s q :> R.
 Proof.
@@ -127,8 +134,7 @@ move=> n s q rho x chi std q_gt0 qs sn chi0 chiE std0 stdE.
 have n0 : n%:R != 0 :> R by rewrite pnatr_eq0 -lt0n (leq_trans q_gt0 (leq_trans qs sn)).
 have q0 : q%:R != 0 :> R by rewrite pnatr_eq0 -lt0n.
 rewrite (gapE rho x (average x)) //; set sum := \sum_i _.
-apply: le_trans (ler_norm _) _.
-rewrite -(ler_pexpn2r (ltn0Sn 1)) ?nnegrE ?normr_ge0 ?mulr_ge0 // real_normK ?num_real //.
+apply: le_of_sqr; first exact: mulr_ge0.
 rewrite exprMn chiE stdE; apply: le_trans (cauchy_schwarz_sum _ _) _.
 rewrite /variance {2}/average mulrA ler_wpmul2r ?sumr_ge0 // => [i _|]; first exact: sqr_ge0.
 rewrite (sum_by rho (fun j => (gamma n s q j.+1 / q%:R - n%:R^-1) ^+ 2)) chi2E //.
@@ -169,25 +175,6 @@ Lemma weight_le {R : realFieldType} n s q r : (0 < q)%N -> (q <= s)%N -> (s <= n
 Proof.
 move=> q_gt0 qs sn /andP[r_gt0 rn]; rewrite -(@inclusion_plateau R n s q 1) ?q_gt0 //.
 by apply: gamma_antitone => //; rewrite r_gt0.
-Qed.
-
-(* The CVaR at level q / s is the least value of the right-hand side over t.  *)
-Theorem surrogate_le_cvar {R : realFieldType} :
-  forall (n s q : nat) (rho : {perm 'I_n}) (x : 'I_n -> R) (t : R),
-  (0 < q)%N -> (q <= s)%N -> (s <= n)%N ->
-  kept_mean s q rho x <= t + s%:R / (q%:R * n%:R) * \sum_(i < n) Num.max (x i - t) 0.
-Proof.
-move=> n s q rho x t q_gt0 qs sn; have q0 : q%:R != 0 :> R by rewrite pnatr_eq0 -lt0n.
-have -> : kept_mean s q rho x
-    = t + q%:R^-1 * \sum_(i < n) gamma n s q (rho i).+1 * (x i - t).
-  under eq_bigr do rewrite mulrBr.
-  by rewrite sumrB -mulr_suml inclusion_sum_by // mulrBr mulKf // addrC subrK.
-rewrite ler_add2l invfM mulrCA -mulrA; apply: ler_wpmul2l; first by rewrite invr_ge0 ler0n.
-rewrite mulr_sumr; apply: ler_sum => i _.
-apply: (@le_trans _ _ (gamma n s q (rho i).+1 * Num.max (x i - t) 0)).
-  by apply: ler_wpmul2l; [apply: gamma_ge0 | rewrite le_maxr lexx].
-apply: ler_wpmul2r; first by rewrite le_maxr lexx orbT.
-by rewrite weight_le ?ltn_ord.
 Qed.
 
 Theorem chi_le {R : realFieldType} :

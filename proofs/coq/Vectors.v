@@ -73,13 +73,6 @@ Lemma cauchy_schwarz {R : realFieldType} d (v u : 'rV[R]_d) :
   dot v u ^+ 2 <= sqnorm v * sqnorm u.
 Proof. exact: cauchy_schwarz_sum. Qed.
 
-(* x <= y if y is not negative and x^2 <= y^2.                                *)
-Lemma le_of_sqr {R : realFieldType} (x y : R) : 0 <= y -> x ^+ 2 <= y ^+ 2 -> x <= y.
-Proof.
-move=> y0 xy; apply: le_trans (ler_norm x) _.
-by rewrite -(ler_pexpn2r (ltn0Sn 1)) ?nnegrE // real_normK // num_real.
-Qed.
-
 Lemma dot_le {R : realFieldType} d (a b : R) (v u : 'rV[R]_d) : 0 <= a -> 0 <= b ->
   sqnorm v <= a ^+ 2 -> sqnorm u <= b ^+ 2 -> dot v u <= a * b.
 Proof.

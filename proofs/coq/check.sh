@@ -14,7 +14,7 @@ required="inclusion_probability inclusion_sum inclusion_antitone inclusion_plate
   estimator_variance horvitz_thompson_variance rank_design_convex_iff random_ties window_tail
   theorem3 theorem3_average theorem3_epoch stale_penalty score_error_mean stale_impossible transfer
   theorem4_counterexample stability beta_limit_derivative
-  beta_limit surrogate_le_cvar"
+  beta_limit sandwich_cvar cvar_least"
 
 packages="coq libcoq-mathcomp-ssreflect libcoq-mathcomp-fingroup libcoq-mathcomp-algebra"
 

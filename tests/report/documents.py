@@ -5,6 +5,7 @@ from typing import Any
 
 from orderdp_train.auditing import Agreement, Audit, Layer, RuleAudit, Surrogate
 from orderdp_train.auditing.point import AuditedPoint
+from orderdp_train.auditing.result import ScoreSplit
 from orderdp_train.report import Document
 from orderdp_train.rules import RULES
 
@@ -69,3 +70,15 @@ def replace_rule(document: Document, method: str, **changes: Any) -> Document:
         for point in document.points
     ]
     return replace(document, points=points)
+
+
+ERRORS = {"score noise": 0.011, "survivorship": 0.022, "staleness": 0.033}
+
+
+def split_document() -> Document:
+    """Two points of a method whose stored scores are split."""
+    parts = {**PARTS, "score noise": 0.2, "survivorship": 0.4}
+    split = ScoreSplit(4, 12.3, 0.5, ERRORS)
+    audited = replace(rule("OrderDP (stored scores)", 0.2), parts=parts, split=split)
+    points = [point(audited.method, progress, [audited]) for progress in (0.5, 1.0)]
+    return Document("orderdp-train audit --run=run", {}, {"torch": "2"}, points)

@@ -151,7 +151,7 @@ def test_a_killed_audit_goes_on(
 def test_options_of_what_an_audit_spends(run_folder: Path, tmp_path: Path) -> None:
     options = ("audit", f"--run={run_folder}", "--draws=50", "--device=cpu")
     assert command(*options, "--no-monte-carlo", f"--out={tmp_path / 'a'}") == 0
-    little = ("--memory-limit=0.0002", "--no-moments")
+    little = ("--memory-limit=0.0002", "--no-moments", "--replays=0")
     assert command(*options, *little, f"--out={tmp_path / 'b'}") == 0
     a, b = (
         json.loads((tmp_path / name / MARK).read_text(encoding="utf-8"))["points"][0]["audit"]
@@ -160,6 +160,7 @@ def test_options_of_what_an_audit_spends(run_folder: Path, tmp_path: Path) -> No
     assert a["rules"][0]["monte_carlo"] is None
     assert b["rules"][0]["bias"] == pytest.approx(a["rules"][0]["bias"], rel=1e-6)
     assert b["rules"][0]["variance"] is None
+    assert b["rules"][0]["split"] is None
     looks = ("--views=2", "--no-monte-carlo")
     assert command(*options, *looks, f"--out={tmp_path / 'views'}") == 0
     found = json.loads((tmp_path / "views" / MARK).read_text(encoding="utf-8"))["points"][0]

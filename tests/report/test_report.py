@@ -16,9 +16,16 @@ from orderdp_train.auditing import Agreement
 from orderdp_train.auditing.grid import parse_grid
 from orderdp_train.cli.app import app
 from orderdp_train.data import load_data
-from orderdp_train.report import Document, audit_figures, terminal_table, verdicts
+from orderdp_train.report import (
+    Document,
+    audit_figures,
+    render_page,
+    terminal_table,
+    verdicts,
+)
+from orderdp_train.report.table import legend, splits_in_words
 from orderdp_train.report.verdict import gradient_in_words
-from tests.report.documents import replace_rule, tiny_document
+from tests.report.documents import ERRORS, replace_rule, split_document, tiny_document
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -216,6 +223,31 @@ def test_table_fits_and_marks_alarms() -> None:
     assert verdicts(document)[-1].startswith("The selections of InfoBatch do not have")
 
 
+def test_a_split_has_its_causes_with_their_errors() -> None:
+    document = split_document()
+    console = Console(width=100, record=True, file=None, quiet=False, force_terminal=False)
+    with console.capture() as capture:
+        console.print(terminal_table(document))
+    head, _, row, *_ = (line.split() for line in capture.get().strip().splitlines())
+    assert head[6:10] == ["noise", "surv.", "stale", "norm."]
+    assert row[-6:-2] == ["0.200", "0.400", "0.100", "0.000"]
+    assert "…" not in capture.get()
+    [sentence] = splits_in_words(document)
+    assert "0.500, the sum of score noise 0.200 ± 0.011, survivorship 0.400 ± 0.022" in sentence
+    assert "staleness 0.100 ± 0.033 (4 replays, 12 forward passes)" in sentence
+    assert "five vectors" in legend(document)
+    page = render_page(document, {}, {}, {}, {})
+    assert sentence in page
+    for cause, error in ERRORS.items():
+        assert f">{cause.capitalize()}</button>" in page
+        assert f"± {error}</td>" in page
+    assert "survivorship 0.40" in audit_figures(document)["causes"].alternative
+    whole = render_page(tiny_document(), {}, {}, {}, {})
+    assert "Score noise" not in whole
+    assert splits_in_words(tiny_document()) == []
+    assert "three vectors" in legend(tiny_document())
+
+
 @pytest.mark.parametrize(
     ("cosine", "scale", "words"),
     [
@@ -297,6 +329,8 @@ def test_run_folder_and_grid(tmp_path: Path) -> None:
         (("--run", "nowhere"), "holds no run"),
         (("--rules", "full", "--grid", "explore=1,keep=0.5"), "--rules trains methods"),
         (("--seed", "x"), "valid integer"),
+        (("--seed", str(2**32)), "a seed must lie in 0 ... 2^32 - 1"),
+        (("--replays", "1"), "replays must be 0, or 2 and more"),
     ],
 )
 def test_bad_input_is_one_line(

@@ -22,14 +22,15 @@ from orderdp_train.models import model_for
 from orderdp_train.reproduce import RESULTS, SCALES, Cell, Environment, sweep, with_seeds
 from orderdp_train.reproduce.cost import estimate
 from orderdp_train.reproduce.figures import draw
-from orderdp_train.reproduce.gradients import looked_at, measure_cosines
+from orderdp_train.reproduce.gradients import looked_at, measure_gradients
 from orderdp_train.reproduce.outcome import Measured, infobatch_savings, markdown, measure, to_csv
 from orderdp_train.reproduce.results import Number, Result
+from orderdp_train.reproduce.scales import METHODS
 from orderdp_train.reproduce.sweeping import read_history
-from orderdp_train.rules import RuleConfig, build_rule
+from orderdp_train.rules import RULES, RuleConfig, build_rule
 from orderdp_train.runs import History, RunConfig, RunFolder, measures, run
 from orderdp_train.runs.checkpoint import load_checkpoint
-from orderdp_train.runs.history import Cosines
+from orderdp_train.runs.history import Gradients
 from orderdp_train.training.recipe import Recipe
 
 PAPER, SMOKE = SCALES["paper"], SCALES["smoke"]
@@ -40,7 +41,7 @@ CPU = Environment(device="cpu")
 # The grid
 
 
-@pytest.mark.parametrize("table", [2, 3, 4, 6, 7, 8, 9, 11])
+@pytest.mark.parametrize("table", [1, 2, 3, 4, 6, 7, 8, 9, 11])
 def test_every_printed_number_of_a_table_is_reproduced_once(table):
     numbers = RESULTS[f"table{table}"].numbers(PAPER)
     places = [(n.row, n.column) for n in numbers]
@@ -86,7 +87,7 @@ def test_every_training_is_possible_and_costed(result, scale):
     for cell in result.cells(scale):
         config = cell.config
         n = sizes.get(config.data, 50_000)
-        rule = config.rule.build(n)
+        rule = config.rule.build(n, scorer=lambda indices: indices.float())
         if config.rule.name == "orderdp":
             # Raises unless q <= s <= n, and building the rule would silently make it s = q.
             keep, explore = config.rule.keep, float(config.rule["explore"])
@@ -100,6 +101,8 @@ def test_every_training_is_possible_and_costed(result, scale):
 def test_same_trainings_are_shared_and_different_ones_are_not(tmp_path):
     shared = set(RESULTS["table2"].cells(SMOKE)) & set(RESULTS["figure1"].cells(SMOKE))
     assert len(shared) == 3
+    one = set(RESULTS["table1"].cells(SMOKE))
+    assert len(one & set(RESULTS["table2"].cells(SMOKE))) == 1 + 3 * 6
     cells = with_seeds([c for r in RESULTS.values() for c in r.cells(SMOKE)], 2)
     assert len({c.folder(tmp_path).path for c in cells}) == len(set(cells)) == len(cells)
 
@@ -138,8 +141,11 @@ def test_readings_by_hand():
     assert measures.accuracy_gradient_correlation(h) == pytest.approx(-1)
     assert measures.rolling_deviation(2)(h) == pytest.approx(0.5)
     assert [measures.used_times(c)(h) for c in (0, 1, 3)] == [1, 0, 2]
-    cosines = [Cosines(e, drawn=e / 10, expected=1.0) for e in (1, 2, 3, 4)]
-    assert measures.cosine_over_phase("drawn", "50-100")(replace(h, cosines=cosines)) == 0.35
+    gradients = [Gradients(e, drawn=e / 10, expected=1.0, bias=e / 4) for e in (1, 2, 3, 4)]
+    assert measures.cosine_over_phase("drawn", "50-100")(replace(h, gradients=gradients)) == 0.35
+    assert measures.mean_bias(replace(h, gradients=gradients)) == 0.625
+    assert measures.mean_angle(replace(h, gradients=gradients)) == 0
+    assert measures.kept(h) == pytest.approx(75)
 
 
 def test_the_ceiling_of_the_similarity_is_reached_by_fixed_scores_and_never_passed():
@@ -163,17 +169,17 @@ def test_the_ceiling_of_the_similarity_is_reached_by_fixed_scores_and_never_pass
     assert float(np.mean(similarities)) == pytest.approx(ceiling, abs=0.01)
 
 
-# Cosines against plain autograd
+# Gradients against plain autograd
 
 
 @pytest.mark.parametrize("rule", ["infobatch", "orderdp"])
-def test_cosines_are_those_of_plain_backward_passes(tmp_path, rule):
+def test_gradients_are_those_of_plain_backward_passes(tmp_path, rule):
     config = replace(TINY, rule=RuleConfig(rule, {"keep": 0.3}))
     data, folder = load_data("digits"), RunFolder(tmp_path)
     for _ in run(config, tmp_path, device="cpu"):
-        measure_cosines(folder, data)
-    measure_cosines(folder, data)  # a second look changes nothing
-    found = folder.cosines()
+        measure_gradients(folder, data)
+    measure_gradients(folder, data)  # a second look changes nothing
+    found = folder.gradients()
     assert [c.epoch for c in found] == [1, 2]
 
     state = load_checkpoint(tmp_path / "checkpoint.pt")["state"]
@@ -191,6 +197,8 @@ def test_cosines_are_those_of_plain_backward_passes(tmp_path, rule):
     again.load_state_dict(state["rule"])
     expected = gradient(again.expected_weights().float())
     assert found[-1].expected == pytest.approx(float(F.cosine_similarity(expected, full, dim=0)))
+    # Single precision on both sides, and a bias of the order of the gradient.
+    assert found[-1].bias == pytest.approx(float((expected - full).norm() / full.norm()), rel=1e-4)
     # A draw scatters about its expectation; many of them average to it.
     generator = torch.Generator().manual_seed(0)
     drawn = torch.zeros(1500)
@@ -222,7 +230,8 @@ def numbers_of(cells: list[Cell], root: Path) -> list[list[tuple]]:
 
 def test_an_interrupted_sweep_continues_and_ends_the_same(tmp_path):
     cells = with_seeds(
-        [Cell(TINY), Cell(replace(TINY, rule=RuleConfig("random", {"keep": 0.3})), cosines=True)], 2
+        [Cell(TINY), Cell(replace(TINY, rule=RuleConfig("random", {"keep": 0.3})), gradients=True)],
+        2,
     )
     for _ in sweep(cells, tmp_path / "whole", CPU, jobs=1):
         pass
@@ -233,20 +242,34 @@ def test_an_interrupted_sweep_continues_and_ends_the_same(tmp_path):
     started.close()
     assert done == cells[0]
     kept = (done.folder(root).path / "metrics.jsonl").stat().st_mtime_ns
-    # The second cell stops after its first epoch, before its cosines are written.
+    # The second cell stops after its first epoch, before its gradients are looked at.
     epochs = run(cells[1].config, cells[1].folder(root).path, device="cpu")
     next(epochs)
     epochs.close()
-    assert not cells[1].folder(root).cosines()
+    assert not cells[1].folder(root).gradients()
 
     assert set(sweep(cells, root, CPU, jobs=1)) == set(cells)
     assert (done.folder(root).path / "metrics.jsonl").stat().st_mtime_ns == kept
     assert numbers_of(cells, root) == numbers_of(cells, tmp_path / "whole")
     for cell in cells:
-        cosines = [read_history(cell, r).cosines for r in (root, tmp_path / "whole")]
-        assert cosines[0] == cosines[1]
-        assert len(cosines[0]) == (2 if cell.cosines else 0)
+        looks = [read_history(cell, r).gradients for r in (root, tmp_path / "whole")]
+        assert looks[0] == looks[1]
+        assert len(looks[0]) == (2 if cell.gradients else 0)
         assert not (cell.folder(root).path / "checkpoint.pt").exists()
+
+
+def test_a_training_whose_gradients_were_looked_at_is_the_same_training(tmp_path):
+    """Static subsets too: what is drawn once is drawn again, by the seed of the training."""
+    rules = (RuleConfig("orderdp", {"keep": 0.3}), RuleConfig("static-random", {"keep": 0.3}))
+    plain = [Cell(replace(TINY, rule=rule, seed=1)) for rule in rules]
+    watched = [replace(cell, gradients=True) for cell in plain]
+    for cells, folder in ((plain, "plain"), (watched, "watched")):
+        for _ in sweep(cells, tmp_path / folder, CPU, jobs=1):
+            pass
+    found = numbers_of(plain, tmp_path / "plain")
+    assert numbers_of(plain, tmp_path / "watched") == found  # read from the twins
+    assert list(sweep(plain, tmp_path / "watched", CPU, jobs=1)) == plain
+    assert not any(cell.folder(tmp_path / "watched").exists for cell in plain)
 
 
 @pytest.fixture
@@ -325,6 +348,45 @@ def test_tables_csv_and_figure_hold_the_measured_and_the_printed_numbers(tmp_pat
     assert labels == ["test accuracy (%)", "saved (%)"]
 
 
+def test_a_difference_has_the_standard_error_of_its_mean():
+    number = Number("r", "c", "q", Cell(TINY), measures.saved)
+    values = (10.0, 12.0, 14.0, 20.0)
+    error = np.std(values, ddof=1) / 2
+    assert Measured(number, values).spread == pytest.approx(2 * error)
+    assert Measured(replace(number, baseline=Cell(TINY)), values).spread == pytest.approx(error)
+
+
+@pytest.mark.parametrize("name", [f"table{k}" for k in (1, 2, 3, 4, 6, 7, 8, 9, 11)])
+def test_survey_sampling_is_in_every_table_at_the_budgets_of_orderdp(name):
+    budgets = {"orderdp": [], "survey": []}
+    for cell in RESULTS[name].cells(PAPER):
+        if (rule := cell.config.rule).name in budgets:
+            where = replace(cell.config, rule=RuleConfig("random", {"keep": rule.keep}))
+            budgets[rule.name].append((str(where), cell.gradients))
+    assert budgets["survey"] == budgets["orderdp"] != []
+
+
+def test_table_1_has_every_static_method_and_shares_their_proxies():
+    cells = RESULTS["table1"].cells(SMOKE)
+    names = {cell.config.rule.name for cell in cells}
+    assert {name for name, cls in RULES.items() if cls.needs_recording} <= names
+    assert {"static-random", "random", "full", "orderdp", "infobatch", "survey"} <= names
+    recipes = {(c.config.data, c.config.model, c.config.recipe) for c in cells}
+    assert len(recipes) == 1
+    epochs = {c.config.rule["epoch"] for c in cells if c.config.rule.name == "el2n"}
+    assert epochs == {2, 20}
+
+
+def test_static_methods_cost_their_proxies():
+    cell = Cell(replace(TINY, rule=RuleConfig("herding", {"keep": 0.3})))
+    number = Number("r", "c", "q", cell, measures.saved)
+    random = replace(cell.config, rule=RuleConfig("random", {"keep": 0.3}))
+    alone = Result("a", "A", lambda scale: [replace(number, cell=Cell(random))])
+    static = Result("b", "B", lambda scale: [number, replace(number, column="d")])
+    assert estimate(static, SMOKE, 5).hours > estimate(alone, SMOKE, 5).hours
+    assert estimate(static, SMOKE, 5).trainings == 5
+
+
 def test_one_seed_has_no_deviation():
     number = Number("r", "c", "q", Cell(TINY), measures.saved, 50.0)
     alone = Measured(number, (0.5,))
@@ -344,6 +406,31 @@ def test_every_kind_of_figure_draws_all_its_series(name):
     assert len(axes) == expected[name]
     names = {text.get_text() for ax in axes for text in ax.get_legend().get_texts()}
     assert {m.number.row for m in measured} <= names
+
+
+def test_many_methods_are_lines_of_a_picture():
+    result = RESULTS["table1"]
+    rng = np.random.default_rng(0)
+    measured = [Measured(n, tuple(rng.uniform(1, 2, 3))) for n in result.numbers(SMOKE)]
+    (ax,) = draw(result, measured).axes
+    rows = dict.fromkeys(m.number.row for m in measured if m.number.baseline is None)
+    assert [label.get_text() for label in ax.get_yticklabels()] == list(rows)
+    assert ax.get_xlabel() == "test accuracy (%)"
+
+
+def test_bias_and_accuracy_of_every_method_are_a_numbered_point():
+    result = RESULTS["bias"]
+    rng = np.random.default_rng(0)
+    measured = [Measured(n, tuple(rng.uniform(50, 100, 3))) for n in result.numbers(SMOKE)]
+    bias, angle, key = draw(result, measured).axes
+    numbers = [str(k + 1) for k in range(len(METHODS))]
+    for ax, quantity in ((bias, "relative bias"), (angle, "angle (degrees)")):
+        assert [text.get_text() for text in ax.texts] == numbers
+        by_place = {(m.number.row, m.number.quantity): m.mean for m in measured}
+        for text, method in zip(ax.texts, METHODS, strict=True):
+            assert text.xy[0] == by_place[method, quantity]
+            assert 100 - text.xy[1] == pytest.approx(by_place[method, "test accuracy (%)"])
+    assert [text.get_text().split(maxsplit=1)[1] for text in key.texts] == list(METHODS)
 
 
 # The command
@@ -386,8 +473,8 @@ def test_the_list_shows_everything_with_its_cost(capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "no result was named: choose one of table2, table3"),
-        (["table1"], "unknown result 'table1'"),
+        ([], "no result was named: choose one of table1, table2"),
+        (["table10"], "unknown result 'table10'"),
         (["table2", "--scale", "huge"], "unknown scale 'huge': choose smoke or paper"),
         (["table2", "--seeds", "0"], "--seeds must be at least 1, got 0"),
         (["table2", "--jobs", "-1"], "--jobs must be at least 1, got -1"),
@@ -422,7 +509,7 @@ def test_missing_data_at_the_paper_scale_is_one_line(capsys, tmp_path):
     assert "--download" in last
 
 
-@pytest.mark.parametrize("name", ["table2", "table8", "table11"])
+@pytest.mark.parametrize("name", ["table1", "bias", "table2", "table8", "table11"])
 def test_the_kept_results_are_those_of_the_present_grid(name):
     file = Path(__file__).parents[2] / "docs" / "results" / f"{name}-smoke.csv"
     kept = list(csv.DictReader(io.StringIO(file.read_text(encoding="utf-8"))))

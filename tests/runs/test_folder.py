@@ -114,3 +114,12 @@ def test_an_audit_refuses_options_that_its_run_contradicts(
     assert error.count("\n") == 1
     assert message in error
     assert not (tmp_path / "audit").exists()
+
+
+def test_metrics_are_rewritten_on_resume_of_a_finished_run(whole, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    rows = (folder / "metrics.jsonl").read_text()
+    (folder / "metrics.jsonl").write_text(rows.splitlines()[0] + "\n")
+    assert list(run(CONFIG, folder, device="cpu", resume=True)) == []
+    assert (folder / "metrics.jsonl").read_text() == rows

@@ -281,6 +281,8 @@ def test_variants_run(tmp_path, change, kept):
             "--initial-score must be unused-first or first-pass",
         ),
         (["--selection=never"], "unknown selection 'never'"),
+        ([f"--seed={2**32}"], "a seed must lie in 0 ... 2^32 - 1, got 4294967296"),
+        (["--seed=-1"], "a seed must lie in 0 ... 2^32 - 1, got -1"),
         (["--selection=iteration", "--rule=infobatch"], "no fixed budget"),
         (["--anneal=0.1"], "orderdp takes no --anneal"),
         (["--label-noise=2"], "label-noise"),

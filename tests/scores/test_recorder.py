@@ -1,7 +1,8 @@
 """Proxies are trained once, and what is read back is what was recorded."""
 
 import os
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -49,6 +50,10 @@ class Fake:
     def validation(self):
         self.log.append(("validation", self.seed, self.epoch))
         return random_layer(4, 3, 2, 99)
+
+    def deepfool(self):
+        self.log.append(("deepfool", self.seed, self.epoch))
+        return -np.arange(self.n) / 10 - self.epoch
 
 
 class Trainer:
@@ -106,6 +111,52 @@ def test_proxies_train_and_answer_no_more_than_needed(tmp_path):
     assert [entry for entry in trainer.log if entry[0] == "validation"] == [("validation", 0, 5)]
 
 
+def test_deepfool_is_asked_of_the_first_proxy_at_its_end_if_at_all(tmp_path):
+    schedule = replace(SCHEDULE, deepfool=True)
+    trainer = Trainer()
+    recording = record(trainer, {}, schedule, tmp_path, show_progress=False)
+    assert [entry for entry in trainer.log if entry[0] == "deepfool"] == [("deepfool", 0, 5)]
+    np.testing.assert_array_equal(recording.deepfool, -np.arange(N) / 10 - 5)
+    assert record(Trainer(), {}, SCHEDULE, tmp_path, show_progress=False).deepfool is None
+
+
+def test_more_proxies_are_added_to_those_there_are(tmp_path):
+    one = Trainer()
+    record(one, {}, replace(SCHEDULE, proxies=1), tmp_path, show_progress=False)
+    more = Trainer()
+    recording = record(more, {}, SCHEDULE, tmp_path, show_progress=False)
+    assert {seed for seed, _ in one.trained} == {0}
+    assert {seed for seed, _ in more.trained} == {1, 2}
+    assert same(recording, record(Trainer(), {}, SCHEDULE, tmp_path / "b", show_progress=False))
+
+
+def test_a_loop_may_go_on_writing_to_what_it_gave(tmp_path):
+    """`correct` of each epoch is that epoch's, though the proxy answers with one array."""
+    live = np.zeros(N, dtype=bool)
+
+    class Live(Fake):
+        def correct(self):
+            live[:] = np.arange(N) == self.epoch
+            return live
+
+    def train(seed):
+        return (Live(seed, epoch) for epoch in range(1, 6))
+
+    recording = record(train, {}, SCHEDULE, tmp_path, show_progress=False)
+    expected = np.arange(N) == np.arange(1, 6)[:, None]
+    np.testing.assert_array_equal(recording.correct, expected)
+
+
+def test_of_two_calls_at_a_time_one_trains(tmp_path):
+    trainers = [Trainer(), Trainer()]
+    with ThreadPoolExecutor(2) as pool:
+        calls = [
+            pool.submit(record, t, {}, SCHEDULE, tmp_path, show_progress=False) for t in trainers
+        ]
+        assert same(*(call.result() for call in calls))
+    assert sorted(len(t.trained) for t in trainers) == [0, 11]
+
+
 def test_what_is_recorded_is_not_trained_again(tmp_path):
     first = record(Trainer(), {"lr": 0.1}, SCHEDULE, tmp_path, show_progress=False)
     again = Trainer()
@@ -133,7 +184,11 @@ def test_an_interrupted_recording_goes_on_with_the_proxy_it_was_at(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         record(broken, {}, SCHEDULE, tmp_path / "cache", show_progress=False)
     (home,) = (tmp_path / "cache").iterdir()
-    assert sorted(p.name for p in home.iterdir()) == ["configuration.json", "proxy-0.npz"]
+    assert sorted(p.name for p in home.iterdir()) == [
+        ".lock",
+        "configuration.json",
+        "proxy-0.npz",
+    ]
     after = Trainer()
     recording = record(after, {}, SCHEDULE, tmp_path / "cache", show_progress=False)
     assert {seed for seed, _ in after.trained} == {1, 2}
@@ -153,7 +208,7 @@ def test_a_full_disk_leaves_no_half_written_proxy(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="no space"):
         record(Trainer(), {}, SCHEDULE, tmp_path, show_progress=False)
     (home,) = tmp_path.iterdir()
-    assert [p.name for p in home.iterdir()] == ["configuration.json"]
+    assert sorted(p.name for p in home.iterdir()) == [".lock", "configuration.json"]
     after = Trainer()
     record(after, {}, SCHEDULE, tmp_path, show_progress=False)
     assert after.trained[0] == (0, 1)

@@ -329,7 +329,7 @@ def test_fp16_without_a_gpu_is_refused(data):
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"optimizer": "adam"}, "unknown optimizer 'adam'"),
         ({"precision": "fp8"}, "unknown precision"),
-        ({"max_lr": math.nan}, "max_lr must be a non-negative number"),
+        ({"max_lr": math.nan}, "max_lr must be finite"),
         ({"label_smoothing": 1.0}, "below 1"),
     ],
 )
@@ -347,3 +347,36 @@ def test_a_state_of_another_training_is_refused(data):
         next(train(other, data, OrderDP(Design(N, 60, 40)), QUICK, resume=state))
     with pytest.raises(ValueError, match="not one of UCB"):
         next(train(cnn(), data, build_rule("ucb", N, 0.4), QUICK, resume=state))
+
+
+class WithEverything(WithDropout):
+    """Also batch normalisation, which fresh scores read; only its count of batches moves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(1, momentum=0.0)
+
+    def forward(self, images):
+        return super().forward(self.norm(images))
+
+
+@pytest.mark.parametrize("mixing", [{}, {"mixup": 0.3, "cutmix": 1.0}, {"precision": "bf16"}])
+@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("steps", [None, 2])
+def test_a_frozen_training_tells_the_rule_what_learning_rate_0_does(data, name, mixing, steps):
+    """To the bit, and the model keeps its buffers too."""
+    recipe = replace(QUICK, max_lr=0.0, epochs=3, **mixing)
+    stored = []
+    for frozen in (False, True):
+        model = WithEverything()
+        before = copy.deepcopy(model.state_dict())
+        rule = RULES[name](model, data)
+        options = {"seed": 7, "steps_per_epoch": steps, "evaluated": False, "frozen": frozen}
+        for epoch in train(model, data, rule, recipe, **options):
+            assert (epoch.grad_norm_mean == 0) == frozen
+        stored.append(rule.state_dict() | {"usage": epoch.state.usage})
+        same = all(torch.equal(value, before[k]) for k, value in model.state_dict().items())
+        assert same == frozen
+    free, frozen = stored
+    assert free.keys() == frozen.keys()
+    assert all(torch.equal(free[key], frozen[key]) for key in free)

@@ -1,0 +1,124 @@
+"""Proxies of a training: the same model, data and recipe, without pruning, for static methods."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor, nn
+
+from orderdp_theory.common.errors import InputError
+from orderdp_train.data import TextDataSet, TrainTestData
+from orderdp_train.models import head_of, model_for
+from orderdp_train.rules import FixedSubset, FullData, Recorder
+from orderdp_train.scores import ModelProxy, Recording, Schedule, record
+from orderdp_train.training.loop import train
+from orderdp_train.training.processes import world_size
+from orderdp_train.training.recipe import Recipe
+
+RECORDINGS = Path("recordings")
+BATCH = 256
+PROXIES = 2 * 10**6  # their seeds are not those of trainings, nor of what is drawn once
+
+
+def recorder(
+    data: TrainTestData,
+    model: str,
+    recipe: Recipe,
+    *,
+    seed: int,
+    label_noise: float,
+    folder: Path,
+    show_progress: bool = True,
+) -> Recorder:
+    """Gives the recording of a `Schedule` of proxies for a training of this `seed`.
+
+    They have the same model, data and recipe, initial weights and draws of their own, and keep no
+    state of the training's generators. With `held_out`, a share, so many samples of each class are
+    only validated on. What is recorded stays in `folder`; see `record`.
+    """
+
+    def recorded(schedule: Schedule, held_out: float = 0.0) -> Recording:
+        configuration = {
+            "data": data.name,
+            "label_noise": label_noise,
+            "model": model,
+            "recipe": asdict(recipe),
+            "seed": seed,
+            "held_out": held_out,
+        }
+        proxies = partial(_proxies, data, model, recipe, seed, held_out)
+        with torch.random.fork_rng([data.device] if data.device.type == "cuda" else []):
+            return record(proxies, configuration, schedule, folder, show_progress=show_progress)
+
+    return recorded
+
+
+def _proxies(
+    data: TrainTestData, name: str, recipe: Recipe, seed: int, held_out: float, number: int
+) -> Iterator[ModelProxy]:
+    """Train proxy `number` and yield it after every epoch."""
+    if world_size() > 1:
+        raise InputError(
+            "static methods record their proxies in one process: give the same command without "
+            "torchrun once, for an epoch and with another --out; the recording is found then"
+        )
+    if isinstance(data, TextDataSet):
+        raise InputError(f"static methods need classes, which {data.name} has not")
+    n = data.num_train
+    labels = torch.cat([y for _, _, y in data.batches(torch.arange(n).split(BATCH))])
+    generator = torch.Generator().manual_seed(PROXIES + seed)
+    validation = _stratified(labels, held_out, generator)
+    own_seed = int(torch.randint(2**62, (number + 1,), generator=generator)[number])
+    torch.manual_seed(own_seed)
+    model = model_for(name, data)
+    training = torch.ones(n, dtype=torch.bool).index_fill(0, validation, False).nonzero().flatten()
+    rule = FixedSubset(n, training, device=data.device) if held_out else FullData(n)
+
+    def batches(indices: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        return ((x, y) for _, x, y in data.batches(indices.split(BATCH)))
+
+    seen = Presentations(model, labels)
+    proxy = ModelProxy(
+        model,
+        head_of(model, data.num_classes),
+        partial(batches, torch.arange(n)),
+        partial(batches, validation) if held_out else None,
+        seen.correct,
+    )
+    epochs = train(model, data, rule, recipe, seed=own_seed, evaluated=False, on_step=seen.announce)
+    return (proxy for _ in epochs)
+
+
+def _stratified(
+    labels: Int64[Tensor, "n"], share: float, generator: torch.Generator
+) -> Int64[Tensor, "v"]:
+    """The share of the samples of each class, drawn at random, int64 and ascending."""
+    labels = labels.cpu()
+    drawn = torch.zeros(len(labels), dtype=torch.bool)
+    for label in labels.unique():
+        rows = (labels == label).nonzero().flatten()
+        order = torch.randperm(len(rows), generator=generator)
+        drawn[rows[order[: round(share * len(rows))]]] = True
+    return drawn.nonzero().flatten()
+
+
+class Presentations:
+    """Which samples a model in training classified correctly when it was last trained on them."""
+
+    def __init__(self, model: nn.Module, labels: Int64[Tensor, "n"]) -> None:
+        self.labels = labels
+        self.correct = torch.zeros_like(labels, dtype=torch.bool)
+        self._batch: Tensor | None = None
+        model.register_forward_hook(self._watch)
+
+    def announce(self, indices: Int64[Tensor, "b"]) -> None:
+        """The batch that the model is about to see."""
+        self._batch = indices
+
+    def _watch(self, model: nn.Module, given: tuple[Tensor, ...], logits: Tensor) -> None:
+        if self._batch is not None and model.training:
+            self.correct[self._batch] = logits.argmax(1) == self.labels[self._batch]
+            self._batch = None

@@ -1,0 +1,164 @@
+"""Static methods by name: trained, continued, audited and drawn like any rule."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from orderdp_theory.common.command import run as run_command
+from orderdp_train import FullData, Recipe, RuleConfig, RunConfig, load_data, run, train
+from orderdp_train.cli.app import app
+from orderdp_train.models import head_of, model_for
+from orderdp_train.runs import RunFolder
+from orderdp_train.runs.recording import Presentations, recorder
+from orderdp_train.scores import Schedule, herding
+
+RECIPE = Recipe(epochs=3, batch_size=256, max_lr=0.1)
+CONFIG = RunConfig(recipe=RECIPE, rule=RuleConfig("herding", {"keep": 0.2}))
+SCHEDULE = Schedule(3, proxies=1, el2n=(2, 3), grand=(3,))
+
+
+def call(*words: object) -> int:
+    with pytest.raises(SystemExit) as stop:
+        run_command(app, list(map(str, words)))
+    return int(stop.value.code or 0)
+
+
+def recorded(folder: Path, seed: int = 0):
+    return recorder(
+        load_data("digits"), "cnn", RECIPE, seed=seed, label_noise=0.0, folder=folder,
+        show_progress=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("recordings")
+
+
+def test_a_run_trains_on_the_subset_of_its_own_proxies(tmp_path, shared):
+    for _ in run(CONFIG, tmp_path, device="cpu", recordings=shared, show_progress=False):
+        pass
+    recording = recorded(shared)(SCHEDULE)
+    expected = herding(recording.last_layer.features, 300)
+    used = RunFolder(tmp_path).history().usage
+    assert set(used.nonzero()[0].tolist()) == set(expected.tolist())
+    assert set(used[expected]) == {3}
+    stored = RunFolder(tmp_path).load()
+    assert stored is not None
+    assert torch.equal(stored["state"]["rule"]["indices"], expected)
+
+
+def test_a_recording_is_no_part_of_the_training(tmp_path, shared):
+    """Cold or warm, the same run; continued without the recording too, bit for bit."""
+    results = []
+    for name, recordings in (("cold", tmp_path / "own"), ("warm", tmp_path / "own")):
+        rows = list(run(CONFIG, tmp_path / name, device="cpu", recordings=recordings))
+        results.append([(row["loss"], row["test_accuracy"]) for row in rows])
+    broken = run(CONFIG, tmp_path / "broken", device="cpu", recordings=tmp_path / "own")
+    next(broken)
+    broken.close()
+    rest = run(CONFIG, tmp_path / "broken", resume=True, device="cpu", recordings=tmp_path / "none")
+    results.append([(row["loss"], row["test_accuracy"]) for row in rest])
+    assert results[0] == results[1]
+    assert len(results[2]) in (2, 3)
+    assert results[2][-2:] == results[0][-2:]
+    assert not (tmp_path / "none").exists()
+
+
+def test_proxies_differ_by_seed_and_are_trained_once(tmp_path, shared, monkeypatch):
+    first = recorded(shared)(SCHEDULE)
+    again = recorded(shared)(SCHEDULE)
+    other = recorded(tmp_path, seed=1)(SCHEDULE)
+    assert torch.equal(first.last_layer.logits, again.last_layer.logits)
+    assert not torch.equal(first.last_layer.logits, other.last_layer.logits)
+    monkeypatch.setattr("orderdp_train.runs.recording.train", None)
+    recorded(shared)(SCHEDULE)
+    with pytest.raises(TypeError):  # a second proxy is to be trained
+        recorded(shared)(Schedule(3, proxies=2, el2n=(2, 3), grand=(3,)))
+
+
+def test_correctness_is_that_of_the_presentation():
+    """Against the loop's own forward passes, taken by a second hook."""
+    data = load_data("digits")
+    torch.manual_seed(0)
+    model = model_for("cnn", data)
+    seen = Presentations(model, data.train_labels)
+    logits, order = [], []
+    model.register_forward_hook(lambda m, _, out: logits.append(out.detach().argmax(1)))
+
+    def step(indices):
+        order.append(indices)
+        seen.announce(indices)
+
+    for _ in train(model, data, FullData(1500), RECIPE, evaluated=False, on_step=step):
+        where = torch.cat(order)
+        assert len(where.unique()) == 1500
+        right = torch.cat(logits) == data.train_labels[where]
+        assert torch.equal(seen.correct[where], right)
+        assert 0 < int(right.sum()) < 1500
+        logits.clear()
+        order.clear()
+
+
+def test_validation_is_held_out_of_every_class(tmp_path):
+    data = load_data("digits")
+    schedule = Schedule(3, proxies=1, el2n=(), grand=())
+    recording = recorded(tmp_path)(schedule, 0.1)
+    assert recording.validation is not None
+    held = recording.validation.targets.bincount()
+    assert torch.equal(held, (0.1 * data.train_labels.bincount()).round().long())
+    never = ~recording.correct.any(0)  # presented in no epoch
+    # Held-out samples are never presented; of the others three epochs leave some unlearned.
+    assert int(never.sum()) >= int(held.sum())
+    features = recording.last_layer.features
+    rows = (recording.validation.features[:, None] - features).abs().amax(2).argmin(1)
+    assert never[rows].all()
+    # A second pass in other batches rounds differently.
+    torch.testing.assert_close(recording.validation.features, features[rows], rtol=1e-4, atol=1e-5)
+
+
+def test_the_recorded_layer_is_the_models_last_one():
+    data = load_data("digits")
+    model = model_for("cnn", data)
+    head = head_of(model, 10)
+    x = torch.randn(3, 128)
+    assert torch.equal(head(x), F.linear(x, model.head.weight, model.head.bias))
+    with pytest.raises(ValueError, match="does not end in a linear layer with 11 outputs"):
+        head_of(model, 11)
+
+
+def test_by_command(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    training = ("--rule=craig", "--keep=0.2", "--epochs=2", "--device=cpu", "--out=run")
+    assert call("run", *training) == 0
+    assert "2/2" in capsys.readouterr().err  # the proxies' progress
+    assert json.loads(Path("run/config.json").read_text())["rule"]["balance"] == "classes"
+    assert call("audit", "--run=run", "--draws=50", "--out=run/audit") == 0
+    found = json.loads(Path("run/audit/audit.json").read_text())["points"][-1]["audit"]["rules"][0]
+    assert found["method"] == "CRAIG"
+    assert found["variance"] == pytest.approx(0, abs=1e-9)
+    assert found["unreachable"] == 1200
+    assert call("figures", "run", "--out=figures") == 0
+    assert len(list(Path("figures").iterdir())) > 3
+
+    other = ("--rule=static-random", "--seed=1", "--epochs=1", "--device=cpu", "--out=random")
+    assert call("run", *other) == 0
+    assert call("audit", "--run=random", "--draws=50", "--no-moments", "--out=random/audit") == 0
+
+    trained = ("--rules=margin,static-random", "--epochs=2", "--draws=50", "--out=audit")
+    assert call("audit", *trained, "--label-noise=0") == 0
+    assert "margin" in capsys.readouterr().out
+    # The proxy of margin is that of CRAIG: one configuration.
+    assert len(list(Path("recordings").iterdir())) == 1
+
+    for words, message in (
+        (("--rule=herding", "--epoch=3"), "herding takes no --epoch; options: --balance, --keep"),
+        (("--rule=herding", "--balance=some"), "--balance must be none or classes, got some"),
+        (("--rule=herding", "--data=prose", "--model=gpt-tiny"), "static methods need classes"),
+    ):
+        assert call("run", *words, "--out=bad") == 2
+        error = capsys.readouterr().err.strip().splitlines()[-1]
+        assert message in error
