@@ -31,7 +31,7 @@ from orderdp_train import (
     losses_of,
     train,
 )
-from orderdp_train.data import ImageData
+from orderdp_train.data import TrainTestData
 from orderdp_train.models import model_for
 
 BASELINE = "random subset"
@@ -39,13 +39,13 @@ BY_NAME = (
     *("full", "random", "rs2", "survey", "orderdp", "orderdp-rescored", "orderdp-fresh"),
     *("orderdp-unbiased", "epsilon-greedy", "ucb", "infobatch", "selective-backprop"),
 )
-Make = Callable[[ImageData, "CountingScorer", Recipe, int], SelectionRule]
+Make = Callable[[TrainTestData, "CountingScorer", Recipe, int], SelectionRule]
 
 
 class CountingScorer:
     """Present losses of samples, and how many were asked for."""
 
-    def __init__(self, model: torch.nn.Module, data: ImageData, recipe: Recipe) -> None:
+    def __init__(self, model: torch.nn.Module, data: TrainTestData, recipe: Recipe) -> None:
         self.losses, self.asked = fresh_scorer(model, data, recipe), 0
 
     def __call__(self, indices: torch.Tensor) -> torch.Tensor:
@@ -58,7 +58,9 @@ def by_name(name: str, keep: float) -> tuple[str, Make]:
     if "keep" in config.options:
         config = config.with_options(keep=keep)
 
-    def make(data: ImageData, scorer: CountingScorer, recipe: Recipe, seed: int) -> SelectionRule:
+    def make(
+        data: TrainTestData, scorer: CountingScorer, recipe: Recipe, seed: int
+    ) -> SelectionRule:
         return config.build(data.num_train, scorer=scorer, epochs=recipe.epochs)
 
     return config.rule.label, make
@@ -70,7 +72,9 @@ def own_generator(seed: int) -> torch.Generator:
 
 
 def static_random(keep: float) -> Make:
-    def make(data: ImageData, scorer: CountingScorer, recipe: Recipe, seed: int) -> SelectionRule:
+    def make(
+        data: TrainTestData, scorer: CountingScorer, recipe: Recipe, seed: int
+    ) -> SelectionRule:
         order = torch.randperm(data.num_train, generator=own_generator(seed))
         return FixedSubset(data.num_train, order[: round(keep * data.num_train)])
 
@@ -80,7 +84,9 @@ def static_random(keep: float) -> Make:
 def rho_loss(keep: float) -> Make:
     """Holdout losses of either half are those of a model trained on the other half; s = n/2."""
 
-    def make(data: ImageData, scorer: CountingScorer, recipe: Recipe, seed: int) -> SelectionRule:
+    def make(
+        data: TrainTestData, scorer: CountingScorer, recipe: Recipe, seed: int
+    ) -> SelectionRule:
         n = data.num_train
         order = torch.randperm(n, generator=own_generator(seed))
         halves = order[: n // 2], order[n // 2 :]

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from orderdp_theory.common.errors import InputError
-from orderdp_train.data import ImageData, Pictures, TextDataSet
+from orderdp_train.data import Pictures, TextDataSet, TrainTestData
 
 SMALL_IMAGE = 64  # below it the ImageNet stem would throw away nearly all of the image
 
@@ -103,7 +103,7 @@ def build_model(name: str, *, in_channels: int, num_classes: int, image_size: in
     return _timm(name, in_channels, num_classes, image_size)
 
 
-def model_for(name: str, data: ImageData) -> nn.Module:
+def model_for(name: str, data: TrainTestData) -> nn.Module:
     """The model that fits a data set, on the data's device; for text that is `gpt-tiny`."""
     if isinstance(data, TextDataSet) != (name == "gpt-tiny"):
         raise InputError(f"{name} does not take {data.name}: text goes with the model gpt-tiny")

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from orderdp_train.auditing.population import Population
 from orderdp_train.auditing.walk import audit_mode, trainable
-from orderdp_train.data import ImageData
+from orderdp_train.data import TrainTestData
 from orderdp_train.rules import SelectionRule
 from orderdp_train.training.loop import train
 from orderdp_train.training.processes import all_reduce_sum, shard, world_size
@@ -63,7 +63,7 @@ class FollowedEpoch:
 
 def follow_epoch(
     model: nn.Module,
-    data: ImageData,
+    data: TrainTestData,
     rule: SelectionRule,
     recipe: Recipe,
     population: Population,

@@ -20,7 +20,7 @@ from orderdp_train.auditing.replay import Begin, replay, unit
 from orderdp_train.auditing.result import SAMPLES, Audit, RuleAudit
 from orderdp_train.auditing.split import split_scores
 from orderdp_train.auditing.walk import MEMORY_LIMIT
-from orderdp_train.data import ImageData
+from orderdp_train.data import TrainTestData
 from orderdp_train.rules import OrderDP, ScoredRule, SelectionRule
 from orderdp_train.training.recipe import Recipe
 
@@ -63,7 +63,7 @@ class Point:
 
     model: nn.Module
     rule: SelectionRule
-    data: ImageData
+    data: TrainTestData
     recipe: Recipe
     state: dict[str, Any]
     test_accuracy: float

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_map
 from torch.utils.data import IterableDataset, default_collate
 
 from orderdp_theory.common.errors import InputError
-from orderdp_train.data import ImageData
+from orderdp_train.data import TrainTestData
 from orderdp_train.data.augment import seed_of
 from orderdp_train.training.loop import AUTOCAST
 from orderdp_train.training.mixing import sample_losses
@@ -161,7 +161,9 @@ def _labels(dataset: Any) -> Tensor | None:
     )
 
 
-def population_of_images(data: ImageData, recipe: Recipe, view: int | None = None) -> Population:
+def population_of_images(
+    data: TrainTestData, recipe: Recipe, view: int | None = None
+) -> Population:
     """The training images with the loss and precision that `recipe` trains in.
 
     They are unaugmented, or those of a `view` of the augmentation.

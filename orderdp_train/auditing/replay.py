@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from orderdp_train.data import ImageData
+from orderdp_train.data import TrainTestData
 from orderdp_train.rules import InfoBatch, RuleConfig, SelectionRule
 from orderdp_train.training.loop import fresh_scorer, train
 from orderdp_train.training.processes import world_size
@@ -39,7 +39,7 @@ class Replays:
     passes: float
 
 
-def beginning(config: RuleConfig, data: ImageData, recipe: Recipe) -> Begin:
+def beginning(config: RuleConfig, data: TrainTestData, recipe: Recipe) -> Begin:
     """How a training with the configured rule begins: the rule, told first scores if it wants."""
 
     def begin(model: nn.Module) -> SelectionRule:
@@ -54,7 +54,7 @@ def beginning(config: RuleConfig, data: ImageData, recipe: Recipe) -> Begin:
 
 def replay(
     model: nn.Module,
-    data: ImageData,
+    data: TrainTestData,
     recipe: Recipe,
     begin: Begin,
     epochs: int,

@@ -11,7 +11,7 @@ from orderdp_theory.common.errors import InputError
 from orderdp_train.auditing.grid import grid_rules
 from orderdp_train.auditing.point import FALSE_ALARM, AuditedPoint, Effort, Point, audit_point
 from orderdp_train.auditing.replay import beginning
-from orderdp_train.data import ImageData, fingerprint, load_data
+from orderdp_train.data import TrainTestData, fingerprint, load_data
 from orderdp_train.models import model_for
 from orderdp_train.runs import RunConfig, RunFolder
 from orderdp_train.training.loop import fresh_scorer
@@ -20,7 +20,7 @@ from orderdp_train.training.recipe import Precision
 REPLAYS = 4  # unless told otherwise
 
 
-def stored_point(stored: dict[str, Any], config: RunConfig, data: ImageData) -> Point:
+def stored_point(stored: dict[str, Any], config: RunConfig, data: TrainTestData) -> Point:
     """The point that a checkpoint is."""
     state, recipe, n = stored["state"], config.recipe, data.num_train
     model = model_for(config.model, data)

@@ -14,7 +14,7 @@ from orderdp_theory.common.errors import InputError
 from orderdp_train.auditing.grid import grid_rules
 from orderdp_train.auditing.point import FALSE_ALARM, AuditedPoint, Effort, Point, audit_point
 from orderdp_train.auditing.replay import beginning
-from orderdp_train.data import ImageData
+from orderdp_train.data import TrainTestData
 from orderdp_train.models import model_for
 from orderdp_train.rules import RuleConfig
 from orderdp_train.runs.folder import milestones
@@ -55,7 +55,7 @@ class AuditConfig:
 
 
 def live_points(
-    data: ImageData,
+    data: TrainTestData,
     config: AuditConfig,
     rule: RuleConfig,
     on_epoch: Callable[[], Any] = lambda: None,
@@ -101,7 +101,7 @@ def live_points(
 
 
 def audit_trainings(
-    data: ImageData,
+    data: TrainTestData,
     config: AuditConfig,
     *,
     grid: str | None = None,

@@ -87,10 +87,7 @@ def run(
 
     With --resume the run's own configuration counts; an option that contradicts it is an error.
     """
-    given = {name: value for name, value in locals().items() if value is not None}
-    given.pop("start", None)
-
-    from dataclasses import fields, replace
+    from dataclasses import replace
     from json import dumps
 
     from orderdp_theory.arguments import number
@@ -100,28 +97,40 @@ def run(
     from orderdp_train.runs.driver import limit_threads, pick_device
     from orderdp_train.runs.folder import load_run
     from orderdp_train.training.processes import rank
-    from orderdp_train.training.recipe import RECIPES, Recipe, default_recipe
+    from orderdp_train.training.recipe import RECIPES, default_recipe
 
-    def chosen(cls: type) -> dict[str, Any]:
-        names = {field.name for field in fields(cls)} - {"recipe", "rule"}
-        return {name: value for name, value in given.items() if name in names}
+    of_run = _given(data=data, model=model, selection=selection, label_noise=label_noise, seed=seed)
+    of_recipe = _given(
+        epochs=epochs,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        max_lr=max_lr,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        label_smoothing=label_smoothing,
+        mixup=mixup,
+        cutmix=cutmix,
+        precision=precision,
+        compile=compile,
+        channels_last=channels_last,
+    )
 
     if recipe is not None and recipe not in RECIPES:
         raise InputError(f"unknown recipe {recipe!r}: choose one of {', '.join(RECIPES)}")
     if resume and start is not None:
         raise InputError("--start begins a new run and --resume continues one: give one of them")
-    for name, value in given.items():
+    for name, value in (of_run | of_recipe).items():
         if isinstance(value, int | float) and not isinstance(value, bool):
             number(f"--{name.replace('_', '-')}", value)
     config = RunFolder(out).config() if resume else RunConfig()
     if start is not None:
         config = RunConfig.from_dict(load_run(start)["config"], start)
     [selected] = configured([rule or config.rule.name], rule_options, config.rule)
-    config = replace(config, **chosen(RunConfig), rule=selected)
+    config = replace(config, **of_run, rule=selected)
     known, place = resume or start is not None, pick_device(device).type
     base = config.recipe if known else default_recipe(config.data, config.model, place)
     base = RECIPES[recipe] if recipe is not None else base
-    config = replace(config, recipe=replace(base, **chosen(Recipe)))
+    config = replace(config, recipe=replace(base, **of_recipe))
     limit_threads(config.model)
     rows = train_run(
         config,
@@ -148,3 +157,7 @@ def run(
                     f"test accuracy {row['test_accuracy']:.2%}  kept {row['kept']}  "
                     f"{row['seconds_selection'] + row['seconds_training']:.2f} s"
                 )
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}

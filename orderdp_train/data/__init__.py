@@ -8,7 +8,7 @@ import torch
 from orderdp_theory.common.errors import InputError
 from orderdp_train.data import cifar, digits, elpv, imagenet, mnist5k, prose, synthetic
 from orderdp_train.data.augment import Augmentation
-from orderdp_train.data.dataset import DataSet, ImageData, Pictures
+from orderdp_train.data.dataset import DataSet, Pictures, TrainTestData
 from orderdp_train.data.identity import fingerprint
 from orderdp_train.data.imagenet import StreamedDataSet
 from orderdp_train.data.label_noise import flip_labels
@@ -18,10 +18,10 @@ __all__ = [
     "DATA_SETS",
     "Augmentation",
     "DataSet",
-    "ImageData",
     "Pictures",
     "StreamedDataSet",
     "TextDataSet",
+    "TrainTestData",
     "fingerprint",
     "flip_labels",
     "load_data",

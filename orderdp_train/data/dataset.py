@@ -1,8 +1,9 @@
 """The two kinds of data set the trainer knows: on-device tensors and streamed folders."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, Self, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float32, Int64, UInt8
@@ -16,7 +17,7 @@ Split = Literal["train", "test"]
 Batch = tuple[Tensor, Tensor, Tensor]
 
 
-class ImageData(Protocol):
+class TrainTestData(Protocol):
     """What training, evaluation and audits need of any data set."""
 
     @property
@@ -52,7 +53,7 @@ class ImageData(Protocol):
 
 
 @runtime_checkable
-class Pictures(ImageData, Protocol):
+class Pictures(TrainTestData, Protocol):
     """What building a model needs of images besides."""
 
     @property
@@ -62,14 +63,49 @@ class Pictures(ImageData, Protocol):
 
 
 @dataclass(frozen=True)
-class DataSet:
+class HeldData(ABC):
+    """A data set held whole, in tensors on one device."""
+
+    name: str
+
+    @abstractmethod
+    def samples(self, split: Split) -> UInt8[Tensor, "n *sample"]:
+        """All samples of a split, as they are stored."""
+
+    @property
+    def num_train(self) -> int:
+        return len(self.samples("train"))
+
+    @property
+    def num_test(self) -> int:
+        return len(self.samples("test"))
+
+    @property
+    def device(self) -> torch.device:
+        return self.samples("train").device
+
+    @property
+    def index_device(self) -> torch.device:
+        return self.device
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same data with every tensor on `device`."""
+        moved = {
+            f.name: value.to(device)
+            for f in fields(self)
+            if isinstance(value := getattr(self, f.name), Tensor)
+        }
+        return replace(self, **moved)
+
+
+@dataclass(frozen=True)
+class DataSet(HeldData):
     """A small image data set held whole, as uint8 tensors on one device.
 
     `train_labels` are those after label noise, test labels are never noisy; `mean` and `std` are of
     pixels scaled to [0, 1]; `flipped` is true where label noise replaced the label.
     """
 
-    name: str
     train_images: UInt8[Tensor, "n c h w"]
     train_labels: Int64[Tensor, "n"]
     test_images: UInt8[Tensor, "t c h w"]
@@ -96,13 +132,8 @@ class DataSet:
                     "need one label an image, and at least one image"
                 )
 
-    @property
-    def num_train(self) -> int:
-        return len(self.train_labels)
-
-    @property
-    def num_test(self) -> int:
-        return len(self.test_labels)
+    def samples(self, split: Split) -> UInt8[Tensor, "n c h w"]:
+        return self.train_images if split == "train" else self.test_images
 
     @property
     def in_channels(self) -> int:
@@ -111,23 +142,6 @@ class DataSet:
     @property
     def image_size(self) -> int:
         return self.train_images.shape[-1]
-
-    @property
-    def device(self) -> torch.device:
-        return self.train_images.device
-
-    @property
-    def index_device(self) -> torch.device:
-        return self.device
-
-    def to(self, device: torch.device | str) -> "DataSet":
-        """The same data with every tensor on `device`."""
-        moved = {
-            f.name: value.to(device)
-            for f in fields(self)
-            if isinstance(value := getattr(self, f.name), Tensor)
-        }
-        return replace(self, **moved)
 
     def normalise(self, images: UInt8[Tensor, "b c h w"]) -> Float32[Tensor, "b c h w"]:
         """Turn uint8 images `(b, c, h, w)` into float32 of about zero mean and unit variance."""
@@ -140,10 +154,9 @@ class DataSet:
         generator: torch.Generator | None = None,
         view: int | None = None,
     ) -> Iterator[Batch]:
-        """See `ImageData.batches`."""
-        train = split == "train"
-        images = self.train_images if train else self.test_images
-        labels = self.train_labels if train else self.test_labels
+        """See `TrainTestData.batches`."""
+        images = self.samples(split)
+        labels = self.train_labels if split == "train" else self.test_labels
         for indices in index_batches:
             indices = sent(indices, self.device)
             batch = images.index_select(0, indices)  # several times faster than images[indices]

@@ -81,7 +81,7 @@ class StreamedDataSet:
         generator: torch.Generator | None = None,
         view: int | None = None,
     ) -> Iterator[Batch]:
-        """See `ImageData.batches`; `ValueError` names the file that cannot be decoded.
+        """See `TrainTestData.batches`; `ValueError` names the file that cannot be decoded.
 
         Workers read ahead: up to `2 * num_workers` index tensors are taken before they are due.
         """

@@ -1,14 +1,14 @@
 """English prose that every Python ships: the language reference in `pydoc_data.topics`."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
-from orderdp_train.data.dataset import Batch, Split
+from orderdp_train.data.dataset import Batch, HeldData, Split
 from orderdp_train.devices import sent
 
 LENGTH = 64
@@ -17,13 +17,12 @@ TEST_TOPICS = 8  # every eighth topic
 
 
 @dataclass(frozen=True)
-class TextDataSet:
+class TextDataSet(HeldData):
     """Sequences of bytes, held whole: uint8 `(n, length)` for training and for testing.
 
     A sample's inputs and labels are both its sequence, int64 `(b, length)`: the loss shifts them.
     """
 
-    name: str
     train_bytes: UInt8[Tensor, "n length"]
     test_bytes: UInt8[Tensor, "t length"]
 
@@ -40,29 +39,11 @@ class TextDataSet:
         return 256
 
     @property
-    def num_train(self) -> int:
-        return len(self.train_bytes)
-
-    @property
-    def num_test(self) -> int:
-        return len(self.test_bytes)
-
-    @property
     def length(self) -> int:
         return self.train_bytes.shape[1]
 
-    @property
-    def device(self) -> torch.device:
-        return self.train_bytes.device
-
-    @property
-    def index_device(self) -> torch.device:
-        return self.device
-
-    def to(self, device: torch.device | str) -> "TextDataSet":
-        """The same data on `device`."""
-        train, test = self.train_bytes.to(device), self.test_bytes.to(device)
-        return replace(self, train_bytes=train, test_bytes=test)
+    def samples(self, split: Split) -> UInt8[Tensor, "n length"]:
+        return self.train_bytes if split == "train" else self.test_bytes
 
     def batches(
         self,
@@ -72,7 +53,7 @@ class TextDataSet:
         view: int | None = None,
     ) -> Iterator[Batch]:
         """Yield `(indices, tokens, tokens)`, int64 `(b,)` and `(b, length)`; no augmentation."""
-        data = self.train_bytes if split == "train" else self.test_bytes
+        data = self.samples(split)
         for indices in index_batches:
             indices = sent(indices, self.device)
             tokens = data[indices].long()

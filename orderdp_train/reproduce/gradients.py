@@ -7,7 +7,7 @@ from torch.nn.functional import cosine_similarity
 
 from orderdp_train.auditing.population import population_of_images
 from orderdp_train.auditing.walk import expected_gradients
-from orderdp_train.data import ImageData
+from orderdp_train.data import TrainTestData
 from orderdp_train.models import model_for
 from orderdp_train.runs.folder import RunFolder
 from orderdp_train.runs.history import Gradients
@@ -22,7 +22,7 @@ def looked_at(epochs: int) -> set[int]:
     return {math.ceil(k * epochs / POINTS) for k in range(1, POINTS + 1)}
 
 
-def measure_gradients(folder: RunFolder, data: ImageData) -> None:
+def measure_gradients(folder: RunFolder, data: TrainTestData) -> None:
     """Look at the gradients at the folder's checkpoint, if that is due and not done.
 
     Plain images and the model in eval mode, at the checkpoint's weights and scores; the training

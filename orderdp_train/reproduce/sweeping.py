@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from orderdp_theory.common.errors import InputError
-from orderdp_train.data import ImageData, load_data
+from orderdp_train.data import TrainTestData, load_data
 from orderdp_train.reproduce.gradients import looked_at, measure_gradients
 from orderdp_train.runs import History, RunConfig, RunFolder, run
 from orderdp_train.runs.driver import pick_device
@@ -204,7 +204,7 @@ def train_cell(cell: Cell, root: Path, environment: Environment) -> None:
         folder.drop_latest()  # hundreds of them would fill a disk
 
 
-def _load(config: RunConfig, environment: Environment) -> ImageData:
+def _load(config: RunConfig, environment: Environment) -> TrainTestData:
     return load_data(
         config.data,
         device=pick_device(environment.device),

@@ -10,7 +10,7 @@ from jaxtyping import Int64
 from torch import Tensor, nn
 
 from orderdp_theory.common.errors import InputError
-from orderdp_train.data import DataSet, ImageData, StreamedDataSet, TextDataSet, fingerprint
+from orderdp_train.data import DataSet, StreamedDataSet, TextDataSet, TrainTestData, fingerprint
 from orderdp_train.models import head_of, model_for
 from orderdp_train.rules import FixedSubset, FullData, Recorder
 from orderdp_train.scores import ModelProxy, Recording, Schedule, record
@@ -24,7 +24,7 @@ PROXIES = 2 * 10**6  # their seeds are not those of trainings, nor of what is dr
 
 
 def recorder(
-    data: ImageData,
+    data: TrainTestData,
     model: str,
     recipe: Recipe,
     *,
@@ -58,7 +58,7 @@ def recorder(
 
 
 def _proxies(
-    data: ImageData, name: str, recipe: Recipe, seed: int, held_out: float, number: int
+    data: TrainTestData, name: str, recipe: Recipe, seed: int, held_out: float, number: int
 ) -> Iterator[ModelProxy]:
     """Train proxy `number` and yield it after every epoch."""
     if world_size() > 1:

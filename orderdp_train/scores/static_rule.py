@@ -131,8 +131,12 @@ class ScoreRule(StaticRule):
         raise NotImplementedError
 
     def subset(
-        self, recording: Recording, k: int, classes: Tensor | None, generator: torch.Generator
-    ) -> Tensor:
+        self,
+        recording: Recording,
+        k: int,
+        classes: Int64[Tensor, "n"] | None,
+        generator: torch.Generator,
+    ) -> Int64[Tensor, "{k}"]:
         return keep_top(self.scores(recording, generator), k, generator, classes=classes)
 
 

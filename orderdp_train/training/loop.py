@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from orderdp_train.data import ImageData
+from orderdp_train.data import TrainTestData
 from orderdp_train.rules import Scorer, SelectionRule
 from orderdp_train.training.finite import check_weights
 from orderdp_train.training.mixing import mix, sample_losses
@@ -49,7 +49,7 @@ class Epoch:
 
 def train(
     model: nn.Module,
-    data: ImageData,
+    data: TrainTestData,
     rule: SelectionRule,
     recipe: Recipe,
     *,
@@ -171,7 +171,7 @@ def train(
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, data: ImageData, recipe: Recipe) -> float:
+def evaluate(model: nn.Module, data: TrainTestData, recipe: Recipe) -> float:
     """Accuracy on the test split, with the model in eval mode; every process does its part.
 
     Of text, the mean over sequences of the share of next tokens that are right.
@@ -195,7 +195,7 @@ EVAL_BATCH = 512
 
 @torch.no_grad()
 def losses_of(
-    model: nn.Module, data: ImageData, indices: Int64[Tensor, "b"], recipe: Recipe
+    model: nn.Module, data: TrainTestData, indices: Int64[Tensor, "b"], recipe: Recipe
 ) -> Float[Tensor, "b"]:
     """Present losses, float32 `(b,)`, of training samples: plain images, model in eval mode.
 
@@ -211,7 +211,7 @@ def losses_of(
     return torch.cat(losses)
 
 
-def fresh_scorer(model: nn.Module, data: ImageData, recipe: Recipe) -> Scorer:
+def fresh_scorer(model: nn.Module, data: TrainTestData, recipe: Recipe) -> Scorer:
     """Scores for `OrderDP(scorer=...)`: present losses, to which every process adds its part."""
     return lambda indices: gather_vectors(losses_of(model, data, shard(indices), recipe))
 

@@ -2,7 +2,7 @@
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
@@ -11,8 +11,8 @@ from orderdp_train.training.text import sequence_losses
 
 
 def mix(
-    images: Float[Tensor, "b c h w"], recipe: Recipe, generator: torch.Generator
-) -> tuple[Float[Tensor, "b c h w"], float]:
+    images: Shaped[Tensor, "b *sample"], recipe: Recipe, generator: torch.Generator
+) -> tuple[Shaped[Tensor, "b *sample"], float]:
     """Mix a batch by torchvision's MixUp or CutMix, whichever is on (a coin for both).
 
     Returns the images `(b, c, h, w)` and the share of each that is its own sample; the rest of an
@@ -41,8 +41,11 @@ def mix(
 
 
 def sample_losses(
-    logits: Tensor, labels: Tensor, label_smoothing: float, share: float = 1.0
-) -> Tensor:
+    logits: Float[Tensor, "b *length c"],
+    labels: Int64[Tensor, "b *length"],
+    label_smoothing: float,
+    share: float = 1.0,
+) -> Float[Tensor, "b"]:
     """Cross-entropy of every sample, float32 `(b,)`, from logits `(b, classes)`.
 
     Of text, with logits `(b, length, classes)`, the mean over a sequence's next tokens.
