@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float64
 from numpy.typing import ArrayLike
 from torch import Tensor
 
@@ -110,7 +111,7 @@ class UnbiasedOrderDP(ScoredRule):
         weights = len(indices) / (n * self.inclusion_at(self.scores[indices]))
         return indices, weights.float()
 
-    def inclusion_at(self, scores: Tensor) -> Tensor:
+    def inclusion_at(self, scores: Float[Tensor, "b"]) -> Float64[Tensor, "b"]:
         """The chance pi of samples with these `scores` `(b,)`, float64, at the present scores.
 
         By prefix sums: among tied scores with a relative error of up to about (n m / q2) 2^-53,

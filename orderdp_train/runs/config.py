@@ -75,6 +75,8 @@ class RunConfig:
     def from_dict(cls, values: Any, source: Path) -> RunConfig:
         """Read `as_dict` back; `ValueError` naming `source` if it is something else."""
         try:
+            if not isinstance(values, dict):
+                raise TypeError("it holds no object")
             values = dict(values)
             version = values.pop("format", 1)
             if version == FORMAT:

@@ -234,11 +234,11 @@ class RuleSampler(Sampler[int]):
     def next_loss(
         self,
         this: Pass,
-        losses: Tensor,
+        losses: Float[Tensor, "b"],
         *,
         accumulate: int = 1,
         on_nonfinite: Literal["raise", "skip"] = "raise",
-    ) -> Tensor:
+    ) -> Float[Tensor, ""]:
         """`loss` of the next samples of a pass from `draw`, for a loop that keeps their order."""
         self._take_up(this)
         if this.at_group_end:

@@ -23,7 +23,7 @@ def mini(epochs: int = 3) -> Result:
     options = {"keep": 0.3, "explore": 0.5}
     orderdp = RunConfig(rule=RuleConfig("orderdp", options), recipe=recipe)
     cell, full = (
-        Cell(orderdp, cosines=True),
+        Cell(orderdp, gradients=True),
         Cell(RunConfig(rule=RuleConfig("full"), recipe=recipe)),
     )
     numbers = [

@@ -1,5 +1,6 @@
 """Rankings: order, ties, and the way back to input order."""
 
+import inspect
 from itertools import pairwise
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 
 from orderdp_theory import Ranking
+from tests.shapes import checked
 from tests.strategies import losses
 
 vectors = st.integers(1, 30).flatmap(losses)
@@ -127,9 +129,12 @@ def test_wrong_length() -> None:
 def test_a_wrong_shape_is_caught_where_it_enters_and_where_it_leaves() -> None:
     """What the tests check of every signature; without the check both would go unnoticed."""
     ranking = Ranking.of([3.0, 2.0, 1.0])
+    # As at their first call: of later ones, in whatever test, only a part is checked.
+    average_ties = checked(inspect.unwrap(Ranking.average_ties))
+    group_of_rank = checked(inspect.unwrap(Ranking.group_of_rank))
     with pytest.raises(TypeCheckError, match="per_rank"):
-        ranking.average_ties(np.ones(4))
+        average_ties(ranking, np.ones(4))
     with pytest.raises(TypeCheckError, match="per_rank"):
-        ranking.average_ties(np.ones(3, dtype=np.float32))  # pyright: ignore[reportArgumentType]
+        average_ties(ranking, np.ones(3, dtype=np.float32))
     with pytest.raises(TypeCheckError, match="return value"):
-        Ranking(ranking.order, np.array([0, 1, 2])).group_of_rank()
+        group_of_rank(Ranking(ranking.order, np.array([0, 1, 2])))

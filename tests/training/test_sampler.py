@@ -368,7 +368,9 @@ def test_samples_get_an_index_whatever_they_are():
 
 def test_the_readme_snippet_runs_as_shown():
     """The first Python block of its section, run as it stands, trains on 30 % and learns scores."""
-    section = README.read_text(encoding="utf-8").split("## Use it in your own training script")[1]
+    section = README.read_text(encoding="utf-8").split(
+        "## Three lines in your own training script"
+    )[1]
     snippet = re.search(r"```python\n(.*?)```", section, re.DOTALL)
     assert snippet is not None
     names: dict = {}
