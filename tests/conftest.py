@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from hypothesis import settings
 
 import tests.shapes
@@ -14,3 +15,14 @@ tests.shapes.install(["orderdp_theory", "orderdp_train"])
 # same every time, so that a failure is the change's own; elsewhere each run tries new ones.
 settings.register_profile("orderdp", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("orderdp")
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Sums in one order: what is compared to the bit must not depend on the number of cores."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

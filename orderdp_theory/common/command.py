@@ -71,11 +71,6 @@ def run(app: Callable[..., Any], arguments: Sequence[str] | None = None) -> NoRe
         status = 128 + stopped.number  # as shells report it
     except (InputError, OSError) as error:
         status = _report(_one_line(error))
-    except ModuleNotFoundError as error:
-        extra = _extra_with(error.name or "")
-        if extra is None:
-            raise
-        status = _report(f"{error.name} is not installed; run pip install '{PROJECT}[{extra}]'")
     except MemoryError:
         status = _report("not enough memory for sizes like these: give smaller ones")
     except Exception as error:
@@ -83,6 +78,8 @@ def run(app: Callable[..., Any], arguments: Sequence[str] | None = None) -> NoRe
         # that they derive from more than once, so they are known by what they offer.
         if hasattr(error, "format_message"):
             status = _report(error.format_message())  # pyright: ignore[reportAttributeAccessIssue]
+        elif isinstance(error, ModuleNotFoundError) and (extra := _extra_with(error.name or "")):
+            status = _report(f"{error.name} is not installed; run pip install '{PROJECT}[{extra}]'")
         else:
             traceback.print_exc()
             print(f"internal error: please report the lines above and {REPORT}", file=sys.stderr)

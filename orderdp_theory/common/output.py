@@ -14,6 +14,7 @@ from orderdp_theory.common.files import write_atomically
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress, ProgressColumn
 
 STANDARD_OUTPUT = Path("-")
 
@@ -39,6 +40,18 @@ def status(quiet: bool) -> "Console":
     from rich.console import Console
 
     return Console(stderr=True, quiet=quiet or not sys.stderr.isatty())
+
+
+def progress(
+    title: "str | ProgressColumn", *more: "ProgressColumn", quiet: bool, transient: bool = False
+) -> "Progress":
+    """A bar with how many are done, `more`, the time taken and the time left."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress
+    from rich.progress import TimeElapsedColumn as Elapsed
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    columns = (title, BarColumn(), MofNCompleteColumn(), *more, Elapsed(), Remaining())
+    return Progress(*columns, console=status(quiet), transient=transient)
 
 
 def write_json(path: Path | None, results: Any) -> None:

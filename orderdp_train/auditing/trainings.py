@@ -18,7 +18,7 @@ from orderdp_train.data import TrainTestData
 from orderdp_train.models import model_for
 from orderdp_train.rules import RuleConfig
 from orderdp_train.runs.folder import milestones
-from orderdp_train.runs.recording import RECORDINGS, recorder
+from orderdp_train.runs.recording import RECORDINGS, rule_of
 from orderdp_train.training.loop import fresh_scorer, train
 from orderdp_train.training.recipe import Recipe
 from orderdp_train.training.state import check_seed
@@ -70,22 +70,7 @@ def live_points(
     model = model_for(config.model, data)
     recipe, seconds = config.recipe, 0.0
     scorer = fresh_scorer(model, data, recipe)
-    built = rule.build(
-        data.num_train,
-        scorer=scorer,
-        recorder=recorder(
-            data,
-            config.model,
-            recipe,
-            seed=config.seed,
-            label_noise=config.label_noise,
-            folder=recordings,
-            show_progress=False,
-        ),
-        epochs=recipe.epochs,
-        seed=config.seed,
-        device=data.device,
-    )
+    built = rule_of(config, rule, data, scorer, recordings, show_progress=False)
     built.prepare()
     rule.score_first(built, scorer)
     stops = milestones(recipe.epochs)

@@ -13,7 +13,7 @@ import typer
 
 from orderdp_theory.common.command import said_if_stopped
 from orderdp_theory.common.errors import InputError
-from orderdp_theory.common.output import STANDARD_OUTPUT, Json, Quiet, status
+from orderdp_theory.common.output import STANDARD_OUTPUT, Json, Quiet, progress
 from orderdp_theory.common.output import console as screen
 
 if TYPE_CHECKING:
@@ -98,14 +98,7 @@ def audit(
     """
     from contextlib import nullcontext
 
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import TextColumn
 
     from orderdp_theory.common.files import write_atomically
     from orderdp_train.report.folder import output_folder, write_report
@@ -216,20 +209,15 @@ def audit(
             audited = partial(audit_trainings, images, config, grid=grid, recordings=recordings)
         # A pipe or a file has no width of its own; the table needs 100 columns.
         console = screen(json, quiet, None if sys.stdout.isatty() else 100)
-        with Progress(
+        with progress(
             TextColumn("{task.description:24}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=status(quiet),
+            quiet=quiet or rank() > 0,
             transient=True,
-            disable=rank() > 0,
-        ) as progress:
-            task = progress.add_task("training", total=total)
+        ) as bar:
+            task = bar.add_task("training", total=total)
 
             def on_step(description: str) -> None:
-                progress.update(task, advance=1, description=description)
+                bar.update(task, advance=1, description=description)
 
             with said_if_stopped(lambda: _kept(begun, out)):
                 points = audited(on_step=on_step)

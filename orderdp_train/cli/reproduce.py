@@ -9,7 +9,7 @@ import typer
 
 from orderdp_theory.common.command import said_if_stopped
 from orderdp_theory.common.errors import InputError
-from orderdp_theory.common.output import Json, Quiet, console, status, write_json
+from orderdp_theory.common.output import Json, Quiet, console, progress, write_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -60,14 +60,7 @@ def reproduce(
     share each training: torchrun --nproc-per-node=2 -m -- orderdp_train reproduce …
     """
     import torch
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import TextColumn
 
     from orderdp_theory.common.files import expect_ours, write_atomically
     from orderdp_theory.common.style import WRITER, render
@@ -116,37 +109,34 @@ def reproduce(
     marks = {"csv": to_csv([]).strip(), "md": f"reproduce {name}", "png": WRITER}
     for suffix, mark in marks.items():
         expect_ours(out / f"{stem}.{suffix}", mark)
-    columns = (
-        *(TextColumn(name), BarColumn(), MofNCompleteColumn()),
-        TextColumn("{task.fields[failed]} failed", style="red"),
-        *(TimeElapsedColumn(), TimeRemainingColumn()),
-    )
+    failed = TextColumn("{task.fields[failed]} failed", style="red")
     cluster = address if engine == "ray" else None
     with (
         said_if_stopped(lambda: f"finished epochs are kept in {folder}, run it again to go on"),
         processes(pick_device(device) if cluster is None else torch.device("cpu")),
-        Progress(*columns, console=status(quiet or rank() > 0)) as progress,
+        progress(name, failed, quiet=quiet or rank() > 0) as bar,
     ):
-        bar = progress.add_task(name, total=len(cells), failed=0)
+        task = bar.add_task(name, total=len(cells), failed=0)
 
         def on_failure(cell: Cell, reason: str) -> None:
-            progress.console.print(f"{cell.folder(folder).path.name}: {reason}", markup=False)
-            progress.update(bar, advance=1, failed=progress.tasks[0].fields["failed"] + 1)
+            bar.console.print(f"{cell.folder(folder).path.name}: {reason}", markup=False)
+            bar.update(task, advance=1, failed=bar.tasks[0].fields["failed"] + 1)
 
         trained = sweep(
             cells, folder, environment, at_a_time, cluster=cluster, on_failure=on_failure
         )
         for _ in trained:
-            progress.advance(bar)
+            bar.advance(task)
         if rank() > 0:
             return
 
     measured = measure(result, size, repetitions, folder)
-    write_atomically(out / f"{stem}.csv", to_csv(measured))
+    table = to_csv(measured)
+    write_atomically(out / f"{stem}.csv", table)
     savings = infobatch_savings(result, size, repetitions, folder)
     write_atomically(out / f"{stem}.md", _page(result, size, repetitions, measured, savings))
     write_atomically(out / f"{stem}.png", render(draw(result, measured), "png"))
-    write_json(json, list(DictReader(to_csv(measured).splitlines())))
+    write_json(json, list(DictReader(table.splitlines())))
     if (shown := _terminal_table(result, measured)).rows:
         screen.print(shown)
     says = f"Mean ± standard deviation, seeds: {repetitions} (in brackets: the paper)."

@@ -144,6 +144,7 @@ def run(
         checkpoints=checkpoints,
         start=start,
         recordings=recordings,
+        show_progress=not quiet,
     )
     with said_if_stopped(RunFolder(out).in_words):
         for row in rows:

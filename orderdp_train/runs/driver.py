@@ -17,7 +17,7 @@ from orderdp_train.models import model_for
 from orderdp_train.runs.config import RunConfig
 from orderdp_train.runs.folder import RunFolder, load_run, milestones
 from orderdp_train.runs.readable import check_readable
-from orderdp_train.runs.recording import RECORDINGS, recorder
+from orderdp_train.runs.recording import RECORDINGS, rule_of
 from orderdp_train.training.finite import NonFiniteLossError
 from orderdp_train.training.loop import Epoch, fresh_scorer, train
 from orderdp_train.training.processes import gather_objects, processes, rank
@@ -80,22 +80,8 @@ def run(
         recipe, n, content = config.recipe, data.num_train, fingerprint(data)
         scorer = fresh_scorer(model, data, recipe)
         per_step, steps = config.per_step(n)
-        rule = per_step.build(
-            n,
-            scorer=scorer,
-            recorder=recorder(
-                data,
-                config.model,
-                recipe,
-                seed=config.seed,
-                label_noise=config.label_noise,
-                folder=recordings,
-                show_progress=show_progress and rank() == 0,
-            ),
-            epochs=recipe.epochs,
-            seed=config.seed,
-            device=own_device,
-        )
+        bar = show_progress and rank() == 0
+        rule = rule_of(config, per_step, data, scorer, recordings, show_progress=bar)
         with _only_writer(place):
             stored = place.load() if resume else beginning
             if stored and stored.get("data", content) != content:

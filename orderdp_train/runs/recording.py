@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from jaxtyping import Int64
@@ -12,7 +13,14 @@ from torch import Tensor, nn
 from orderdp_theory.common.errors import InputError
 from orderdp_train.data import DataSet, StreamedDataSet, TextDataSet, TrainTestData, fingerprint
 from orderdp_train.models import head_of, model_for
-from orderdp_train.rules import FixedSubset, FullData, Recorder
+from orderdp_train.rules import (
+    FixedSubset,
+    FullData,
+    Recorder,
+    RuleConfig,
+    Scorer,
+    SelectionRule,
+)
 from orderdp_train.scores import ModelProxy, Recording, Schedule, record
 from orderdp_train.training.loop import train
 from orderdp_train.training.processes import world_size
@@ -21,6 +29,47 @@ from orderdp_train.training.recipe import Recipe
 RECORDINGS = Path("recordings")
 BATCH = 256
 PROXIES = 2 * 10**6  # their seeds are not those of trainings, nor of what is drawn once
+
+
+class Training(Protocol):
+    """What a run and an audit of trainings say of a training."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def recipe(self) -> Recipe: ...
+    @property
+    def label_noise(self) -> float: ...
+    @property
+    def seed(self) -> int: ...
+
+
+def rule_of(
+    training: Training,
+    rule: RuleConfig,
+    data: TrainTestData,
+    scorer: Scorer,
+    folder: Path,
+    *,
+    show_progress: bool,
+) -> SelectionRule:
+    """The rule that a training on `data` begins with; `folder` keeps its proxies, if it has any."""
+    return rule.build(
+        data.num_train,
+        scorer=scorer,
+        recorder=recorder(
+            data,
+            training.model,
+            training.recipe,
+            seed=training.seed,
+            label_noise=training.label_noise,
+            folder=folder,
+            show_progress=show_progress,
+        ),
+        epochs=training.recipe.epochs,
+        seed=training.seed,
+        device=data.device,
+    )
 
 
 def recorder(

@@ -26,12 +26,7 @@ CAUSES = ["ranking", *SCORE_CAUSES, "normalisation"]
 REPLAYS = 39
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def images(augmentation: Augmentation = Augmentation()) -> DataSet:

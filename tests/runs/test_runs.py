@@ -40,12 +40,7 @@ CONFIG = RunConfig(
 VOLATILE = {"seconds_selection", "seconds_training", "seconds_evaluation", "time"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -144,6 +144,11 @@ def test_by_command(tmp_path, capsys, monkeypatch):
     assert call("figures", "run", "--out=figures") == 0
     assert len(list(Path("figures").iterdir())) > 3
 
+    quiet = ("--rule=craig", "--epochs=1", "--device=cpu", "--out=quiet", "--recordings=other")
+    capsys.readouterr()
+    assert call("run", *quiet, "--quiet") == 0
+    assert capsys.readouterr() == ("", "")  # of proxies that are trained for it, too
+
     other = ("--rule=static-random", "--seed=1", "--epochs=1", "--device=cpu", "--out=random")
     assert call("run", *other) == 0
     assert call("audit", "--run=random", "--draws=50", "--no-moments", "--out=random/audit") == 0
