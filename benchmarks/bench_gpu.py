@@ -17,7 +17,8 @@ from orderdp_train import OrderDP, RuleConfig, RuleSampler, audit, build_rule, t
 from orderdp_train.auditing.population import population_of_images
 from orderdp_train.data import DataSet, synthetic
 from orderdp_train.models import build_model
-from orderdp_train.training.recipe import Recipe, default_recipe
+from orderdp_train.training.presets import default_recipe
+from orderdp_train.training.recipe import Recipe
 
 IMAGENET = 1_281_167
 GPU = torch.device("cuda")

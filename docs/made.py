@@ -7,6 +7,7 @@ import ast
 import inspect
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from orderdp_theory.claims.registry import Result
 from orderdp_theory.claims.report import MEANING, TITLES, counts, headline
 from orderdp_train import scores
 from orderdp_train.rules import RULES
+from orderdp_train.training.presets import PRESETS, Preset
+from orderdp_train.training.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
 
@@ -89,6 +92,34 @@ def static_methods() -> str:
         for name, f in functions.items()
     ]
     return table(("rule", "function", "what", "source"), *rows)
+
+
+def recipes() -> str:
+    """A row a preset: for what, and the settings in which it is not `Recipe()`."""
+    rows = [(f"`{name}`", _for_what(p), _settings(p.recipe)) for name, p in PRESETS.items()]
+    return table(("recipe", "for", "settings"), *rows)
+
+
+def _for_what(preset: Preset) -> str:
+    usual = "" if preset.usual else " (if named)"
+    return f"{', '.join(preset.models)} on {', '.join(preset.data)}{usual}"
+
+
+def _settings(recipe: Recipe) -> str:
+    settings = ((f, getattr(recipe, f.name)) for f in fields(Recipe))
+    always = ("epochs", "batch_size", "optimizer", "max_lr")
+    return ", ".join(f"{f.name} {v}" for f, v in settings if f.name in always or v != f.default)
+
+
+def recipe_sources() -> str:
+    """The words from which presets have their numbers."""
+    said = {(where, words) for p in PRESETS.values() for where, words in p.said.items()}
+    names = {
+        key: ", ".join(f"`{n}`" for n, p in PRESETS.items() if p.said.get(key[0]) == key[1])
+        for key in said
+    }
+    rows = sorted((names[where, words], where, words) for where, words in said)
+    return table(("recipe", "place", "words"), *rows)
 
 
 def _says(function: object) -> tuple[str, str]:

@@ -33,7 +33,8 @@ from orderdp_train.rules import (
 from orderdp_train.runs import RunConfig, run
 from orderdp_train.training.finite import NonFiniteLossError
 from orderdp_train.training.loop import Epoch, fresh_scorer, losses_of, train
-from orderdp_train.training.recipe import RECIPES, Recipe
+from orderdp_train.training.presets import RECIPES
+from orderdp_train.training.recipe import Recipe
 from orderdp_train.training.sampler import RuleSampler, WithIndex
 from orderdp_train.training.text import sequence_losses
 

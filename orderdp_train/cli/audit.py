@@ -59,6 +59,9 @@ def audit(
     label_noise: Annotated[
         float | None, Option(help="Part of the training labels to flip (0.2).")
     ] = None,
+    recipe: Annotated[
+        str | None, Option(help="A training recipe by name; by data and model if not given.")
+    ] = None,
     epochs: Annotated[int | None, Option(help="Overrides the recipe's.")] = None,
     draws: Annotated[int, Option(help="Selections drawn to test each rule's expectation.")] = 400,
     moments: Annotated[bool, Option(help="Covariances, the costly part.")] = True,
@@ -126,8 +129,9 @@ def audit(
         from orderdp_train.report.unfinished import Unfinished
         from orderdp_train.runs import RunFolder
         from orderdp_train.runs.driver import limit_threads
+        from orderdp_train.training.presets import default_recipe, recipe_of
         from orderdp_train.training.processes import gather_objects
-        from orderdp_train.training.recipe import default_recipe, precision_of
+        from orderdp_train.training.recipe import precision_of
 
         decided = {"data": data, "model": model, "label_noise": label_noise, "seed": seed}
         decided = {name: value for name, value in decided.items() if value is not None}
@@ -137,6 +141,9 @@ def audit(
         limit = round(memory_limit * 2**30)
         effort = Effort(draws, moments, monte_carlo, views, limit, replays)
         chosen = None if precision is None else precision_of(precision)
+        named = None if recipe is None else recipe_of(recipe)
+        if named is not None and run is not None:
+            raise InputError("a run has its own recipe: leave --recipe out with --run")
         if rules is not None and (grid is not None or run is not None):
             raise InputError("--rules trains methods; leave it out with --grid or --run")
         if rule_options and (grid is not None or run is not None):
@@ -144,7 +151,8 @@ def audit(
                 "options of rules are for --rules; leave them out with --grid or --run"
             )
         begun: Unfinished | None = None
-        given = {"run": run, "rules": rules, "grid": grid, "epochs": epochs, **decided}
+        given = {"run": run, "rules": rules, "grid": grid, "recipe": recipe}
+        given |= {"epochs": epochs, **decided}
         given |= {"draws": draws, "views": views, "precision": precision}
         given |= {"replays": replays or (None if run is None else 0)} | rule_options
         words = [
@@ -183,15 +191,15 @@ def audit(
                 on_point=begun.add if begun else lambda _: None,
             )
         else:
-            recipe = default_recipe(data or "digits", model or "cnn", place.type)
-            recipe = recipe if epochs is None else replace(recipe, epochs=epochs)
-            recipe = recipe if chosen is None else replace(recipe, precision=chosen)
+            base = named or default_recipe(data or "digits", model or "cnn", place.type)
+            base = base if epochs is None else replace(base, epochs=epochs)
+            base = base if chosen is None else replace(base, precision=chosen)
             names = rules.split(",") if rules else [rule.name for rule in DEFAULT_RULES]
             config = AuditConfig(
                 **decided,
                 rules=tuple(configured(names, rule_options)),
                 effort=effort,
-                recipe=recipe,
+                recipe=base,
             )
             limit_threads(config.model)
             document = Document(command, config.as_dict(), versions(), [])

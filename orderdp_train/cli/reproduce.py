@@ -200,12 +200,13 @@ def _terminal_table(result: "Result", measured: "list[Measured]") -> "Table":
 def _page(
     result: "Result", scale: "Scale", seeds: int, measured: "list[Measured]", savings: str
 ) -> str:
-    from orderdp_train.reproduce import markdown
+    from orderdp_train.reproduce import markdown, recipes
 
     words = (
         f"Mean ± standard deviation, seeds: {seeds}; in brackets what the paper prints. "
         f"{_differences(measured)}"
         f"{result.remark} {savings}".strip()
+        + f" {recipes(measured)}"
     )
     if scale.name == "smoke":
         stand_ins = {"digits": "CIFAR-10", "mnist5k": "CIFAR-100 and ImageNet"}

@@ -39,8 +39,8 @@ def run(
     recipe: Annotated[
         str | None,
         Option(
-            help="smoke, prose, cifar-resnet18/50, imagenet-resnet18/50; by data and model if not "
-            "given."
+            help="By data and model if not given; smoke, elpv-resnet18, prose, and for "
+            "{cifar,imagenet}-resnet{18,50} -paper or -release."
         ),
     ] = None,
     epochs: Annotated[int | None, Option(help="Overrides the recipe's.")] = None,
@@ -96,8 +96,8 @@ def run(
     from orderdp_train.runs import run as train_run
     from orderdp_train.runs.driver import limit_threads, pick_device
     from orderdp_train.runs.folder import load_run
+    from orderdp_train.training.presets import default_recipe, recipe_of
     from orderdp_train.training.processes import rank
-    from orderdp_train.training.recipe import RECIPES, default_recipe
 
     of_run = _given(data=data, model=model, selection=selection, label_noise=label_noise, seed=seed)
     of_recipe = _given(
@@ -115,8 +115,7 @@ def run(
         channels_last=channels_last,
     )
 
-    if recipe is not None and recipe not in RECIPES:
-        raise InputError(f"unknown recipe {recipe!r}: choose one of {', '.join(RECIPES)}")
+    named = None if recipe is None else recipe_of(recipe)
     if resume and start is not None:
         raise InputError("--start begins a new run and --resume continues one: give one of them")
     for name, value in (of_run | of_recipe).items():
@@ -127,9 +126,9 @@ def run(
         config = RunConfig.from_dict(load_run(start)["config"], start)
     [selected] = configured([rule or config.rule.name], rule_options, config.rule)
     config = replace(config, **of_run, rule=selected)
-    known, place = resume or start is not None, pick_device(device).type
-    base = config.recipe if known else default_recipe(config.data, config.model, place)
-    base = RECIPES[recipe] if recipe is not None else base
+    if named is None and (resume or start is not None):
+        named = config.recipe
+    base = named or default_recipe(config.data, config.model, pick_device(device).type)
     config = replace(config, recipe=replace(base, **of_recipe))
     limit_threads(config.model)
     rows = train_run(

@@ -7,6 +7,7 @@ from orderdp_train.reproduce.outcome import (
     infobatch_savings,
     markdown,
     measure,
+    recipes,
     table,
     to_csv,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "infobatch_savings",
     "markdown",
     "measure",
+    "recipes",
     "sweep",
     "table",
     "to_csv",

@@ -12,10 +12,11 @@ from orderdp_train.reproduce.results import Number, Result
 from orderdp_train.reproduce.scales import Scale
 from orderdp_train.reproduce.sweeping import Cell, read_history, with_seeds
 from orderdp_train.runs import History, measures
+from orderdp_train.training.presets import in_words
 
 COLUMNS = (
     *("row", "column", "quantity"),
-    *("data", "model", "rule", "keep", "explore", "epochs"),
+    *("data", "model", "rule", "keep", "explore", "epochs", "recipe"),
     *("mean", "std", "paper", "paper_std", "values"),
 )
 
@@ -79,6 +80,13 @@ def infobatch_savings(result: Result, scale: Scale, seeds: int, root: Path) -> s
     return " ".join(sentences)
 
 
+def recipes(measured: Sequence[Measured]) -> str:
+    """A sentence on the presets that the trainings follow, and where they depart from them."""
+    configs = (m.number.cell.config for m in measured)
+    words = dict.fromkeys(f"{in_words(c.recipe, c.data, c.model)} on {c.data}" for c in configs)
+    return f"Recipes: {'; '.join(words)}."
+
+
 def digits(measured: Sequence[Measured]) -> int:
     """Decimals that show differences: percentages get one or two, ratios three."""
     largest = max(abs(m.mean) for m in measured)
@@ -134,6 +142,7 @@ def to_csv(measured: Sequence[Measured]) -> str:
             c.rule.keep,
             c.rule.options.get("explore", ""),
             c.recipe.epochs,
+            in_words(c.recipe, c.data, c.model),
         )
         values = " ".join(f"{v:.9g}" for v in m.values)
         writer.writerow(

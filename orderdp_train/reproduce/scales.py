@@ -7,7 +7,7 @@ from typing import Any
 
 from orderdp_train.rules import RuleConfig, rule_class
 from orderdp_train.runs import RunConfig
-from orderdp_train.training.recipe import RECIPES, default_recipe
+from orderdp_train.training.presets import RECIPES, default_recipe
 
 # In the paper's words, with the two static methods that only its text names; then those it has not.
 STATIC = {
@@ -102,7 +102,7 @@ class Scale:
         options: dict[str, float] = {} if METHODS[method] == "full" else {"keep": round(keep, 6)}
         options |= NAMED.get(method, {})
         if "explore" in rule_class(METHODS[method]).options:
-            options["explore"] = round(explore or split(keep), 6)
+            options["explore"] = round(explore or split(keep, dataset, model), 6)
         if method == "OrderDP":
             # The released code starts all scores at a constant.
             options["initial_score"] = 1.0 if dataset == "ImageNet-1K" else 3.0
@@ -114,12 +114,30 @@ class Scale:
         )
 
 
-def split(keep: float) -> float:
-    """s/n at a kept fraction: the paper's 0.5 where 0.3 is kept, elsewhere s/n = q/s.
+# Published (s/n, q/s): the paper's (Section 4.2, "by default when no other values are specified"),
+# then the README's for CIFAR and the scripts' for ImageNet.
+DEFAULT_SPLIT = (0.5, 0.6)
+RELEASED_SPLITS = {
+    ("CIFAR-100", "ResNet-50"): (0.8, 0.375),
+    ("ImageNet-1K", "ResNet-50"): (0.75, 0.8),
+    ("ImageNet-1K", "ResNet-18"): (0.8, 0.9),
+}
 
-    The paper gives its split for 70 % pruned only, and finds in Figure 4 that it does not matter.
+
+def split(keep: float, dataset: str, model: str) -> float:
+    """s/n at a kept fraction: as published for a budget within a point of it, else s/n = q/s.
+
+    Where both have published one, the paper's. Figure 4 finds that it does not matter.
     """
-    return 0.5 if math.isclose(keep, 0.3) else math.sqrt(keep)
+    published = [DEFAULT_SPLIT, RELEASED_SPLITS.get((dataset, model), DEFAULT_SPLIT)]
+    near = (explore for explore, part in published if abs(explore * part - keep) < 0.01)
+    return next(near, math.sqrt(keep))
+
+
+def splits(keep: float) -> list[float]:
+    """Every s/n at which somebody published a split of just this budget."""
+    published = (DEFAULT_SPLIT, *RELEASED_SPLITS.values())
+    return [explore for explore, part in published if math.isclose(explore * part, keep)]
 
 
 SCALES = {

@@ -15,6 +15,7 @@ from orderdp_train.data import TrainTestData
 from orderdp_train.rules import Scorer, SelectionRule
 from orderdp_train.training.finite import check_weights
 from orderdp_train.training.mixing import mix, sample_losses
+from orderdp_train.training.optim import follow
 from orderdp_train.training.processes import (
     all_reduce_sum,
     gather_vectors,
@@ -114,9 +115,7 @@ def train(
                         zip(batches, loaded, strict=True)
                     ):
                         done = (selection + step / len(batches)) / selections
-                        rate = recipe.learning_rate((state.epoch + done) / recipe.epochs)
-                        for parameter_group in state.optimizer.param_groups:
-                            parameter_group["lr"] = rate
+                        follow(state.optimizer, recipe, (state.epoch + done) / recipe.epochs)
                         on_step(indices)
                         images, share = mix(images, recipe, pixels)
                         if recipe.channels_last:

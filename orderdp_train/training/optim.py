@@ -6,6 +6,17 @@ from torch import nn
 from orderdp_train.training.recipe import Recipe
 
 
+def follow(optimizer: torch.optim.Optimizer, recipe: Recipe, progress: float) -> None:
+    """Set rate and momentum as `recipe` has them at a fraction `progress` of training."""
+    rate, momentum = recipe.learning_rate(progress), recipe.momentum_at(progress)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+        if "betas" in group:
+            group["betas"] = (momentum, group["betas"][1])
+        else:
+            group["momentum"] = momentum
+
+
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimizer over all parameters; the loop sets the rate at every step.
 

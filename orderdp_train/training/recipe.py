@@ -1,34 +1,48 @@
-"""How to train: everything that is neither data, model nor selection rule, and named presets."""
+"""How to train: everything that is neither data, model nor selection rule."""
 
 import math
-from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, get_args, get_origin
 
 from orderdp_theory.arguments import integer, number
 from orderdp_theory.common.errors import InputError
 
 OptimizerName = Literal["sgd", "adamw", "lars", "lamb"]
 Precision = Literal["fp32", "bf16", "fp16"]
+Schedule = Literal["onecycle", "cosine"]
 
 LARGEST = 1e30  # of a setting: its products with parameters are still numbers in single precision
 
 
+def _share(default: float | None) -> Any:
+    """A number in [0, 1)."""
+    return field(default=default, metadata={"below": 1})
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """A training recipe; the defaults are those of the CIFAR experiments (Appendix D.1).
+    """A training recipe; presets by name are in `RECIPES`.
 
-    `mixup` and `cutmix` are the alphas of the two mixings, 0 for
-    off; with both on each batch uses one of them. Raises `ValueError` for values that no training
-    could use.
+    The rate rises to `max_lr` over the fraction `warm_up` of training and falls to its end: both by
+    cosines under "onecycle" (PyTorch's defaults), by a line and a cosine under "cosine".
+    `momentum`, the first beta of adamw and lamb, may be another one when the rate is at its peak,
+    `peak_momentum`, and then goes there and back by cosines. `mixup` and `cutmix` are the alphas of
+    the two mixings, 0 for off; with both on each batch uses one of them.
+
+    Raises `ValueError` for values that no training could use. A field's type says how it is
+    checked: a new one is listed nowhere else.
     """
 
     epochs: int = 200
     batch_size: int = 128
     optimizer: OptimizerName = "sgd"
+    schedule: Schedule = "onecycle"
     max_lr: float = 0.2
-    momentum: float = 0.9
+    warm_up: float = _share(0.3)
+    momentum: float = _share(0.9)
+    peak_momentum: float | None = _share(None)
     weight_decay: float = 5e-4
-    label_smoothing: float = 0.1
+    label_smoothing: float = _share(0.1)
     mixup: float = 0.0
     cutmix: float = 0.0
     precision: Precision = "fp32"
@@ -36,39 +50,47 @@ class Recipe:
     channels_last: bool = False
 
     def __post_init__(self) -> None:
-        for name, choices in (("optimizer", OptimizerName), ("precision", Precision)):
-            if getattr(self, name) not in get_args(choices):
-                known = ", ".join(get_args(choices))
-                raise InputError(f"unknown {name} {getattr(self, name)!r}: choose one of {known}")
-        for name in ("epochs", "batch_size"):
-            object.__setattr__(self, name, integer(name, getattr(self, name)))
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("max_lr", "momentum", "weight_decay", "label_smoothing", "mixup", "cutmix"):
-            value = number(name, getattr(self, name))
-            if not 0 <= value <= LARGEST:
-                raise InputError(
-                    f"{name} must be a non-negative number of at most {LARGEST:g}, got {value}"
-                )
-        for name in ("momentum", "label_smoothing"):
-            if getattr(self, name) >= 1:
-                raise InputError(f"{name} must be below 1, got {getattr(self, name)}")
+        for setting in fields(self):
+            name, value = setting.name, getattr(self, setting.name)
+            if known := get_args(setting.type) if get_origin(setting.type) is Literal else ():
+                if value not in known:
+                    raise InputError(f"unknown {name} {value!r}: choose one of {', '.join(known)}")
+            elif setting.type is int:
+                object.__setattr__(self, name, integer(name, value))
+                if value < 1:
+                    raise InputError(f"{name} must be at least 1, got {value}")
+            elif setting.type is not bool and value is not None:
+                if not 0 <= number(name, value) <= LARGEST:
+                    raise InputError(
+                        f"{name} must be a non-negative number of at most {LARGEST:g}, got {value}"
+                    )
+                if value >= setting.metadata.get("below", math.inf):
+                    raise InputError(f"{name} must be below 1, got {value}")
 
     def learning_rate(self, progress: float) -> float:
-        """The OneCycle rate at a fraction `progress` of training: cosines up over 30 %, then down.
+        """The rate at a fraction `progress` of training.
 
-        It starts at max_lr/25 and ends at a 1e-4th of that. A function of progress rather than of a
-        step count, so that every rule sees the whole cycle however many samples it keeps.
+        OneCycle's starts at max_lr/25 and ends at a 1e-4th of that, the cosine's at max_lr/1000 and
+        max_lr/100. A function of progress rather than of a step count, so that every rule sees the
+        whole cycle however many samples it keeps.
         """
-        start, peak, end = self.max_lr / 25, self.max_lr, self.max_lr / 25 / 1e4
-        if progress < WARM_UP:
-            low, high, phase = peak, start, progress / WARM_UP
+        start, end = (1 / 25, 1 / 25 / 1e4) if self.schedule == "onecycle" else (1e-3, 1e-2)
+        if self.schedule == "cosine" and progress < self.warm_up:
+            return self.max_lr * (start + (1 - start) * progress / self.warm_up)
+        return self._cycled(progress, start * self.max_lr, self.max_lr, end * self.max_lr)
+
+    def momentum_at(self, progress: float) -> float:
+        """The momentum at a fraction `progress` of training."""
+        if self.peak_momentum is None:
+            return self.momentum
+        return self._cycled(progress, self.momentum, self.peak_momentum, self.momentum)
+
+    def _cycled(self, progress: float, start: float, peak: float, end: float) -> float:
+        if progress < self.warm_up:
+            low, high, phase = peak, start, progress / self.warm_up
         else:
-            low, high, phase = end, peak, (progress - WARM_UP) / (1 - WARM_UP)
+            low, high, phase = end, peak, (progress - self.warm_up) / (1 - self.warm_up)
         return low + (high - low) * (1 + math.cos(math.pi * phase)) / 2
-
-
-WARM_UP = 0.3
 
 
 def precision_of(name: str) -> Precision:
@@ -78,45 +100,3 @@ def precision_of(name: str) -> Precision:
             return known
     known = ", ".join(get_args(Precision))
     raise InputError(f"unknown precision {name!r}: choose one of {known}")
-
-
-RECIPES = {
-    "smoke": Recipe(epochs=20, batch_size=64, max_lr=0.1),
-    "prose": Recipe(
-        epochs=20,
-        batch_size=64,
-        optimizer="adamw",
-        max_lr=3e-3,
-        weight_decay=0.01,
-        label_smoothing=0.0,
-    ),
-    "cifar-resnet18": Recipe(max_lr=0.2),
-    "cifar-resnet50": Recipe(max_lr=0.03),
-    "imagenet-resnet18": Recipe(
-        epochs=90, batch_size=1024, optimizer="lars", max_lr=1.98, weight_decay=1e-4
-    ),
-    "imagenet-resnet50": Recipe(
-        epochs=90, batch_size=1024, optimizer="lars", max_lr=6.4, weight_decay=1e-4
-    ),
-}
-
-
-def default_recipe(data: str, model: str, device: str = "cpu") -> Recipe:
-    """The preset for a data set and a model; that of a ResNet for models without one.
-
-    On a "cuda" `device` those of CIFAR and ImageNet are in bf16 and channels-last.
-    """
-    preset = _preset(data, model)
-    if device == "cuda" and data in ("cifar10", "cifar100", "imagenet"):
-        return replace(preset, precision="bf16", channels_last=True)
-    return preset
-
-
-def _preset(data: str, model: str) -> Recipe:
-    if data == "prose":
-        return RECIPES["prose"]
-    if data in ("cifar10", "cifar100"):
-        return RECIPES["cifar-resnet50" if model == "resnet50" else "cifar-resnet18"]
-    if data == "imagenet":
-        return RECIPES["imagenet-resnet18" if model == "resnet18" else "imagenet-resnet50"]
-    return RECIPES["smoke"]

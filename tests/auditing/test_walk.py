@@ -32,7 +32,8 @@ from orderdp_train.models import build_model
 from orderdp_train.rules import build_rule
 from orderdp_train.runs.folder import milestones
 from orderdp_train.training.loop import train
-from orderdp_train.training.recipe import Recipe, default_recipe
+from orderdp_train.training.presets import default_recipe
+from orderdp_train.training.recipe import Recipe
 from tests.auditing.problem import CLASSES, INPUTS, N, build, small
 from tests.auditing.two_processes import audited
 from tests.data.formats import write_image_folders

@@ -318,7 +318,10 @@ def test_run_folder_and_grid(tmp_path: Path) -> None:
     ("options", "message"),
     [
         (("--data", "nothing"), "unknown data set 'nothing'"),
-        (("--model", "nothing"), "unknown model 'nothing'"),
+        (("--model", "nothing"), "no recipe is known for the model 'nothing' on digits"),
+        (("--model", "nothing", "--recipe", "smoke"), "unknown model 'nothing'"),
+        (("--recipe", "nothing"), "unknown recipe 'nothing'"),
+        (("--recipe", "smoke", "--run", "nowhere"), "a run has its own recipe"),
         (("--rules", "full,nothing"), "unknown rule 'nothing'"),
         (("--label-noise", "1.5"), "1.5"),
         (("--explore", "0"), "--explore must be a number in (0, 1]"),

@@ -25,12 +25,13 @@ from orderdp_train.reproduce.figures import draw
 from orderdp_train.reproduce.gradients import looked_at, measure_gradients
 from orderdp_train.reproduce.outcome import Measured, infobatch_savings, markdown, measure, to_csv
 from orderdp_train.reproduce.results import Number, Result
-from orderdp_train.reproduce.scales import METHODS
+from orderdp_train.reproduce.scales import METHODS, splits
 from orderdp_train.reproduce.sweeping import read_history
 from orderdp_train.rules import RULES, RuleConfig, build_rule
 from orderdp_train.runs import History, RunConfig, RunFolder, measures, run
 from orderdp_train.runs.checkpoint import load_checkpoint
 from orderdp_train.runs.history import Gradients
+from orderdp_train.training.presets import in_words
 from orderdp_train.training.recipe import Recipe
 
 PAPER, SMOKE = SCALES["paper"], SCALES["smoke"]
@@ -78,6 +79,31 @@ def test_settings_of_the_text_that_depart_from_the_recipe():
     assert {(c.config.data, c.config.recipe.optimizer) for c in three} == {("imagenet", "lars")}
     seven = {c.config.recipe.optimizer for c in RESULTS["table7"].cells(PAPER)}
     assert seven == {"sgd", "adamw", "lars", "lamb"}
+
+
+def test_published_splits_are_used_where_they_have_the_budget():
+    """s/n and q/s as printed: Section 4.2, the README's and the scripts'."""
+    three = [c.config.rule for c in RESULTS["table3"].cells(PAPER)]
+    assert [(r.keep, r["explore"]) for r in three if r.name == "orderdp"] == [(0.6, 0.75)]
+    six = {
+        (c.config.data, c.config.model): (c.config.rule.keep, c.config.rule["explore"])
+        for c in RESULTS["table6"].cells(PAPER)
+        if c.config.rule.name == "orderdp"
+    }
+    assert six["imagenet", "resnet18"] == (0.727, 0.8)  # the printed saving, not 0.72
+    assert six["imagenet", "resnet50"] == (0.602, 0.75)
+    assert six["cifar10", "resnet18"][1] == pytest.approx(math.sqrt(0.588), abs=1e-6)
+    four = [c.config.rule for c in RESULTS["figure4"].cells(PAPER)]
+    assert {0.5, 0.8} <= {r["explore"] for r in four if r.keep == 0.3}
+    assert splits(0.3) == [0.5, 0.8]
+
+
+def test_the_paper_scale_follows_the_papers_recipes():
+    for name, result in RESULTS.items():
+        for cell in result.cells(PAPER):
+            c = cell.config
+            network = f"{c.data.rstrip('01')}-{c.model}"
+            assert in_words(c.recipe, c.data, c.model).startswith(f"{network}-paper"), name
 
 
 @pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES)
@@ -519,3 +545,5 @@ def test_the_kept_results_are_those_of_the_present_grid(name):
         (n.row, n.column, "" if n.printed is None else str(n.printed)) for n in numbers
     ]
     assert {len(r["values"].split()) for r in kept} == {5}
+    configs = [n.cell.config for n in numbers]
+    assert [r["recipe"] for r in kept] == [in_words(c.recipe, c.data, c.model) for c in configs]

@@ -1,0 +1,165 @@
+"""Training recipes by name: as the paper prints them, as the authors' code has them, our own.
+
+Where the paper is silent its presets take what the code does (label smoothing, the shape of
+OneCycle). `Preset.said` has the words that a preset's numbers are taken from.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+
+from orderdp_theory.common.errors import InputError
+from orderdp_train.data import DATA_SETS
+from orderdp_train.training.recipe import Recipe
+
+RELEASE = "Code of the release"
+_ALL_MODELS = {
+    "Section 4.2": "All models are trained with the OneCycle scheduler, which employs cosine "
+    "annealing, using SGD with a momentum of 0.9 and a weight decay of 5×10^{-4} ."
+}
+_IMAGENET = {
+    **_ALL_MODELS,
+    "Appendix D.1": "The LARS optimizer and a maximum learning rate of 6.4 / 1.98 are used for "
+    "batch size 1024 on ImageNet-1K experiments with ResNet-50/18.",
+    "Table 3": "Results are reported with ResNet-50 under 40% prune ratio for 90 epochs",
+}
+_EPOCHS = {"Table 8": "InfoBatch and OrderDP are trained for 200 epochs"}
+_CYCLED = {
+    RELEASE: "OneCycleLR at PyTorch's defaults, which cycle the momentum: 0.95 → 0.85 → 0.95"
+}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A recipe, the data sets and models that it is for, and where its numbers are from.
+
+    `said` gives words by place. `usual`: what data and model get where no recipe is named.
+    """
+
+    recipe: Recipe
+    data: tuple[str, ...]
+    models: tuple[str, ...]
+    said: Mapping[str, str] = field(default_factory=dict)
+    usual: bool = True
+
+
+CIFAR, IMAGENET = ("cifar10", "cifar100"), ("imagenet",)
+CNNS = ("cnn", "resnet18", "resnet50")
+
+
+def _released(paper: Preset, said: Mapping[str, str] = _CYCLED, **changes: float) -> Preset:
+    """What the authors' code does, where that is not what the paper says."""
+    recipe = replace(paper.recipe, momentum=0.95, peak_momentum=0.85, **changes)
+    return replace(paper, recipe=recipe, said=said, usual=False)
+
+
+_cifar_18 = Preset(
+    Recipe(max_lr=0.2),
+    CIFAR,
+    ("resnet18",),
+    {
+        **_ALL_MODELS,
+        "Appendix D.1": "The CIFAR-10/100 experiment with ResNet-18 can be reproduced with SGD "
+        "using a maximum learning rate of 0.2 for the OneCycle scheduler under a batch size of 128",
+        **_EPOCHS,
+    },
+)
+_cifar_50 = Preset(
+    Recipe(max_lr=0.03),
+    CIFAR,
+    ("resnet50",),
+    {
+        **_ALL_MODELS,
+        "Appendix D.1": "For experiments with ResNet-50, SGD is used with a maximum learning rate "
+        "of 0.03 and batch size of 128",
+        **_EPOCHS,
+    },
+)
+_imagenet = Recipe(epochs=90, batch_size=1024, optimizer="lars")
+_imagenet_18 = Preset(replace(_imagenet, max_lr=1.98), IMAGENET, ("resnet18",), _IMAGENET)
+_imagenet_50 = Preset(replace(_imagenet, max_lr=6.4), IMAGENET, ("resnet50",), _IMAGENET)
+
+PRESETS = {
+    "smoke": Preset(
+        Recipe(epochs=20, batch_size=64, max_lr=0.1),
+        ("digits", "mnist5k", "synthetic", "elpv"),
+        CNNS,
+    ),
+    "elpv-resnet18": Preset(
+        Recipe(epochs=20, batch_size=64, max_lr=0.05), ("elpv",), ("resnet18",)
+    ),
+    "prose": Preset(
+        Recipe(
+            epochs=20,
+            batch_size=64,
+            optimizer="adamw",
+            max_lr=3e-3,
+            weight_decay=0.01,
+            label_smoothing=0.0,
+        ),
+        ("prose",),
+        ("gpt-tiny",),
+    ),
+    "cifar-resnet18-paper": _cifar_18,
+    "cifar-resnet18-release": _released(_cifar_18),
+    "cifar-resnet50-paper": _cifar_50,
+    "cifar-resnet50-release": _released(_cifar_50),
+    "imagenet-resnet18-paper": _imagenet_18,
+    "imagenet-resnet18-release": _released(
+        _imagenet_18,
+        {RELEASE: f"{_CYCLED[RELEASE]}; weight decay 1e-5, batch size 512"},
+        weight_decay=1e-5,
+        batch_size=512,
+    ),
+    "imagenet-resnet50-paper": _imagenet_50,
+    "imagenet-resnet50-release": _released(
+        _imagenet_50, {RELEASE: f"{_CYCLED[RELEASE]}; weight decay 1e-5"}, weight_decay=1e-5
+    ),
+}
+RECIPES = {name: preset.recipe for name, preset in PRESETS.items()}
+
+
+def recipe_of(name: str) -> Recipe:
+    """The preset of that name; `ValueError` if there is none."""
+    if name not in RECIPES:
+        raise InputError(f"unknown recipe {name!r}: choose one of {', '.join(RECIPES)}")
+    return RECIPES[name]
+
+
+def default_recipe(data: str, model: str, device: str = "cpu") -> Recipe:
+    """The usual preset of a data set and a model; `ValueError` for a pair that has none.
+
+    On a "cuda" `device` those of CIFAR and ImageNet that are in fp32 are in bf16 and channels-last.
+    """
+    if data not in DATA_SETS:
+        raise InputError(f"unknown data set {data!r}: choose one of {', '.join(DATA_SETS)}")
+    # The most special one first.
+    usual = sorted((p for p in _for(data, model) if p.usual), key=lambda p: len(p.data))
+    if not usual:
+        raise InputError(
+            f"no recipe is known for the model {model!r} on {data}: name one with --recipe, "
+            f"{', '.join(RECIPES)}"
+        )
+    recipe = usual[0].recipe
+    if device == "cuda" and data in CIFAR + IMAGENET and recipe.precision == "fp32":
+        return replace(recipe, precision="bf16", channels_last=True)
+    return recipe
+
+
+def in_words(recipe: Recipe, data: str, model: str) -> str:
+    """The nearest preset, and what a recipe has other than it: `smoke, epochs 10`.
+
+    Presets of the data set and the model come first.
+    """
+    names = [name for name, preset in PRESETS.items() if preset in _for(data, model)] or RECIPES
+    found = {name: _departures(RECIPES[name], recipe) for name in names}
+    name = min(found, key=lambda name: len(found[name]))
+    return ", ".join([name, *found[name]])
+
+
+def _for(data: str, model: str) -> list[Preset]:
+    return [p for p in PRESETS.values() if data in p.data and model in p.models]
+
+
+def _departures(preset: Recipe, recipe: Recipe) -> list[str]:
+    values = ((f.name, getattr(preset, f.name), getattr(recipe, f.name)) for f in fields(Recipe))
+    return [f"{name} {value}" for name, usual, value in values if value != usual]
