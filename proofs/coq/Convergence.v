@@ -2,7 +2,7 @@
 
 From mathcomp Require Import all_ssreflect all_fingroup all_algebra.
 From OrderDP Require Import Counting Expectation Ranking Inclusion Unbiased Convex Surrogate.
-From OrderDP Require Import Vectors Sequences.
+From OrderDP Require Import Vectors.
 
 Set Implicit Arguments.
 Unset Strict Implicit.
@@ -61,23 +61,6 @@ Definition convergence_bound {R : realFieldType} (D2 G : R) (eta : nat -> R) (T 
 (* ************************************************************************** *)
 (* One step                                                                   *)
 (* ************************************************************************** *)
-
-Lemma dot_mean {R : realFieldType} d (T : finType) (X : {set T}) (v : T -> 'rV[R]_d) u :
-  dot (mean X v) u = mean X (fun x => dot (v x) u : R^o).
-Proof. by rewrite /mean dotZl dot_sum. Qed.
-
-Lemma mean_scaleR {R : realFieldType} (T : finType) (X : {set T}) (a : R) (f : T -> R^o) :
-  mean X (fun x => a * f x : R^o) = a * mean X f.
-Proof. exact: (@mean_scale R _ [lmodType R of R^o]). Qed.
-
-Lemma mean_affine {R : realFieldType} (T : finType) (X : {set T}) (f : T -> R^o) (a b c : R) :
-  (0 < #|X|)%N -> mean X (fun x => a - b * f x + c : R^o) = a - b * mean X f + c.
-Proof.
-move=> X_gt0; pose k (x : T) : R^o := a + c; pose h (x : T) : R^o := - b *: f x.
-rewrite (@eq_mean _ _ _ _ _ (fun x => k x + h x)) => [|x _].
-  by rewrite mean_add mean_const // mean_scale /k addrAC [- b *: _]mulNr.
-by rewrite /k /h addrAC [- b *: _]mulNr.
-Qed.
 
 (* Expand the square of the distance to star.                                 *)
 Lemma sgd_step {R : realFieldType} d (T : finType) (X : {set T}) (v : T -> 'rV[R]_d)

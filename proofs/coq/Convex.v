@@ -36,6 +36,34 @@ Proof. by rewrite /dot mulr_sumr; apply: eq_bigr => k _; rewrite mxE mulrCA. Qed
 Lemma dotC {R : realFieldType} d (v u : 'rV[R]_d) : dot v u = dot u v.
 Proof. by apply: eq_bigr => k _; rewrite mulrC. Qed.
 
+Lemma dotDl {R : realFieldType} d (v u w : 'rV[R]_d) : dot (v + u) w = dot v w + dot u w.
+Proof. by rewrite !(dotC _ w) dotDr. Qed.
+
+Lemma dotZl {R : realFieldType} d a (v u : 'rV[R]_d) : dot (a *: v) u = a * dot v u.
+Proof. by rewrite !(dotC _ u) dotZr. Qed.
+
+Lemma dotNr {R : realFieldType} d (v u : 'rV[R]_d) : dot v (- u) = - dot v u.
+Proof. by rewrite -scaleN1r dotZr mulN1r. Qed.
+
+Lemma dotNl {R : realFieldType} d (v u : 'rV[R]_d) : dot (- v) u = - dot v u.
+Proof. by rewrite dotC dotNr dotC. Qed.
+
+Lemma dotBr {R : realFieldType} d (v u w : 'rV[R]_d) : dot v (u - w) = dot v u - dot v w.
+Proof. by rewrite dotDr dotNr. Qed.
+
+Lemma dotBl {R : realFieldType} d (v u w : 'rV[R]_d) : dot (v - u) w = dot v w - dot u w.
+Proof. by rewrite dotDl dotNl. Qed.
+
+Lemma dot0r {R : realFieldType} d (v : 'rV[R]_d) : dot v 0 = 0.
+Proof. by rewrite -(scale0r (0 : 'rV[R]_d)) dotZr mul0r. Qed.
+
+Lemma dot0l {R : realFieldType} d (v : 'rV[R]_d) : dot 0 v = 0.
+Proof. by rewrite dotC dot0r. Qed.
+
+Lemma dot_sum {R : realFieldType} d (I : finType) (P : pred I) (v : I -> 'rV[R]_d) u :
+  dot (\sum_(i | P i) v i) u = \sum_(i | P i) dot (v i) u.
+Proof. by rewrite (big_morph (fun v => dot v u) (fun x y => dotDl x y u) (dot0l u)). Qed.
+
 Lemma dot_suml {R : realFieldType} d n (a : 'I_n -> R) (v : 'I_n -> 'rV[R]_d) u :
   dot (\sum_i a i *: v i) u = \sum_i a i * dot (v i) u.
 Proof.

@@ -3,7 +3,7 @@
 
 From mathcomp Require Import all_ssreflect all_fingroup all_algebra.
 From OrderDP Require Import Counting Expectation Ranking Inclusion Unbiased Convex Surrogate.
-From OrderDP Require Import Vectors Sequences Convergence.
+From OrderDP Require Import Vectors Convergence.
 
 Set Implicit Arguments.
 Unset Strict Implicit.

@@ -41,14 +41,10 @@ case: (leqP i j) => [ij|/ltnW ij].
 by apply: mulr_le0; rewrite subr_le0 ?x_anti ?gamma_antitone ?ltnS ?ij ?ltn_ord.
 Qed.
 
-(* The surrogate where the losses are x, and their plain average and          *)
-(* population variance.                                                       *)
+(* The surrogate where the losses are x, and their population variance.       *)
 Definition kept_mean {R : realFieldType} {n : nat} (s q : nat) (rho : {perm 'I_n})
     (x : 'I_n -> R) : R :=
   q%:R^-1 * \sum_(i < n) gamma n s q (rho i).+1 * x i.
-
-Definition average {R : realFieldType} {n : nat} (x : 'I_n -> R) : R :=
-  n%:R^-1 * \sum_(i < n) x i.
 
 Definition variance {R : realFieldType} {n : nat} (x : 'I_n -> R) : R :=
   average (fun i => (x i - average x) ^+ 2).

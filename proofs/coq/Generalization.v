@@ -3,7 +3,7 @@
 
 From mathcomp Require Import all_ssreflect all_fingroup all_algebra.
 From OrderDP Require Import Counting Expectation Ranking Rearrangement Inclusion Unbiased.
-From OrderDP Require Import Convex Surrogate Gap Vectors Sequences Convergence Transfer.
+From OrderDP Require Import Convex Surrogate Gap Vectors Convergence Transfer.
 
 Set Implicit Arguments.
 Unset Strict Implicit.

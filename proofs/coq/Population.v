@@ -3,7 +3,7 @@
 
 From mathcomp Require Import all_ssreflect all_fingroup all_algebra.
 From OrderDP Require Import Counting Expectation Ranking Inclusion Unbiased Convex.
-From OrderDP Require Import Surrogate Gap Vectors Sequences Convergence Transfer Stability.
+From OrderDP Require Import Surrogate Gap Vectors Convergence Transfer Stability.
 
 Set Implicit Arguments.
 Unset Strict Implicit.
@@ -12,36 +12,10 @@ Unset Printing Implicit Defensive.
 Import Order.POrderTheory Order.TotalTheory GRing.Theory Num.Theory.
 Local Open Scope ring_scope.
 
-(* n independent uniform draws from the population Z, and its mean loss.      *)
-Definition data_sets (Z : finType) (n : nat) : {set {ffun 'I_n -> Z}} := setT.
-
+(* The mean loss of the population.                                           *)
 Definition population_risk {R : realFieldType} {Z : finType} {d : nat} (loss : Z -> 'rV[R]_d -> R)
     (v : 'rV[R]_d) : R :=
   mean [set: Z] (fun z => loss z v : R^o).
-
-(* The same data but for sample i.                                            *)
-Definition replace {Z : finType} {n : nat} (x : {ffun 'I_n -> Z}) (i : 'I_n) (u : Z) :
-    {ffun 'I_n -> Z} :=
-  [ffun j => if j == i then u else x j].
-
-(* A sample and one drawn anew can change places.                             *)
-Lemma exchange_sample {R : realFieldType} (Z : finType) n (i : 'I_n)
-    (F : {ffun 'I_n -> Z} -> Z -> R^o) :
-  mean (data_sets Z n) (fun x => mean [set: Z] (F x))
-  = mean (data_sets Z n) (fun x => mean [set: Z] (fun u => F (replace x i u) (x i))).
-Proof.
-rewrite !mean_all; congr (_ *: _); under eq_bigr do rewrite mean_all.
-under [RHS]eq_bigr do rewrite mean_all.
-rewrite -!scaler_sumr; congr (_ *: _); rewrite !pair_bigA /=.
-pose swap (p : {ffun 'I_n -> Z} * Z) := (replace p.1 i p.2, p.1 i).
-rewrite (reindex_inj (can_inj (_ : cancel swap swap))) // => -[x u].
-rewrite /swap /=; congr (_, _); last by rewrite ffunE eqxx.
-by apply/ffunP => j; rewrite !ffunE; case: eqP => [->|].
-Qed.
-
-Lemma mean_average {R : realFieldType} (T : finType) (X : {set T}) n (f : T -> 'I_n -> R) :
-  (mean X (fun x => average (f x) : R^o) : R) = average (fun i => mean X (fun x => f x i : R^o)).
-Proof. by rewrite /average mean_scaleR (@mean_sum R _ _ [lmodType R of R^o]). Qed.
 
 (* If replacing a sample changes the expected value of no G-Lipschitz         *)
 (* function by more than B, neither does the step from the data to the        *)
@@ -72,13 +46,15 @@ have one i : (mean (data_sets Z n) (fun x => D x i : R^o) : R) <= B.
   rewrite -[B](@mean_const R _ [lmodType R of R^o] _ _ D0); apply: mean_le => x _.
   rewrite -[B](@mean_const R _ [lmodType R of R^o] _ _ Z0); apply: mean_le => u _.
   by rewrite -mean_sub; apply: stable.
-have E_mean x : mean X (fun c => population_risk loss (v x c) - average (fun i => loss (x i) (v x c)) : R^o)
+have E_mean x : mean X (fun c =>
+    population_risk loss (v x c) - average (fun i => loss (x i) (v x c)) : R^o)
     = average (D x) :> R.
   rewrite mean_sub mean_average mean_exchange /average -/(E x).
   under [in RHS]eq_bigr do rewrite /D mean_sub mean_const //.
   by rewrite sumrB sumr_const card_ord -[X in _ * (X - _)]mulr_natl [RHS]mulrBr mulKf.
 rewrite (@eq_mean R _ [lmodType R of R^o] _ _ _ (fun x _ => E_mean x)) mean_average.
-by rewrite -[X in _ <= X](mulKf n0) ler_wpmul2l ?invr_ge0 ?ler0n // mulr_natl -[X in _ *+ X]card_ord -sumr_const ler_sum.
+rewrite -[X in _ <= X](mulKf n0) ler_wpmul2l ?invr_ge0 ?ler0n // mulr_natl.
+by rewrite -[X in _ *+ X]card_ord -sumr_const ler_sum.
 Qed.
 
 (* The population version of L_q: the expected mean of the q largest losses   *)
@@ -87,31 +63,6 @@ Definition surrogate_risk {R : realFieldType} {Z : finType} (s q : nat)
     (order : {ffun 'I_s -> Z} -> {perm 'I_s}) (loss : Z -> R) : R :=
   mean (data_sets Z s) (fun w =>
     q%:R^-1 * \sum_(i in top_by (order w) q setT) loss (w i) : R^o).
-
-(* The samples at s different places are as good as s independent draws: they *)
-(* can change places with such.                                               *)
-Lemma mean_marginal {R : realFieldType} (Z : finType) n s (e : 'I_s -> 'I_n)
-    (F : {ffun 'I_s -> Z} -> R^o) :
-  (0 < #|Z|)%N -> injective e ->
-  mean (data_sets Z n) (fun x => F [ffun k => x (e k)]) = mean (data_sets Z s) F.
-Proof.
-move=> Z_gt0 e_inj; have D_gt0 m : (0 < #|data_sets Z m|)%N.
-  by rewrite cardsT card_ffun card_ord expn_gt0 Z_gt0.
-rewrite -[RHS](mean_const _ (D_gt0 n)).
-transitivity (mean (data_sets Z n) (fun x =>
-    mean (data_sets Z s) (fun=> F [ffun k => x (e k)]))).
-  by apply: eq_mean => x _; rewrite mean_const.
-rewrite /data_sets !mean_all; congr (_ *: _); under eq_bigr do rewrite mean_all.
-rewrite -!scaler_sumr; congr (_ *: _); rewrite !pair_bigA /=.
-pose over (x : {ffun 'I_n -> Z}) (w : {ffun 'I_s -> Z}) :=
-  [ffun j => if [pick k | e k == j] is Some k then w k else x j].
-pose swap (p : {ffun 'I_n -> Z} * {ffun 'I_s -> Z}) := (over p.1 p.2, [ffun k => p.1 (e k)]).
-have swapK : cancel swap swap.
-  move=> [x w]; rewrite /swap /=; congr (_, _); apply/ffunP => j; rewrite !ffunE.
-    by case: pickP => // k /eqP <-; rewrite ffunE.
-  by case: pickP => [k /eqP/e_inj-> //|/(_ j)]; rewrite eqxx.
-rewrite [RHS](reindex_inj (can_inj swapK)); exact: eq_bigr.
-Qed.
 
 (* Its name says what it is: L_q of n independent samples has this mean.      *)
 Theorem surrogate_risk_mean {R : realFieldType} (Z : finType) (n s q : nat)

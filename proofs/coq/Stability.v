@@ -2,7 +2,7 @@
 
 From mathcomp Require Import all_ssreflect all_fingroup all_algebra.
 From OrderDP Require Import Counting Expectation Ranking Rearrangement Inclusion Unbiased.
-From OrderDP Require Import Convex Surrogate Vectors Sequences Convergence.
+From OrderDP Require Import Convex Surrogate Vectors Convergence.
 
 Set Implicit Arguments.
 Unset Strict Implicit.

@@ -52,21 +52,6 @@ rewrite mulmx_sumr; apply: eq_bigr => k _.
 by rewrite /= [(_ *: _)^T]linearZ /= -scalemxAl -scalemxAr scalerA.
 Qed.
 
-(* The expected product of two deviations of indicators.                      *)
-Lemma mean_deviations {R : realFieldType} (T : finType) (X : {set T}) (P P' : pred T)
-    (a b : R) : (0 < #|X|)%N ->
-  mean X (fun x => ((P x)%:R - a) * ((P' x)%:R - b) : R^o)
-  = Pr X (fun x => P x && P' x) + (- b) * Pr X P + ((- a) * Pr X P' + a * b).
-Proof.
-move=> X_gt0.
-pose f x : R^o := (P x && P' x)%:R; pose f1 x : R^o := (- b) *: ((P x)%:R : R^o).
-pose f2 x : R^o := (- a) *: ((P' x)%:R : R^o); pose c (x : T) : R^o := a * b.
-rewrite (@eq_mean _ _ [lmodType R of R^o] _ _ (fun x => f x + f1 x + (f2 x + c x))).
-  by rewrite !mean_add !mean_scale mean_const // -!Pr_mean.
-move=> x _; rewrite /f /f1 /f2 /c /GRing.scale /= mulrBl !mulrBr opprB -natrM mulnb.
-by rewrite !mulNr [b * _]mulrC [- (a * _) + _]addrC !addrA.
-Qed.
-
 Lemma outerZ {R : realFieldType} d (c : R) (v : 'rV[R]_d) :
   outer (c *: v) (c *: v) = c ^+ 2 *: outer v v.
 Proof. by rewrite /outer [(_ *: _)^T]linearZ /= -scalemxAl -scalemxAr scalerA. Qed.
@@ -158,7 +143,8 @@ move=> ik q2Q one two; case iQ: (i \in Q); case kQ: (k \in Q) => /=.
   by apply: eq_Pr => U _; rewrite !inE iQ kQ.
 - rewrite mulr0 !add0r mulr1 subrK /one -cardQ -(@Pr_draws _ _ (~: Q) _ i) ?inE ?iQ ?cardQ //.
   by apply: eq_Pr => U _; rewrite !inE iQ kQ andbT.
-- rewrite !mulr0 addr0 mulr0 !add0r /two -cardQ -[RHS](@Pr_draws_both _ _ (~: Q) _ i k) ?inE ?iQ ?kQ ?cardQ //.
+- rewrite !mulr0 addr0 mulr0 !add0r /two -cardQ.
+  rewrite -[RHS](@Pr_draws_both _ _ (~: Q) _ i k) ?inE ?iQ ?kQ ?cardQ //.
   by apply: eq_Pr => U _; rewrite !inE iQ kQ.
 Qed.
 

@@ -1,5 +1,5 @@
 (* Vectors without square roots: squared norm, Cauchy-Schwarz, Lipschitz      *)
-(* functions, and Jensen's inequality.                                        *)
+(* functions.                                                                 *)
 
 From mathcomp Require Import all_ssreflect all_fingroup all_algebra.
 From OrderDP Require Import Convex Gap.
@@ -17,34 +17,6 @@ Definition sqnorm {R : realFieldType} {d : nat} (v : 'rV[R]_d) : R := dot v v.
 (* |f u - f t| <= G |u - t|, squared.                                         *)
 Definition lipschitz {R : realFieldType} {d : nat} (G : R) (f : 'rV[R]_d -> R) : Prop :=
   forall t u, (f u - f t) ^+ 2 <= G ^+ 2 * sqnorm (u - t).
-
-Lemma dotDl {R : realFieldType} d (v u w : 'rV[R]_d) : dot (v + u) w = dot v w + dot u w.
-Proof. by rewrite !(dotC _ w) dotDr. Qed.
-
-Lemma dotZl {R : realFieldType} d a (v u : 'rV[R]_d) : dot (a *: v) u = a * dot v u.
-Proof. by rewrite !(dotC _ u) dotZr. Qed.
-
-Lemma dotNr {R : realFieldType} d (v u : 'rV[R]_d) : dot v (- u) = - dot v u.
-Proof. by rewrite -scaleN1r dotZr mulN1r. Qed.
-
-Lemma dotNl {R : realFieldType} d (v u : 'rV[R]_d) : dot (- v) u = - dot v u.
-Proof. by rewrite dotC dotNr dotC. Qed.
-
-Lemma dotBr {R : realFieldType} d (v u w : 'rV[R]_d) : dot v (u - w) = dot v u - dot v w.
-Proof. by rewrite dotDr dotNr. Qed.
-
-Lemma dotBl {R : realFieldType} d (v u w : 'rV[R]_d) : dot (v - u) w = dot v w - dot u w.
-Proof. by rewrite dotDl dotNl. Qed.
-
-Lemma dot0r {R : realFieldType} d (v : 'rV[R]_d) : dot v 0 = 0.
-Proof. by rewrite -(scale0r (0 : 'rV[R]_d)) dotZr mul0r. Qed.
-
-Lemma dot0l {R : realFieldType} d (v : 'rV[R]_d) : dot 0 v = 0.
-Proof. by rewrite dotC dot0r. Qed.
-
-Lemma dot_sum {R : realFieldType} d (I : finType) (P : pred I) (v : I -> 'rV[R]_d) u :
-  dot (\sum_(i | P i) v i) u = \sum_(i | P i) dot (v i) u.
-Proof. by rewrite (big_morph (fun v => dot v u) (fun x y => dotDl x y u) (dot0l u)). Qed.
 
 Lemma sqnorm_ge0 {R : realFieldType} d (v : 'rV[R]_d) : 0 <= sqnorm v.
 Proof. by apply: sumr_ge0 => k _; apply: sqr_ge0. Qed.
@@ -131,29 +103,4 @@ have := fv (t + v); have := fG t (t + v); rewrite addrAC subrr add0r => le2 le1.
 rewrite -(ler_pmul2r v_gt0) -expr2; apply: le_trans le2.
 by rewrite ler_expn2r ?nnegrE ?sqnorm_ge0 // ?subr_ge0 // ?ler_subr_addl // -?ler_subr_addl;
    apply: le_trans le1; rewrite ler_addl sqnorm_ge0.
-Qed.
-
-(* Jensen's inequality for a finite weighted average.                         *)
-Lemma jensen {R : realFieldType} d (f : 'rV[R]_d -> R) (a : nat -> R) (x : nat -> 'rV[R]_d) T :
-  convex f -> (0 < T)%N -> (forall t, 0 < a t) ->
-  f ((\sum_(t < T) a t)^-1 *: \sum_(t < T) a t *: x t)
-  <= (\sum_(t < T) a t)^-1 * \sum_(t < T) a t * f (x t).
-Proof.
-move=> cf + a_gt0; case: T => // T _; elim: T => [|T IH].
-  by rewrite !big_ord1 scalerA mulrA mulVf ?gt_eqF ?scale1r ?mul1r.
-rewrite !(big_ord_recr T.+1) /=.
-set A := \sum_(t < T.+1) a t in IH *; set b := a T.+1.
-have A_gt0 : 0 < A.
-  by rewrite /A big_ord_recr /=; apply: ltr_paddl (a_gt0 T); apply: sumr_ge0 => t _; apply: ltW.
-have b_gt0 : 0 < b by apply: a_gt0.
-have Ab_gt0 : 0 < A + b by apply: addr_gt0.
-pose p := (A + b)^-1 * A.
-have pE : 1 - p = (A + b)^-1 * b.
-  by rewrite -[1](mulVf (lt0r_neq0 Ab_gt0)) /p -mulrBr addrAC subrr add0r.
-have p01 : 0 <= p <= 1.
-  by rewrite -[p <= 1]subr_ge0 pE /p !mulr_ge0 ?invr_ge0 ?ltW.
-have := cf (A^-1 *: \sum_(t < T.+1) a t *: x t) (x T.+1) p p01.
-rewrite pE /p !scalerA -[_ * A * A^-1]mulrA divff ?gt_eqF // mulr1 -scalerA -scalerDr.
-move=> le1; apply: le_trans le1 _; rewrite mulrDr !mulrA ler_add2r.
-by rewrite -!mulrA ler_wpmul2l ?invr_ge0 ?(ltW Ab_gt0) // -ler_pdivl_mull.
 Qed.

@@ -90,7 +90,8 @@ Lemma drop_before n s q a b m : 0 < q < s -> s <= n -> 0 < a -> a <= b -> b <= m
 Proof.
 move=> qs sn a_gt0 ab bm mn lt_bm.
 case: (leqP (b * (s - 2)) ((q - 1) * (n - 1))) => [up|down].
-  rewrite -(subnKC ab); apply: (drop_rises qs a_gt0); rewrite ?subnKC ?(leq_ltn_trans bm) // => i ib.
+  rewrite -(subnKC ab).
+  apply: (drop_rises qs a_gt0); rewrite ?subnKC ?(leq_ltn_trans bm) // => i ib.
   by apply: leq_trans up; rewrite leq_mul2r (ltnW ib) orbT.
 move: lt_bm; rewrite ltnNge -{1}(subnKC bm) => /negP[].
 apply: (drop_falls qs sn (leq_trans a_gt0 ab)); rewrite ?subnKC // => i bi.

@@ -7,15 +7,20 @@
 
 set -u
 
-required="inclusion_probability inclusion_sum inclusion_antitone inclusion_plateau
-  inclusion_support unbiased unbiased_stale joint_inclusion gap_nonneg
-  horvitz_thompson_unbiased sgd_case never_unbiased_is_false surrogate_subgradient
-  surrogate_max surrogate_convex surrogate_weakly_convex gap_chi gap_tv chi_le tv_le
-  estimator_variance horvitz_thompson_variance rank_design_convex_iff random_ties window_tail
-  theorem3 theorem3_average theorem3_epoch stale_penalty score_error_mean stale_impossible transfer
-  theorem4_counterexample stability beta_limit_derivative
-  beta_limit sandwich_cvar cvar_least
-  stable_generalization surrogate_risk_mean population_bound"
+# Every theorem, by name: none may vanish with its file (a test compares the index).
+required="card_top_by top_by_before ranking_exists hypergeometric_correct gamma_all_terms
+  inclusion_probability inclusion_sum inclusion_hypergeometric inclusion_plateau sgd_case
+  inclusion_step inclusion_antitone inclusion_support joint_inclusion unbiased unbiased_stale
+  unbiased_for_mean_iff unbiased_for_all_iff_sgd surrogate_max surrogate_convex
+  surrogate_weakly_convex surrogate_subgradient stale_not_surrogate_subgradient
+  never_unbiased_is_false gap_nonneg gap_chi gap_tv chi_le tv_le sandwich_cvar cvar_least
+  estimator_variance keep_probability2_correct horvitz_thompson_variance
+  keep_probability_correct keep_probability_gt0 horvitz_thompson_unbiased random_ties
+  rank_design_probability rank_design_convex_iff beta_limit_derivative beta_limit window_tail
+  theorem3 theorem3_average theorem3_best_iterate theorem3_best_step theorem3_epoch
+  stale_penalty score_error_mean theorem3_score_error theorem3_stale theorem3_age
+  stale_impossible stored_run_exists transfer transfer_convergence theorem4_counterexample
+  stability stable_generalization surrogate_risk_mean population_bound"
 
 packages="coq libcoq-mathcomp-ssreflect libcoq-mathcomp-fingroup libcoq-mathcomp-algebra"
 

@@ -17,6 +17,11 @@ def rows() -> list[dict[str, str]]:
     return [dict(zip(COLUMNS, row, strict=True)) for row in cells]
 
 
+def section(title: str) -> str:
+    """What stands under a heading of the index, up to the next."""
+    return INDEX.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
 def names(column: str) -> set[str]:
     return {name for row in rows() for name in re.findall(r"`([\w-]+)`", row[column])}
 
@@ -24,7 +29,8 @@ def names(column: str) -> set[str]:
 def test_every_link_leads_somewhere():
     links = re.findall(r"\]\(([^)]+)\)", INDEX)
     assert len(links) > 30
-    assert [link for link in links if not (PROOFS / link).resolve().exists()] == []
+    files = [link.partition("#")[0] for link in links]
+    assert [file for file in files if not (PROOFS / file).resolve().exists()] == []
 
 
 def test_certificates_named_are_the_certificates():
@@ -37,6 +43,16 @@ def test_formal_theorems_are_those_of_coq_and_shown_in_full():
     assert names("formal") == stated
     shown = (PROOFS / "coq" / "README.md").read_text(encoding="utf-8")
     assert [name for name in sorted(stated) if not re.search(rf"\b{name}\b", shown)] == []
+
+
+def test_what_coq_does_not_prove_is_what_the_index_lacks():
+    nothing, part = re.findall(r"((?:^- .*\n)+)", section("What Coq does not prove"), re.M)
+    lacking = [row["statement"] for row in rows() if not row["formal"]]
+    assert nothing == "".join(f"- {statement}\n" for statement in lacking)
+    qualified = [row["formal"] for row in rows() if "(" in row["formal"]]
+    assert part == "".join(
+        re.sub(r"(.*) \((not .*)\)", r"- \1: \2\n", formal) for formal in qualified
+    )
 
 
 def test_numerical_tests_exist():
