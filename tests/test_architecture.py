@@ -139,7 +139,7 @@ PACKAGES = [
     "orderdp_theory",
     *(f"orderdp_theory.{name}" for name in ("claims", "figures")),
     "orderdp_train",
-    *(f"orderdp_train.{room}" for room in ARROWS if room not in ("models", "devices")),
+    *(f"orderdp_train.{room}" for room in ARROWS if room != "devices"),
 ]
 
 

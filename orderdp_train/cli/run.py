@@ -26,7 +26,11 @@ def run(
         ),
     ] = None,
     model: Annotated[
-        str | None, Option(help="cnn (default), resnet18, resnet50, any timm model; gpt-tiny.")
+        str | None,
+        Option(
+            help="cnn (default), resnet18, resnet50, any timm model; gpt-tiny; mae-tiny, mae-base "
+            "(masked autoencoders), vit-tiny, vit-base."
+        ),
     ] = None,
     rule: Annotated[
         str | None, Option(help="orderdp (default) or another one of the options below.")
@@ -58,6 +62,10 @@ def run(
     start: Annotated[
         Path | None,
         Option(help="Checkpoint of another run to begin from, with another --max-lr or --epochs."),
+    ] = None,
+    pretrained: Annotated[
+        Path | None,
+        Option(help="Run of a masked autoencoder, or its checkpoint: fine-tune its encoder."),
     ] = None,
     checkpoints: Annotated[
         int, Option(help="Checkpoints to keep for audits, evenly spaced, the last among them.")
@@ -116,6 +124,8 @@ def run(
     )
 
     named = None if recipe is None else recipe_of(recipe)
+    if pretrained is not None and pretrained.is_dir():
+        pretrained = RunFolder(pretrained).checkpoints()[-1]
     if resume and start is not None:
         raise InputError("--start begins a new run and --resume continues one: give one of them")
     for name, value in (of_run | of_recipe).items():
@@ -142,6 +152,7 @@ def run(
         unreadable=unreadable,
         checkpoints=checkpoints,
         start=start,
+        pretrained=pretrained,
         recordings=recordings,
         show_progress=not quiet,
     )
@@ -154,9 +165,16 @@ def run(
             elif not quiet:
                 typer.echo(
                     f"epoch {row['epoch']}/{config.recipe.epochs}  loss {row['loss']:.4f}  "
-                    f"test accuracy {row['test_accuracy']:.2%}  kept {row['kept']}  "
+                    f"{_tested(config.model, row)}  kept {row['kept']}  "
                     f"{row['seconds_selection'] + row['seconds_training']:.2f} s"
                 )
+
+
+def _tested(model: str, row: dict[str, Any]) -> str:
+    """The test's outcome in words; of a masked autoencoder it is stored as 1 − loss."""
+    if model.startswith("mae-"):
+        return f"test loss {1 - row['test_accuracy']:.4f}"
+    return f"test accuracy {row['test_accuracy']:.2%}"
 
 
 def _given(**options: Any) -> dict[str, Any]:

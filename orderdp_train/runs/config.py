@@ -23,7 +23,8 @@ class RunConfig:
 
     `selection` "iteration" is Algorithm 1: every step selects a batch of its own, in proportion
     s : q to the epoch's, and an epoch has as many steps as with "epoch". `start` is the SHA-256 of
-    the checkpoint of another run that this one began from, if it did.
+    the checkpoint of another run that this one began from, if it did, and `pretrained` that of the
+    masked autoencoder whose encoder it fine-tunes.
     """
 
     data: str = "digits"
@@ -34,9 +35,10 @@ class RunConfig:
     seed: int = 0
     recipe: Recipe = field(default_factory=Recipe)
     start: str = ""
+    pretrained: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("data", "model", "selection", "start"):
+        for name in ("data", "model", "selection", "start", "pretrained"):
             if not isinstance(getattr(self, name), str):
                 raise InputError(f"{name} must be a word, got {getattr(self, name)!r}")
         object.__setattr__(self, "seed", integer("seed", self.seed))
@@ -57,7 +59,7 @@ class RunConfig:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
         values = {"format": FORMAT, **asdict(self), "rule": self.rule.to_json()}
-        return values if self.start else {k: v for k, v in values.items() if k != "start"}
+        return {k: v for k, v in values.items() if v or k not in ("start", "pretrained")}
 
     def to_json(self) -> str:
         return json.dumps(self.as_dict(), indent=2) + "\n"

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from orderdp_theory.common.errors import InputError
 from orderdp_train.data import fingerprint, load_data
-from orderdp_train.models import model_for
+from orderdp_train.models import load_encoder, model_for
 from orderdp_train.runs.config import RunConfig
 from orderdp_train.runs.folder import RunFolder, load_run, milestones
 from orderdp_train.runs.readable import check_readable
@@ -35,6 +36,7 @@ def run(
     unreadable: str = "unchecked",
     checkpoints: int = 5,
     start: Path | None = None,
+    pretrained: Path | None = None,
     recordings: Path = RECORDINGS,
     show_progress: bool = True,
 ) -> Iterator[dict[str, Any]]:
@@ -45,9 +47,10 @@ def run(
     `unreadable` is what happens to images on disk that cannot be decoded, see `check_readable`.
     `checkpoints` of the run, evenly spaced and the last among them, stay in the folder.
     `start` is the checkpoint of another run to begin from; of the configuration only `max_lr`,
-    `epochs` and `batch_size` may be others than there. A run remembers its data and is continued
-    on no other. `recordings` keeps the proxies of static methods, for all runs that have the same,
-    and `show_progress` draws a bar while they are trained.
+    `epochs` and `batch_size` may be others than there. `pretrained` is the checkpoint of a run of a
+    masked autoencoder, whose encoder the model, one of the same size, begins with. A run remembers
+    its data and is continued on no other. `recordings` keeps the proxies of static methods, for all
+    runs that have the same, and `show_progress` draws a bar while they are trained.
 
     Raises `ValueError` for bad input, a folder that another process writes to, a damaged or foreign
     checkpoint, a non-finite loss and an epoch that ends with non-finite weights, `OSError` for
@@ -56,6 +59,8 @@ def run(
     if checkpoints < 1:
         raise InputError(f"a run keeps at least its last checkpoint, got {checkpoints}")
     place = RunFolder(folder)
+    if pretrained is not None:
+        config = replace(config, pretrained=_digest(pretrained))
     if resume:
         if differences := place.config().differences(config):
             raise InputError(f"{folder} holds another run: {differences}")
@@ -93,6 +98,7 @@ def run(
             if len(set(gather_objects(len(stored["metrics"]) if stored else 0))) > 1:
                 raise InputError(f"the processes see different states of {folder}: is it shared?")
             if stored is None:
+                begin_with_encoder(model, config, pretrained)
                 rule.prepare()
             if rank() == 0:
                 place.write_start(config, stored)
@@ -127,7 +133,7 @@ def begin_from(path: Path, config: RunConfig) -> tuple[RunConfig, dict[str, Any]
     """
     stored = load_run(path)
     origin = RunConfig.from_dict(stored["config"], path)
-    config = replace(config, start=hashlib.sha256(path.read_bytes()).hexdigest())
+    config = replace(config, start=_digest(path))
     free = {name: getattr(config.recipe, name) for name in ("max_lr", "epochs", "batch_size")}
     same = replace(origin, recipe=replace(origin.recipe, **free), start=config.start)
     if differences := same.differences(config):
@@ -138,6 +144,21 @@ def begin_from(path: Path, config: RunConfig) -> tuple[RunConfig, dict[str, Any]
             "raise --epochs, or start from an earlier checkpoint"
         )
     return config, {**stored, "config": config.as_dict()}
+
+
+def begin_with_encoder(model: nn.Module, config: RunConfig, pretrained: Path | None) -> None:
+    """Give the model the encoder that its run fine-tunes, if it does."""
+    if pretrained is not None:
+        load_encoder(model, load_run(pretrained)["state"]["model"])
+    elif config.pretrained:
+        raise InputError(
+            "the run stopped before its first epoch and needs the encoder that it fine-tunes: "
+            "give --pretrained again"
+        )
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _next(epochs: Iterator[Epoch], place: RunFolder) -> Epoch | None:

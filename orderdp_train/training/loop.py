@@ -12,9 +12,10 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from orderdp_train.data import TrainTestData
+from orderdp_train.devices import sent
 from orderdp_train.rules import Scorer, SelectionRule
 from orderdp_train.training.finite import check_weights
-from orderdp_train.training.mixing import mix, sample_losses
+from orderdp_train.training.mixing import hits, mix, sample_losses
 from orderdp_train.training.optim import follow
 from orderdp_train.training.processes import (
     all_reduce_sum,
@@ -26,7 +27,6 @@ from orderdp_train.training.processes import (
 from orderdp_train.training.recipe import Recipe
 from orderdp_train.training.sampler import RuleSampler
 from orderdp_train.training.state import TrainState
-from orderdp_train.training.text import next_token_accuracy
 
 AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -121,8 +121,8 @@ def train(
                         if recipe.channels_last:
                             images = images.contiguous(memory_format=torch.channels_last)
                         with _autocast(device, recipe), torch.set_grad_enabled(not frozen):
-                            logits = forward(images)
-                        losses = sample_losses(logits, labels, recipe.label_smoothing, share)
+                            outputs = forward(images, *_noise(model, images, pixels))
+                        losses = sample_losses(outputs, labels, recipe.label_smoothing, share)
                         loss = sampler.next_loss(this, losses[: len(indices)])
                         if frozen:
                             for buffer, value in buffers:
@@ -173,20 +173,17 @@ def train(
 def evaluate(model: nn.Module, data: TrainTestData, recipe: Recipe) -> float:
     """Accuracy on the test split, with the model in eval mode; every process does its part.
 
-    Of text, the mean over sequences of the share of next tokens that are right.
+    It is the mean of `hits`, which says what that is for text and for masked autoencoders.
     """
     device = next(model.parameters()).device
-    correct = torch.zeros(1, device=device)
+    right = torch.zeros(1, device=device)
     with _eval_mode(model):
         rows = shard(torch.arange(data.num_test)).split(EVAL_BATCH)
         for _, images, labels in data.batches(rows, "test"):
             with _autocast(device, recipe):
-                logits = model(images)
-            if labels.ndim == 2:
-                correct += next_token_accuracy(logits, labels).sum()
-            else:
-                correct += (logits.argmax(1) == labels).sum()
-    return float(all_reduce_sum(correct)) / data.num_test
+                outputs = model(images)
+            right += hits(outputs, labels).sum()
+    return float(all_reduce_sum(right)) / data.num_test
 
 
 EVAL_BATCH = 512
@@ -205,14 +202,20 @@ def losses_of(
     with _eval_mode(model):
         for _, images, labels in data.batches(indices.split(EVAL_BATCH), "train"):
             with _autocast(device, recipe):
-                logits = model(images)
-            losses.append(sample_losses(logits, labels, recipe.label_smoothing))
+                outputs = model(images)
+            losses.append(sample_losses(outputs, labels, recipe.label_smoothing))
     return torch.cat(losses)
 
 
 def fresh_scorer(model: nn.Module, data: TrainTestData, recipe: Recipe) -> Scorer:
     """Scores for `OrderDP(scorer=...)`: present losses, to which every process adds its part."""
     return lambda indices: gather_vectors(losses_of(model, data, shard(indices), recipe))
+
+
+def _noise(model: nn.Module, images: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """What a model draws for a batch beside dropout, as a masked autoencoder its masks."""
+    draw = getattr(model, "noise", None)
+    return () if draw is None else (sent(draw(len(images), generator), images.device),)
 
 
 @contextmanager

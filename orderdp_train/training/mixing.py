@@ -7,7 +7,7 @@ from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
 from orderdp_train.training.recipe import Recipe
-from orderdp_train.training.text import sequence_losses
+from orderdp_train.training.text import next_token_accuracy, sequence_losses
 
 
 def mix(
@@ -41,23 +41,28 @@ def mix(
 
 
 def sample_losses(
-    logits: Float[Tensor, "b *length c"],
+    outputs: Float[Tensor, "b *outputs"],
     labels: Int64[Tensor, "b *length"],
     label_smoothing: float,
     share: float = 1.0,
 ) -> Float[Tensor, "b"]:
     """Cross-entropy of every sample, float32 `(b,)`, from logits `(b, classes)`.
 
-    Of text, with logits `(b, length, classes)`, the mean over a sequence's next tokens.
+    Of text, with logits `(b, length, classes)`, the mean over a sequence's next tokens. Outputs
+    `(b,)` are the losses themselves, of a model that has its own.
 
     A mixed image's loss is credited to its sources: sample i gets, from the two images it is part
     of (see `mix`), its share times the cross-entropy against its own label. Cross-entropy is linear
     in the target, so the credits of a batch add up to the usual mixed losses exactly, and a rule's
     weights and scores mean the same with mixing as without.
     """
+    if outputs.ndim == 1:
+        if share != 1:
+            raise InputError("MixUp and CutMix mix labels, which a masked autoencoder has not")
+        return outputs.float()
     if labels.ndim == 2:
-        return sequence_losses(logits, labels, label_smoothing=label_smoothing)
-    logits = logits.float()
+        return sequence_losses(outputs, labels, label_smoothing=label_smoothing)
+    logits = outputs.float()
 
     def against_own_label(logits: Tensor) -> Tensor:
         return F.cross_entropy(logits, labels, label_smoothing=label_smoothing, reduction="none")
@@ -66,3 +71,18 @@ def sample_losses(
         return against_own_label(logits)
     following = logits.roll(-1, 0)  # of the images that have the rest of each sample
     return share * against_own_label(logits) + (1 - share) * against_own_label(following)
+
+
+def hits(
+    outputs: Float[Tensor, "b *outputs"], labels: Int64[Tensor, "b *length"]
+) -> Float[Tensor, "b"]:
+    """What a test counts of every sample, float32 `(b,)`: 1 if the most likely class is right.
+
+    Of text, the share of next tokens that are right. Of a model that returns its losses, as a
+    masked autoencoder, 1 − loss, which may be negative.
+    """
+    if outputs.ndim == 1:
+        return 1 - outputs.float()
+    if labels.ndim == 2:
+        return next_token_accuracy(outputs, labels)
+    return (outputs.argmax(1) == labels).float()

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from orderdp_theory.common.errors import InputError
 from orderdp_train.data import Pictures, TextDataSet, TrainTestData
+from orderdp_train.models.masked_autoencoder import SIZES, MaskedAutoencoder, vision_transformer
 
+OURS = ("cnn", "resnet18", "resnet50", *(f"{k}-{s}" for k in ("mae", "vit") for s in SIZES))
 SMALL_IMAGE = 64  # below it the ImageNet stem would throw away nearly all of the image
 
 
@@ -92,14 +94,22 @@ def build_model(name: str, *, in_channels: int, num_classes: int, image_size: in
     """Build a model with fresh weights from torch's global generator (seed it first).
 
     `cnn` is `SmallCNN`. `resnet18` and `resnet50` are torchvision's; for images up to
-    64×64 their stem is one 3×3 convolution of stride 1 without pooling, as usual for CIFAR. Any
-    other name is looked up in timm. Raises `ValueError` for a name that nobody knows and for a
+    64×64 their stem is one 3×3 convolution of stride 1 without pooling, as usual for CIFAR.
+    `mae-tiny` and `mae-base` are masked autoencoders, which map images to losses and know no
+    classes, and `vit-tiny` and `vit-base` classifiers with the same encoders. Any other name is
+    looked up in timm. Raises `ValueError` for a name that nobody knows and for a
     model that cannot take images of this size.
     """
     if name == "cnn":
         return SmallCNN(in_channels, num_classes, image_size)
     if name in ("resnet18", "resnet50"):
         return _resnet(name, in_channels, num_classes, image_size)
+    kind, _, size = name.partition("-")
+    if kind in ("mae", "vit") and size in SIZES:
+        images = {"in_channels": in_channels, "image_size": image_size}
+        if kind == "mae":
+            return MaskedAutoencoder(SIZES[size], **images)
+        return vision_transformer(SIZES[size], num_classes=num_classes, **images)
     return _timm(name, in_channels, num_classes, image_size)
 
 
@@ -149,7 +159,7 @@ def _timm(name: str, in_channels: int, num_classes: int, image_size: int) -> nn.
     import timm
 
     if not timm.is_model(name):
-        known = {"cnn", "resnet18", "resnet50", *timm.list_models()}
+        known = {*OURS, *timm.list_models()}
         close = ", ".join(difflib.get_close_matches(name, sorted(known), n=3)) or "cnn"
         raise InputError(f"unknown model {name!r}, the nearest names here or in timm are: {close}")
     # Transformers are built for one image size and have to be told another.
