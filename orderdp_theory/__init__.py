@@ -1,5 +1,9 @@
 """Exact theory of random-then-top data pruning: draw s samples, keep the q of largest loss."""
 
+import orderdp_command as _signals  # noqa: F401  first: it handles them under python -m
+
+# isort: split
+
 from importlib.metadata import version as _version
 
 from orderdp_theory.ball import inclusion_probabilities_ball

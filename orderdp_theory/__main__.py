@@ -1,5 +1,5 @@
 """`python -m orderdp_theory` is the command `orderdp-theory`."""
 
-from orderdp_theory.cli import main
+from orderdp_command import theory
 
-main()
+theory()

@@ -1,5 +1,9 @@
 """Training with dynamic data pruning, and audits of the gradient bias it causes."""
 
+import orderdp_command as _signals  # noqa: F401  first: it handles them under python -m
+
+# isort: split
+
 from importlib.metadata import version as _version
 
 from orderdp_train.auditing import audit

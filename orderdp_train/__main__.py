@@ -1,5 +1,5 @@
-"""`python -m orderdp_train`, which `torchrun` needs."""
+"""`python -m orderdp_train`, which `torchrun` needs, is the command `orderdp-train`."""
 
-from orderdp_train.cli import main
+from orderdp_command import train
 
-main()
+train()

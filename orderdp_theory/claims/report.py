@@ -27,6 +27,7 @@ TITLES: dict[About, str] = {
     "toolkit": "Questions of this toolkit",
 }
 ERROR = "error"
+MARKDOWN = "# The paper's claims, sentence by sentence"  # the first line
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def to_json(results: Sequence[Result]) -> str:
 
 def to_markdown(results: Sequence[Result]) -> str:
     """The headline, and a table for the paper, the release and the toolkit each."""
-    lines = ["# The paper's claims, sentence by sentence", ""]
+    lines = [MARKDOWN, ""]
     lines += [f"{'  ' * c.indent}- {c.name}: {c}" for c in headline(results)]
     for about, title in TITLES.items():
         group = [result for result in results if result.claim.about == about]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orderdp_theory.common.errors import InputError
-from orderdp_theory.common.output import Json, Quiet, console, write_json
+from orderdp_theory.common.output import Json, Quiet, console, expect_output, write_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -116,6 +116,7 @@ def bound(
     quiet: Quiet = False,
 ) -> None:
     """Print the bounds of the design (N, S, Q) term by term, as published and as they hold."""
+    expect_output(json, '"convergence"')
     import numpy as np
 
     from orderdp_theory import (

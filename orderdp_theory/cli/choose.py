@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orderdp_theory.common.errors import InputError
-from orderdp_theory.common.output import Json, Quiet, console, status, write_json
+from orderdp_theory.common.output import Json, Quiet, console, expect_output, status, write_json
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from orderdp_theory import Candidate, Choice
 
+CSV_HEAD = "s,q1,q2,bias_squared,variance,mean_squared_error"
 EXAMPLES = (
     "orderdp-theory choose losses.npy 100 --gradients gradients.npy",
     "orderdp-theory choose losses.npy 100 --norms norms.npy --json -",
@@ -50,11 +51,11 @@ def choose(
     from orderdp_theory import choose as choose_design
     from orderdp_theory import error_bound_from_norms
     from orderdp_theory.cli.arrays import read_array
-    from orderdp_theory.common.files import expect_writable, write_atomically
+    from orderdp_theory.common.files import write_atomically
 
     given = [path for path in (gradients, gram, norms) if path is not None]
-    if csv is not None:
-        expect_writable(csv)
+    expect_output(csv, CSV_HEAD)
+    expect_output(json, '"random_then_top"')
     if len(given) != 1:
         raise InputError("give exactly one of --gradients, --gram and --norms")
     ranked_by = read_array(losses, (1,))
@@ -145,7 +146,7 @@ def _table(choice: "Choice", q: int) -> "Table":
 
 
 def _csv(choice: "Choice") -> str:
-    rows = ["s,q1,q2,bias_squared,variance,mean_squared_error"]
+    rows = [CSV_HEAD]
     for c in (*choice.random_then_top, *choice.unbiased):
         numbers = (c.bias_squared, c.variance, c.mean_squared_error)
         rows.append(f"{c.design.s},{c.design.q},{c.q2}," + ",".join(map(repr, numbers)))

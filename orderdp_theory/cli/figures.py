@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orderdp_theory.common.errors import InputError
-from orderdp_theory.common.output import Json, Quiet, console, status, write_json
+from orderdp_theory.common.output import Json, Quiet, console, expect_output, status, write_json
 
 if TYPE_CHECKING:
     from orderdp_theory.figures import Drawing
@@ -63,6 +63,7 @@ def write_figures(
     for name in names:
         for suffix in formats:
             expect_ours(out / f"{name}.{suffix}", WRITER)
+    expect_output(json, '"caption"')
     out.mkdir(parents=True, exist_ok=True)
     for name in track(names, "drawing", console=status(quiet), transient=True):
         drawn = figures[name].draw()

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from orderdp_theory.cli.verify import decided
-from orderdp_theory.common.output import Json, Quiet, console, write_json
+from orderdp_theory.common.output import Json, Quiet, console, expect_output, write_json
 
 EXAMPLES = ("orderdp-theory poster --out poster.html",)
 
@@ -23,13 +23,14 @@ def poster(
     """
     from orderdp_theory.claims import all_claims
     from orderdp_theory.claims.report import counts
-    from orderdp_theory.common.files import expect_writable, write_atomically
+    from orderdp_theory.common.files import write_atomically
     from orderdp_theory.design import Design
     from orderdp_theory.poster import FINDINGS
     from orderdp_theory.poster import poster as page
 
     design = Design.from_ratios(n)
-    expect_writable(out)
+    expect_output(out, "<title>Training on the samples of highest loss")
+    expect_output(json, '"findings"')
     results = decided(list(all_claims().values()), quiet)
     write_atomically(out, page(results, design))
     write_json(json, {"page": out, "findings": FINDINGS, "verdicts": counts(results)})

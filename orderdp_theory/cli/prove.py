@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orderdp_theory.common.errors import InputError
-from orderdp_theory.common.output import Json, Quiet, console, write_json
+from orderdp_theory.common.output import Json, Quiet, console, expect_output, write_json
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -32,6 +32,7 @@ def prove(
         raise InputError(
             f"no certificate is called {', '.join(unknown)}; choose from {', '.join(CERTIFICATES)}"
         )
+    expect_output(json, '"checked"')
     screen = console(json, quiet)
     document, failed = {}, []
     for name in dict.fromkeys(names or CERTIFICATES):

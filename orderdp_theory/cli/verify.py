@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orderdp_theory.common.errors import InputError
-from orderdp_theory.common.output import STANDARD_OUTPUT, Json, Quiet, console, status
+from orderdp_theory.common.output import (
+    STANDARD_OUTPUT,
+    Json,
+    Quiet,
+    console,
+    expect_output,
+    status,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -53,14 +60,14 @@ def verify(
 
     Exit status 0: every claim was decided; 1: a computation failed or an error bar was too wide.
     """
-    from orderdp_theory.claims.report import headline, to_html, to_json, to_markdown
-    from orderdp_theory.common.files import expect_writable, write_atomically
+    from orderdp_theory.claims.report import MARKDOWN, headline, to_html, to_json, to_markdown
+    from orderdp_theory.common.files import write_atomically
 
     claims = _chosen([*(only or []), *(more or [])])
     outputs = [(json, to_json), (markdown, to_markdown), (html, to_html)]
-    for path, _ in outputs:
-        if path is not None and path != STANDARD_OUTPUT:
-            expect_writable(path)
+    expect_output(json, '"readings"')
+    expect_output(markdown, MARKDOWN)
+    expect_output(html, "<title>OrderDP: the paper, sentence by sentence</title>")
     results = decided(claims, quiet)
     for path, text in outputs:
         if path == STANDARD_OUTPUT:

@@ -10,7 +10,7 @@ import typer
 
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.limits import require_room
-from orderdp_theory.common.output import Json, Quiet, console, write_json
+from orderdp_theory.common.output import Json, Quiet, console, expect_output, write_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,6 +22,7 @@ EXAMPLES = (
     "orderdp-theory weights 50000 25000 15000 --csv gamma.csv --plot gamma.png",
 )
 SHOWN_RANKS = 24
+CSV_HEAD = "rank,inclusion_probability"
 CSV_ROW = 200  # bytes of a rank while the file is put together
 MAX_FRACTION = 40  # characters; longer fractions are abbreviated on screen, never in the CSV
 # A larger design is printed where γ has fallen to these fractions of s/n.
@@ -66,11 +67,14 @@ def weights(
         inclusion_probabilities_exact,
     )
     from orderdp_theory.checks import check_inclusion_probabilities
-    from orderdp_theory.common.files import expect_writable, write_atomically
+    from orderdp_theory.common.files import write_atomically
 
-    for path in (csv, plot):
-        if path is not None:
-            expect_writable(path)
+    expect_output(csv, CSV_HEAD)
+    expect_output(json, '"inclusion_probabilities"')
+    if plot is not None:
+        from orderdp_theory.common.style import WRITER
+
+        expect_output(plot, WRITER)
     if exact and ball is not None:
         raise InputError("--exact and --ball exclude each other; give one of them")
     design = Design(n, s, q)
@@ -204,13 +208,13 @@ def _csv(design: "Design", gamma: Sequence[Any], bits: int) -> str:
         # flint's own text form: its radius includes the rounding to decimals.
         digits = _digits(bits)
         rows = (f"{j},{g.str(digits)}" for j, g in enumerate(gamma, 1))
-        return "rank,inclusion_probability\n" + "\n".join(rows) + "\n"
+        return f"{CSV_HEAD}\n" + "\n".join(rows) + "\n"
     if isinstance(gamma[0], Fraction):
         rows = (f"{j},{g},{g / design.q}" for j, g in enumerate(gamma, 1))
     else:
         require_room("N", design.n, CSV_ROW)
         rows = (f"{j},{float(g)!r},{float(g) / design.q!r}" for j, g in enumerate(gamma, 1))
-    return "rank,inclusion_probability,weight\n" + "\n".join(rows) + "\n"
+    return f"{CSV_HEAD},weight\n" + "\n".join(rows) + "\n"
 
 
 def _digits(bits: int) -> int:

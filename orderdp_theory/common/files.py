@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 import tempfile
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from orderdp_theory.common.errors import InputError
@@ -62,9 +63,18 @@ def expect_writable(path: Path) -> None:
 
 
 def expect_ours(path: Path, mark: str) -> None:
-    """`InputError` if a file of that name holds something else than what bears the `mark`."""
-    if path.is_file() and mark.encode() not in path.read_bytes():
-        raise InputError(f"{path} is not a file that this program wrote: give another --out")
+    """`InputError` if a file of that name holds something else than what bears the `mark`.
+
+    An empty file holds nothing that could be lost.
+    """
+    if not path.is_file() or path.stat().st_size == 0:
+        return
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        ours = content.find(mark.encode()) >= 0
+    if not ours:
+        raise InputError(
+            f"{path} exists and is not what this command wrote: give another name, or remove it"
+        )
 
 
 def _umask() -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orderdp_theory.common.files import write_atomically
+from orderdp_theory.common.files import expect_ours, expect_writable, write_atomically
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,6 +52,16 @@ def progress(
 
     columns = (title, BarColumn(), MofNCompleteColumn(), *more, Elapsed(), Remaining())
     return Progress(*columns, console=status(quiet), transient=transient)
+
+
+def expect_output(path: Path | None, mark: str) -> None:
+    """`OSError` or `InputError`, before any work, if the output cannot go there.
+
+    A file that exists is replaced only if it bears the `mark` of what the command writes.
+    """
+    if path is not None and path != STANDARD_OUTPUT:
+        expect_writable(path)
+        expect_ours(path, mark)
 
 
 def write_json(path: Path | None, results: Any) -> None:

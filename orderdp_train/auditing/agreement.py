@@ -29,6 +29,7 @@ from orderdp_train.rules import SelectionRule
 
 # Of a rule, for a test in all directions that commands use.
 LEAST_DRAWS = 50
+DRAW = 500  # bytes of memory that a draw of a rule takes, the test of it included
 # A feature whose draws vary by less than this fraction of its size is taken as not random.
 ROUNDING = 1e-6
 # Directions of the draws' correlation matrix below this share of its largest are not random.

@@ -10,6 +10,7 @@ import torch
 
 from orderdp_theory import Design
 from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.limits import require_at_most
 from orderdp_train.auditing.point import Point
 from orderdp_train.rules import OrderDP, ScoredRule, SelectionRule
 from orderdp_train.rules.base import design_of
@@ -29,20 +30,23 @@ def parse_grid(text: str, n: int) -> list[Design]:
     axes: dict[str, Any] = {}
     for part in text.split(","):
         match = AXIS.fullmatch(part.strip())
-        if match is None or match[1] in axes:
+        try:
+            if match is None or match[1] in axes:
+                raise ValueError
+            first, last, count = float(match[2]), float(match[3] or match[2]), int(match[4] or 1)
+        except ValueError:  # also of a number such as 1e, or of thousands of digits
             raise InputError(
-                f"cannot read {part!r} of the grid; write explore=0.3:1.0:8,keep=0.2:0.9:8, each "
-                "axis as first:last:count or one value"
-            )
-        first, last, count = float(match[2]), float(match[3] or match[2]), int(match[4] or 1)
+                f"cannot read {part[:80]!r} of the grid; write explore=0.3:1.0:8,keep=0.2:0.9:8, "
+                "each axis as first:last:count or one value"
+            ) from None
         if count < 1 or not (0 < first <= 1 and 0 < last <= 1):
             raise InputError(f"the grid's {match[1]} must lie in (0, 1] with a count of at least 1")
         axes[match[1]] = (first, last, count)
     if set(axes) not in ({"explore", "keep"}, {"explore", "exploit"}):
         raise InputError("a grid has two axes: explore, and either keep or exploit")
     other = "keep" if "keep" in axes else "exploit"
-    if axes["explore"][2] * axes[other][2] > MOST_DESIGNS:
-        raise InputError(f"the grid has more than {MOST_DESIGNS} designs; take fewer")
+    designs_asked = axes["explore"][2] * axes[other][2]
+    require_at_most("the grid's number of designs", designs_asked, MOST_DESIGNS, "each is audited")
     designs: dict[Design, None] = {}
     for explore in np.linspace(*axes["explore"]).tolist():
         for value in np.linspace(*axes[other]).tolist():

@@ -25,7 +25,16 @@ from orderdp_theory import (
     total_variation,
 )
 from orderdp_theory.common.errors import InputError
-from orderdp_train.auditing.agreement import Agreement, Draws, agreement, contrasts, draw, ranks
+from orderdp_theory.common.limits import require_room
+from orderdp_train.auditing.agreement import (
+    DRAW,
+    Agreement,
+    Draws,
+    agreement,
+    contrasts,
+    draw,
+    ranks,
+)
 from orderdp_train.auditing.covariance import Products, covariance_trace, products, sequence_trace
 from orderdp_train.auditing.followed import EPOCH_CAUSES, FollowedEpoch
 from orderdp_train.auditing.inner import Inner, pieces
@@ -62,6 +71,7 @@ PROJECTIONS = 4
 FAILURE = 0.05  # of the corrected bound on the population risk, over the draw of the data
 # A contraction costs up to half of a pass.
 WORTH_A_WALK = 3
+VIEW = 2000  # bytes of memory of a view, however small its data
 
 
 def audit(
@@ -113,10 +123,13 @@ def audit(
             from here on, on plain samples, to split the bias of a whole epoch too.
 
     Raises:
-        ValueError: wrong sizes, non-finite losses, weights or gradients, a full-data gradient of 0.
+        ValueError: wrong sizes, more draws or views than fit into memory, non-finite losses,
+            weights or gradients, a full-data gradient of 0.
         TypeError: a dataset that cannot be indexed.
     """
     named = {name: at_present(rule) for name, rule in _named(rules).items()}
+    require_room("draws", draws, len(named) * DRAW)
+    require_room("views", views or 0, VIEW)
     device = next(iter(model.parameters())).device
     population = population_of(dataset, device=device, loss=loss, collate=collate)
     if autocast is not None:

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from orderdp_theory import score_error_bound
 from orderdp_theory.common.errors import InputError
-from orderdp_train.auditing.agreement import LEAST_DRAWS
+from orderdp_theory.common.limits import require_room
+from orderdp_train.auditing.agreement import DRAW, LEAST_DRAWS
 from orderdp_train.auditing.followed import follow_epoch
-from orderdp_train.auditing.one_model import DRAWS, at_present, audit, by_class
+from orderdp_train.auditing.one_model import DRAWS, VIEW, at_present, audit, by_class
 from orderdp_train.auditing.population import Population, population_of_images
 from orderdp_train.auditing.replay import Begin, replay, unit
 from orderdp_train.auditing.result import SAMPLES, Audit, RuleAudit
@@ -47,8 +48,18 @@ class Effort:
             raise InputError(
                 f"the test of the rules needs at least {LEAST_DRAWS} draws, got {self.draws}"
             )
+        if self.views is not None and self.views < 1:
+            raise InputError(f"views must be at least 1, got {self.views}")
+        if self.memory_limit < 1:
+            raise InputError(f"the memory limit must be positive, got {self.memory_limit} bytes")
         if self.replays < 0 or self.replays == 1:
             raise InputError(f"replays must be 0, or 2 and more for a spread, got {self.replays}")
+
+    def expect_room(self, n: int, rules: int = 1) -> None:
+        """`InputError` if what so many rules on n samples leave does not fit into memory."""
+        require_room("draws", self.draws, rules * DRAW)
+        require_room("views", self.views or 0, VIEW)
+        require_room("replays", self.replays, 2 * n * torch.float64.itemsize)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from orderdp_theory.common.errors import InputError
-from orderdp_train.auditing.grid import grid_rules
+from orderdp_train.auditing.grid import grid_rules, parse_grid
 from orderdp_train.auditing.point import FALSE_ALARM, AuditedPoint, Effort, Point, audit_point
 from orderdp_train.auditing.replay import beginning
 from orderdp_train.data import TrainTestData, fingerprint, load_data
@@ -79,6 +79,8 @@ def audit_run(
         num_workers=workers,
     )
     content = fingerprint(data)
+    designs = 0 if grid is None else len(parse_grid(grid, data.num_train))
+    effort.expect_room(data.num_train, 1 + designs)
     method = config.rule.rule.label
     level = FALSE_ALARM / len(paths)
     ready = {point.epoch: point for point in done}

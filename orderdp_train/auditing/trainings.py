@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from orderdp_theory.common.errors import InputError
-from orderdp_train.auditing.grid import grid_rules
+from orderdp_train.auditing.grid import grid_rules, parse_grid
 from orderdp_train.auditing.point import FALSE_ALARM, AuditedPoint, Effort, Point, audit_point
 from orderdp_train.auditing.replay import beginning
 from orderdp_train.data import TrainTestData
@@ -98,6 +98,8 @@ def audit_trainings(
     With a `grid` instead: every design of it, with fresh scores, along one training on full data.
     `on_step` is told the method after every epoch and every audit: `steps` of them.
     """
+    designs = 1 if grid is None else len(parse_grid(grid, data.num_train))
+    config.effort.expect_room(data.num_train, designs)
     found = []
     stops = len(milestones(config.recipe.epochs))
     rules = config.rules if grid is None else (RuleConfig("full"),)

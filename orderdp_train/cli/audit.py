@@ -13,7 +13,8 @@ import typer
 
 from orderdp_theory.common.command import said_if_stopped
 from orderdp_theory.common.errors import InputError
-from orderdp_theory.common.output import STANDARD_OUTPUT, Json, Quiet, progress
+from orderdp_theory.common.limits import GIB, memory
+from orderdp_theory.common.output import STANDARD_OUTPUT, Json, Quiet, expect_output, progress
 from orderdp_theory.common.output import console as screen
 
 if TYPE_CHECKING:
@@ -108,11 +109,11 @@ def audit(
     from orderdp_train.runs.driver import pick_device
     from orderdp_train.training.processes import processes, rank
 
+    expect_output(json, '"versions"')
     with (
         processes(pick_device(device)) as place,
         output_folder(out) if rank() == 0 else nullcontext() as folder,
     ):
-        from orderdp_train.auditing.grid import parse_grid
         from orderdp_train.auditing.point import Effort
         from orderdp_train.auditing.promises import promises_of
         from orderdp_train.auditing.stored_run import REPLAYS, audit_run
@@ -138,7 +139,12 @@ def audit(
         if data == "prose":  # which has no labels that could be flipped
             decided.setdefault("label_noise", 0.0)
         replays = replays if replays is not None else 0 if run is None else REPLAYS
-        limit = round(memory_limit * 2**30)
+        if not 0 < memory_limit * GIB <= memory():
+            raise InputError(
+                f"--memory-limit must be positive and at most {memory() / GIB:.1f} GiB, all the "
+                f"memory there is here; got {memory_limit}"
+            )
+        limit = round(memory_limit * GIB)
         effort = Effort(draws, moments, monte_carlo, views, limit, replays)
         chosen = None if precision is None else precision_of(precision)
         named = None if recipe is None else recipe_of(recipe)
@@ -211,8 +217,6 @@ def audit(
                 root=root,
                 num_workers=workers,
             )
-            if grid is not None:
-                parse_grid(grid, images.num_train)
             total = steps(config, grid)
             audited = partial(audit_trainings, images, config, grid=grid, recordings=recordings)
         # A pipe or a file has no width of its own; the table needs 100 columns.

@@ -9,7 +9,7 @@ import typer
 
 from orderdp_theory.common.command import said_if_stopped
 from orderdp_theory.common.errors import InputError
-from orderdp_theory.common.output import Json, Quiet, console, progress, write_json
+from orderdp_theory.common.output import Json, Quiet, console, expect_output, progress, write_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -82,6 +82,7 @@ def reproduce(
 
     screen = console(json, quiet)
     if list_results:
+        expect_output(json, '"smoke"')
         write_json(json, _costs())
         screen.print(_overview())
         return
@@ -109,6 +110,7 @@ def reproduce(
     marks = {"csv": to_csv([]).strip(), "md": f"reproduce {name}", "png": WRITER}
     for suffix, mark in marks.items():
         expect_ours(out / f"{stem}.{suffix}", mark)
+    expect_output(json, '"paper_std"')
     failed = TextColumn("{task.fields[failed]} failed", style="red")
     cluster = address if engine == "ray" else None
     with (

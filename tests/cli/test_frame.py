@@ -56,6 +56,34 @@ def test_json_takes_the_place_of_the_table_or_goes_beside_it(line, folder, capsy
         json.loads(beside)
 
 
+OUTPUTS = (
+    *(f"{line} --json out" for line in COMMANDS),
+    *("weights 10 5 3 --csv out", "weights 10 5 3 --exact --csv out"),
+    *("weights 10 5 3 --plot out.png", "weights 10 5 3 --plot out.pdf"),
+    "choose losses.npy 2 --norms losses.npy --every --csv out",
+    *("verify --only sec52-fastest --html out", "verify --only sec52-fastest --markdown out"),
+)
+
+
+@pytest.mark.parametrize("line", OUTPUTS)
+def test_an_output_replaces_only_what_the_same_command_wrote(line, folder, capsys):
+    """A file of its own, or an empty one that `mktemp` made; any other stays as it is."""
+    out = Path(line.split()[-1])
+    out.write_text("mine: rank, caption, orderd")
+    code, said, error = called(theory.app, line, capsys)
+    assert (code, said) == (2, "")
+    assert error == (
+        f"error: {out} exists and is not what this command wrote: give another name, or remove it\n"
+    )
+    assert out.read_text() == "mine: rank, caption, orderd"
+    out.write_text("")
+    assert called(theory.app, line, capsys)[0] == 0
+    first = out.read_bytes()
+    assert first
+    assert called(theory.app, line, capsys)[0] == 0
+    assert out.read_bytes() == first
+
+
 @pytest.mark.parametrize("line", COMMANDS)
 def test_quiet_prints_errors_only(line, folder, capsys):
     assert called(theory.app, f"{line} --quiet", capsys) == (0, "", "")
