@@ -112,20 +112,20 @@ def _call(train: bool, words: list[str], place: str) -> None:
 def signals(share: float, seed: int) -> Outcome:
     """Ctrl-C and SIGTERM at a random moment of a command's life, imports included."""
     outcome, choice = Outcome(), random.Random(seed)
-    call = "import sys, orderdp_command; orderdp_command.train()"
+    calls = [["-c", "import orderdp_command; orderdp_command.train()"], ["-m", "orderdp_train"]]
     with TemporaryDirectory() as place:
         for k in range(times(share, 100)):
             folder = Path(place, f"run{k}")
             number, status = choice.choice([(signal.SIGINT, 130), (signal.SIGTERM, 143)])
             words = ["run", f"--out={folder}", "--device=cpu", "--epochs=300", "--keep=0.1"]
             process = subprocess.Popen(
-                [sys.executable, "-c", call, *words],
+                [sys.executable, *choice.choice(calls), *words],
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 text=True,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
             )
-            time.sleep(0.3 + 8 * choice.random())
+            time.sleep(0.5 + 8 * choice.random())  # before that it is Python that starts
             process.send_signal(number)
             _, said = process.communicate(timeout=120)
             left = [] if not folder.exists() else list(folder.glob("*.partial"))
