@@ -1,5 +1,7 @@
 """Optimizers by name."""
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -10,7 +12,7 @@ def follow(optimizer: torch.optim.Optimizer, recipe: Recipe, progress: float) ->
     """Set rate and momentum as `recipe` has them at a fraction `progress` of training."""
     rate, momentum = recipe.learning_rate(progress), recipe.momentum_at(progress)
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("lr_scale", 1.0)
         if "betas" in group:
             group["betas"] = (momentum, group["betas"][1])
         else:
@@ -24,9 +26,9 @@ def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     `GradScaler` has the host wait for each fp16 step.
     """
     rate, decay, momentum = recipe.learning_rate(0.0), recipe.weight_decay, recipe.momentum
-    parameters = list(model.parameters())
-    fused = True if parameters[0].device.type == "cuda" else None
-    betas = (momentum, 0.999)
+    parameters = _parameters(model, recipe)
+    fused = True if next(model.parameters()).device.type == "cuda" else None
+    betas = (momentum, recipe.second_beta)
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(parameters, rate, momentum=momentum, weight_decay=decay, fused=fused)
     if recipe.optimizer == "adamw":
@@ -39,3 +41,15 @@ def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
             parameters, "lars", lr=rate, weight_decay=decay, momentum=momentum
         )
     return create_optimizer_v2(parameters, "lamb", lr=rate, weight_decay=decay, betas=betas)
+
+
+def _parameters(model: nn.Module, recipe: Recipe) -> list[Any]:
+    """All parameters, in groups with a rate and a decay of their own if the layers have them."""
+    if recipe.layer_decay == 1:
+        return list(model.parameters())
+    from timm.optim import param_groups_layer_decay
+
+    undecayed = getattr(model, "no_weight_decay", set)()
+    return param_groups_layer_decay(
+        model, recipe.weight_decay, undecayed, layer_decay=recipe.layer_decay
+    )

@@ -42,6 +42,7 @@ class Preset:
     usual: bool = True
 
 
+SMALL = ("digits", "mnist5k")
 CIFAR, IMAGENET = ("cifar10", "cifar100"), ("imagenet",)
 CNNS = ("cnn", "resnet18", "resnet50")
 
@@ -77,6 +78,46 @@ _cifar_50 = Preset(
 _imagenet = Recipe(epochs=90, batch_size=1024, optimizer="lars")
 _imagenet_18 = Preset(replace(_imagenet, max_lr=1.98), IMAGENET, ("resnet18",), _IMAGENET)
 _imagenet_50 = Preset(replace(_imagenet, max_lr=6.4), IMAGENET, ("resnet50",), _IMAGENET)
+
+# He et al. (2022), Tables 8 and 9, and their code: rates are for 256 samples a batch there, and 40
+# of the epochs of a pre-training warm up. Of the numbers the paper on OrderDP gives the epochs.
+_mae = Recipe(
+    epochs=300,
+    batch_size=4096,
+    optimizer="adamw",
+    schedule="cosine",
+    max_lr=1.5e-4 * 16,
+    warm_up=40 / 300,
+    second_beta=0.95,
+    weight_decay=0.05,
+    label_smoothing=0.0,
+    precision="bf16",
+)
+_vit = Recipe(
+    epochs=100,
+    batch_size=1024,
+    optimizer="adamw",
+    schedule="cosine",
+    max_lr=5e-4 * 4,
+    warm_up=0.05,
+    weight_decay=0.05,
+    layer_decay=0.65,
+    mixup=0.8,
+    cutmix=1.0,
+    precision="bf16",
+)
+_MAE = {"Table 5": "for 300 epochs and fine-tuned for 100 epochs."}
+_small_mae = replace(_mae, epochs=20, batch_size=64, max_lr=2e-3, warm_up=0.1, precision="fp32")
+_small_vit = replace(
+    _vit,
+    epochs=10,
+    batch_size=64,
+    max_lr=2e-3,
+    warm_up=0.1,
+    mixup=0.0,
+    cutmix=0.0,
+    precision="fp32",
+)
 
 PRESETS = {
     "smoke": Preset(
@@ -114,6 +155,10 @@ PRESETS = {
     "imagenet-resnet50-release": _released(
         _imagenet_50, {RELEASE: f"{_CYCLED[RELEASE]}; weight decay 1e-5"}, weight_decay=1e-5
     ),
+    "smoke-mae": Preset(_small_mae, SMALL, ("mae-tiny",)),
+    "smoke-vit": Preset(_small_vit, SMALL, ("vit-tiny",)),
+    "imagenet-mae": Preset(_mae, IMAGENET, ("mae-base",), _MAE),
+    "imagenet-vit": Preset(_vit, IMAGENET, ("vit-base",), _MAE),
 }
 RECIPES = {name: preset.recipe for name, preset in PRESETS.items()}
 

@@ -26,7 +26,9 @@ class Recipe:
     The rate rises to `max_lr` over the fraction `warm_up` of training and falls to its end: both by
     cosines under "onecycle" (PyTorch's defaults), by a line and a cosine under "cosine".
     `momentum`, the first beta of adamw and lamb, may be another one when the rate is at its peak,
-    `peak_momentum`, and then goes there and back by cosines. `mixup` and `cutmix` are the alphas of
+    `peak_momentum`, and then goes there and back by cosines. `layer_decay`, if not 1, is the factor
+    from each block's rate to that of the one below it; norms, biases and positions do not decay
+    then. `mixup` and `cutmix` are the alphas of
     the two mixings, 0 for off; with both on each batch uses one of them.
 
     Raises `ValueError` for values that no training could use. A field's type says how it is
@@ -41,7 +43,9 @@ class Recipe:
     warm_up: float = _share(0.3)
     momentum: float = _share(0.9)
     peak_momentum: float | None = _share(None)
+    second_beta: float = _share(0.999)
     weight_decay: float = 5e-4
+    layer_decay: float = 1.0
     label_smoothing: float = _share(0.1)
     mixup: float = 0.0
     cutmix: float = 0.0

@@ -14,6 +14,8 @@ from orderdp_train.rules import RuleConfig
 from orderdp_train.runs import RunConfig, RunFolder, run
 from orderdp_train.runs.checkpoint import load_checkpoint
 from orderdp_train.training.loop import losses_of, train
+from orderdp_train.training.optim import build_optimizer, follow
+from orderdp_train.training.presets import RECIPES, default_recipe
 from orderdp_train.training.recipe import Recipe
 
 RECIPE = Recipe(epochs=2, batch_size=500, optimizer="adamw", max_lr=1e-3, weight_decay=0.05)
@@ -193,3 +195,34 @@ def test_a_fine_tuning_begins_with_the_encoder_and_remembers_it(tmp_path):
 def test_sizes_that_do_not_fit_are_one_line():
     with pytest.raises(ValueError, match="9×9 do not divide into patches of 2×2"):
         build_model("mae-tiny", in_channels=1, num_classes=2, image_size=9)
+
+
+def test_layers_have_the_rates_of_the_published_fine_tuning():
+    """The head's rate times 0.65 once a block downwards, and once more for the embedding."""
+    recipe = replace(RECIPES["smoke-vit"], schedule="onecycle")
+    classifier = build_model("vit-tiny", in_channels=1, num_classes=10, image_size=8)
+    optimizer = build_optimizer(classifier, recipe)
+    follow(optimizer, recipe, 0.5)
+    groups = [(group, p) for group in optimizer.param_groups for p in group["params"]]
+    found = {name: g for g, q in groups for name, p in classifier.named_parameters() if p is q}
+    assert found.keys() == dict(classifier.named_parameters()).keys()
+    assert len(groups) == len(found)
+    exponents = {"head": 0, "fc_norm": 0, "blocks.2": 1, "blocks.1": 2, "blocks.0": 3}
+    for name, group in found.items():
+        exponent = next((e for start, e in exponents.items() if name.startswith(start)), 4)
+        assert group["lr"] == pytest.approx(recipe.learning_rate(0.5) * 0.65**exponent), name
+        decayed = name.endswith("weight") and "norm" not in name
+        assert group["weight_decay"] == (0.05 if decayed else 0), name
+
+
+@pytest.mark.parametrize(("model", "beta"), [("mae-base", 0.95), ("vit-base", 0.999)])
+def test_the_recipes_are_the_published_ones(model, beta):
+    """He et al. (2022), Tables 8 and 9: base rates 1.5e-4 and 5e-4 for 256 samples a batch."""
+    recipe = default_recipe("imagenet", model)
+    batch, base, epochs = {"mae-base": (4096, 1.5e-4, 300), "vit-base": (1024, 5e-4, 100)}[model]
+    assert (recipe.batch_size, recipe.epochs) == (batch, epochs)
+    assert recipe.max_lr == pytest.approx(base * batch / 256)
+    assert (recipe.momentum, recipe.second_beta, recipe.weight_decay) == (0.9, beta, 0.05)
+    network = torch.nn.Linear(2, 2)
+    [group] = build_optimizer(network, replace(recipe, layer_decay=1.0)).param_groups
+    assert group["betas"] == (0.9, beta)
