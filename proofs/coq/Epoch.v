@@ -30,6 +30,20 @@ Definition partitions {n : nat} (b K : nat) (Q : {set 'I_n}) (batch : nat -> {se
     Prop :=
   (forall k, (k < K)%N -> #|batch k| = b) /\ forall i, (\sum_(k < K) (i \in batch k))%N = (i \in Q).
 
+Lemma sum_partition {R : realFieldType} n b K (Q : {set 'I_n}) batch (f : 'I_n -> R) :
+  partitions b K Q batch -> \sum_(k < K) \sum_(i in batch k) f i = \sum_(i in Q) f i.
+Proof.
+move=> [_ part]; pose part_of (k : 'I_K) i : R := if i \in batch k then f i else 0.
+rewrite (eq_bigr (fun k => \sum_i part_of k i)) => [|k _]; last exact: big_mkcond.
+rewrite exchange_big [RHS]big_mkcond; apply: eq_bigr => i _ /=.
+have := part i; case: (i \in Q) => /= sum_i.
+  rewrite (eq_bigr (fun k : 'I_K => f i *+ (i \in batch k))) => [|k _].
+    by rewrite sumrMnr sum_i.
+  by rewrite /part_of; case: (i \in _).
+rewrite big1 // => k _; rewrite /part_of; case: ifP => // ik; have := sum_i.
+by rewrite (bigD1 k) //= ik.
+Qed.
+
 (* A pass of subgradient steps: f_k at the point where its step is made is    *)
 (* nearly f_k at the start of the pass.                                       *)
 Lemma incremental {R : realFieldType} n d (b K : nat) (eta G : R) (batch : nat -> {set 'I_n})
@@ -83,7 +97,6 @@ have -> : (k.+1%:R * eta) ^+ 2 * G ^+ 2
   congr (_ + _ + _); rewrite -!mulrA; congr (_ * _).
   rewrite mulrCA; congr (_ * _); rewrite [RHS]mulrCA; congr (_ * _).
   by rewrite expr2 mulrCA.
-
 rewrite !addrA ler_add2r mulrBr mulrDr !opprD opprK !addrA ler_add2r.
 by rewrite [X in X <= _]addrAC.
 Qed.
@@ -126,21 +139,11 @@ pose l i : R^o := L i (theta past) - L i star.
 pose lQ S : R^o := q%:R^-1 *: \sum_(i in top_by (rho past) q S) l i.
 apply: (@le_trans _ _ (mean (candidates n s) (fun S => sqnorm (theta past - star)
   - 2%:R * eta' (size past) * lQ S + eta' (size past) ^+ 2 * G ^+ 2 : R^o))).
-  apply: mean_le => S SX; have [psi0 psiS ->] := run past S; have [card_b part] := parts past S SX.
+  apply: mean_le => S SX; have [psi0 psiS ->] := run past S; have [card_b _] := parts past S SX.
   have [_ ] := @incremental _ _ _ _ K _ _ _ _ _ _ star (ltW (eta_gt0 (size past))) G0 LG (gL past S)
     (fun k kK => eq_leq (card_b k kK)) psiS.
   rewrite psi0 => le1; apply: le_trans le1 _; rewrite ler_add2r ler_add2l ler_opp2.
-  have -> : \sum_(k < K) \sum_(i in batch past S k) (L i (theta past) - L i star)
-            = \sum_(i in top_by (rho past) q S) l i.
-    pose part_of (k : 'I_K) i : R := if i \in batch past S k then l i else 0.
-    rewrite (eq_bigr (fun k => \sum_i part_of k i)) => [|k _]; last exact: big_mkcond.
-    rewrite exchange_big [RHS]big_mkcond; apply: eq_bigr => i _ /=.
-    have := part i; case: (i \in top_by _ _ _) => /= sum_i.
-      rewrite (eq_bigr (fun k : 'I_K => l i *+ (i \in batch past S k))) => [|k _].
-        by rewrite sumrMnr sum_i.
-      by rewrite /part_of; case: (i \in _).
-    rewrite big1 // => k _; rewrite /part_of; case: ifP => // ik; have := sum_i.
-    by rewrite (bigD1 k) //= ik.
+  rewrite (sum_partition l (parts past S SX)).
   rewrite /lQ; set Q := \sum_(i in _) l i.
   rewrite /eta' mulrA -[_ *: Q]/(_ * Q) qE natrM invfM !mulrA.
   by rewrite [2%:R * K%:R * _]mulrAC mulfK // pnatr_eq0 -lt0n.

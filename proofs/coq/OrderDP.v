@@ -5,4 +5,4 @@ From OrderDP Require Export Counting Expectation Ranking Rearrangement Inclusion
 From OrderDP Require Export Convex Surrogate Counterexamples Gap HorvitzThompson Variance.
 From OrderDP Require Export Ties RankDesign Window Limit.
 From OrderDP Require Export Vectors Convergence Epoch Staleness Impossibility.
-From OrderDP Require Export Transfer Sandwich Generalization Stability Population.
+From OrderDP Require Export Transfer Sandwich Generalization Selection Stability Population.

@@ -147,7 +147,7 @@ have generalize : expected (fun x c => population_risk loss (found x c)) - expec
   move=> x i u f fG; have [_ run' gL' rho_L' start'] := train (replace x i u).
   have [_ run gL rho_L start0] := train x.
   have same j : j != i -> loss (x j) = loss (replace x i u j) by rewrite ffunE => /negPf->.
-  have [_ [_ close]] := stability qs sn (ltW eta_gt0) G0 r0 rT same (fun j => lossG _)
+  have [_ [_ close]] := stability_fresh q_gt0 qs sn (ltW eta_gt0) G0 r0 rT same (fun j => lossG _)
     (fun j => lossG _) run' gL' rho_L' run gL rho_L (etrans start' (esym start0)).
   exact: close.
 have optimize : expected (fun x c => kept x (found x c))

@@ -2,7 +2,7 @@
 
 From mathcomp Require Import all_ssreflect all_fingroup all_algebra.
 From OrderDP Require Import Counting Expectation Ranking Rearrangement Inclusion Unbiased.
-From OrderDP Require Import Convex Surrogate Vectors Convergence.
+From OrderDP Require Import Convex Surrogate Vectors Convergence Epoch Selection.
 
 Set Implicit Arguments.
 Unset Strict Implicit.
@@ -11,179 +11,126 @@ Unset Printing Implicit Defensive.
 Import Order.POrderTheory Order.TotalTheory GRing.Theory Num.Theory.
 Local Open Scope ring_scope.
 
-(* In how many of the candidate sets the sample i is.                         *)
-Definition hits {n : nat} (i : 'I_n) (c : seq {set 'I_n}) : nat :=
-  count (fun S : {set 'I_n} => i \in S) c.
+(* ************************************************************************** *)
+(* All selections                                                             *)
+(* ************************************************************************** *)
 
-(* Exchange k in A for i.                                                     *)
-Lemma exchange {R : realFieldType} (I : finType) (A : {set I}) i k (x : I -> R) :
-  k \in A -> i \notin A ->
-  #|i |: A :\ k| = #|A| /\ \sum_(j in i |: A :\ k) x j = \sum_(j in A) x j - x k + x i.
+(* Runs with one selection an epoch, K minibatches of b each, and scores that *)
+(* are losses at one of the last tau + 1 selections.                          *)
+Definition aged_epochs {R : realFieldType} {n d : nat} (s q b K tau : nat) (eta : nat -> R)
+    (L : 'I_n -> 'rV[R]_d -> R) (rho : seq {set 'I_n} -> {perm 'I_n})
+    (H : seq {set 'I_n} -> 'I_n -> R)
+    (batch : seq {set 'I_n} -> {set 'I_n} -> nat -> {set 'I_n})
+    (g : seq {set 'I_n} -> {set 'I_n} -> nat -> 'I_n -> 'rV[R]_d)
+    (psi : seq {set 'I_n} -> {set 'I_n} -> nat -> 'rV[R]_d)
+    (theta : seq {set 'I_n} -> 'rV[R]_d) : Prop :=
+  [/\ epoch_run b K eta batch g psi theta,
+      forall past S, S \in candidates n s ->
+        partitions b K (top_by (rho past) q S) (batch past S),
+      forall past S k i, (k < K)%N -> subgradient (L i) (psi past S k) (g past S k i),
+      ranked_by rho H
+    & forall past i, exists2 u, (size past - tau <= u <= size past)%N
+        & H past i = L i (theta (take u past))].
+
+(* In how many of the selections, weighted by the step sizes, the sample i is *)
+(* a candidate.                                                               *)
+Definition hit_steps {R : realFieldType} {n : nat} (eta : nat -> R) (i : 'I_n)
+    (c : seq {set 'I_n}) : R :=
+  \sum_(t < size c) eta t * (i \in nth set0 c t)%:R.
+
+Lemma hit_steps_rcons {R : realFieldType} n (eta : nat -> R) (i : 'I_n) c S :
+  hit_steps eta i (rcons c S) = hit_steps eta i c + eta (size c) * (i \in S)%:R.
 Proof.
-move=> kA iA; have iA' : i \notin A :\ k by rewrite !inE negb_and iA orbT.
-by split; [rewrite cardsU1 iA' (cardsD1 k A) kA | rewrite big_setU1 // (big_setD1 k kA) /=
-           addrC [x k + _]addrC addrK].
+rewrite /hit_steps size_rcons big_ord_recr /= nth_rcons ltnn eqxx; congr (_ + _).
+by apply: eq_bigr => t _; rewrite nth_rcons ltn_ord.
 Qed.
 
-Lemma has_other (I : finType) (A B : {set I}) i :
-  #|A| = #|B| -> i \in B -> i \notin A -> exists2 k, k \in A & k \notin B.
+Lemma hit_steps_ge0 {R : realFieldType} n (eta : nat -> R) (i : 'I_n) c :
+  (forall t, 0 <= eta t) -> 0 <= hit_steps eta i c.
+Proof. by move=> eta0; apply: sumr_ge0 => t _; rewrite mulr_ge0 ?ler0n. Qed.
+
+(* A sample is a candidate in a step with probability s / n.                  *)
+Theorem mean_hit_steps {R : realFieldType} n s (eta : nat -> R) (i : 'I_n) T : (s <= n)%N ->
+  mean (sequences (candidates n s) T) (fun c => hit_steps eta i c : R^o)
+  = (\sum_(t < T) eta t) * (s%:R / n%:R) :> R.
 Proof.
-move=> AB iB iA; have : ~~ (A \subset B).
-  apply/negP => sub; have /setP/(_ i) : A = B.
-    by apply/eqP; rewrite eqEcard sub AB leqnn.
-  by rewrite iB (negPf iA).
-by case/subsetPn => k kA kB; exists k.
+move=> sn; have X_gt0 : (0 < #|candidates n s|)%N by rewrite card_candidates bin_gt0.
+elim: T => [|T IH].
+  by rewrite (mean_sequences0 _ (fun c => hit_steps eta i c : R^o)) /hit_steps !big_ord0 mul0r.
+rewrite (mean_sequences _ T (fun c => hit_steps eta i c : R^o)).
+rewrite (@eq_mean _ _ [lmodType R of R^o] _ _
+  (fun c : T.-tuple _ => hit_steps eta i c + (eta T * (s%:R / n%:R) : R^o))) => [|c _].
+  by rewrite mean_add IH mean_const ?sequences_gt0 // big_ord_recr mulrDl.
+pose f (S : {set 'I_n}) : R^o := hit_steps eta i c.
+pose f' (S : {set 'I_n}) : R^o := eta T *: ((i \in S)%:R : R^o).
+rewrite (@eq_mean _ _ _ _ _ (fun S => f S + f' S)) => [|S _].
+  by rewrite mean_add mean_const // mean_scale -Pr_mean Pr_candidate.
+by rewrite hit_steps_rcons size_tuple.
 Qed.
 
-(* Only the value of i differs.                                               *)
-Lemma sum_change {R : realFieldType} (I : finType) (B : {set I}) i (x x' : I -> R) :
-  (forall j, j != i -> x' j = x j) ->
-  \sum_(j in B) x' j = \sum_(j in B) x j + (if i \in B then x' i - x i else 0).
+(* What one selection does, whatever follows.                                 *)
+Lemma epoch_step {R : realFieldType} n s d q b K tau (eta : nat -> R) (G : R)
+    (L : 'I_n -> 'rV[R]_d -> R) rho H batch g psi theta past S :
+  (0 < q)%N -> q = (K * b)%N -> 0 <= eta (size past) -> 0 <= G ->
+  (forall i, lipschitz G (L i)) -> aged_epochs s q b K tau eta L rho H batch g psi theta ->
+  S \in candidates n s ->
+  exists V, [/\ theta (rcons past S) = theta past - eta (size past) *: V,
+    sqnorm V <= (K%:R * G) ^+ 2 & forall x : 'rV[R]_d,
+    K%:R / q%:R * (\sum_(j in top_by (rho past) q S) (L j (theta past) - L j x))
+    - K%:R * (G ^+ 2 * ((K%:R - 1) * eta (size past))) <= dot V (theta past - x)].
 Proof.
-move=> xE; case: ifP => iB; last first.
-  by rewrite addr0; apply: eq_bigr => j jB; apply: xE; apply: contraFneq iB => <-.
-rewrite (big_setD1 i iB) [in RHS](big_setD1 i iB) /= [x i + _]addrC -addrA.
-rewrite [x i + _]addrC subrK addrC; congr (_ + _); apply: eq_bigr => j.
-by rewrite !inE => /andP[ji _]; apply: xE.
+move=> q_gt0 qE eta0 G0 LG [run parts gL _ _] SX; have [psi0 psiS ->] := run past S.
+have part := parts past S SX; have [card_b _] := part.
+have [-> VG down] := @pass _ _ _ b K _ _ _ L _ _ eta0 G0 LG (gL past S)
+  (fun k kK => eq_leq (card_b k kK)) psiS.
+rewrite psi0 in down *; exists (\sum_(k < K) b%:R^-1 *: \sum_(i in batch past S k) g past S k i).
+split=> // x; apply: le_trans (down x).
+rewrite (sum_partition (fun i => L i (theta past) - L i x) part).
+have K0 : K%:R != 0 :> R by move: q_gt0; rewrite qE muln_gt0 pnatr_eq0 -lt0n => /andP[].
+have -> : K%:R / q%:R = b%:R^-1 :> R by rewrite qE natrM invfM mulrA divff // mul1r.
+rewrite ler_add2l ler_opp2 mulrCA [_ * G ^+ 2]mulrC -!mulrA.
+by rewrite [eta _ * (K%:R - 1)]mulrC.
 Qed.
 
-Lemma combine {R : realFieldType} (x y X Y u v w e : R) :
-  x + u <= X -> y + v <= Y -> w <= u + v + e -> y + (x + w) <= X + Y + e.
+(* Between two selections the vector has moved by at most K G times the sum   *)
+(* of the step sizes; so much is a score wrong, times G.                      *)
+Lemma aged_scores {R : realFieldType} n s d q b K tau (eta : nat -> R) (G : R)
+    (L : 'I_n -> 'rV[R]_d -> R) rho H batch g psi theta past :
+  (0 < q)%N -> q = (K * b)%N -> (forall t, 0 <= eta t) -> 0 <= G ->
+  (forall i, lipschitz G (L i)) -> aged_epochs s q b K tau eta L rho H batch g psi theta ->
+  all (mem (candidates n s)) past ->
+  forall j, `|H past j - L j (theta past)|
+            <= G * (K%:R * G * \sum_(size past - tau <= u < size past) eta u).
 Proof.
-move=> h1 h2 h3; apply: le_trans (ler_add (ler_add h1 h2) (lexx e)).
-by rewrite addrACA [x + y]addrC -addrA -[X in _ <= X]addrA !ler_add2l.
+move=> q_gt0 qE eta0 G0 LG run pastX.
+have sum0 v w : 0 <= \sum_(v <= k < w) eta k by apply: sumr_ge0.
+have KG0 : 0 <= K%:R * G by rewrite mulr_ge0 ?ler0n.
+have drift u : (u <= size past)%N ->
+    sqnorm (theta past - theta (take u past)) <= (K%:R * G * \sum_(u <= k < size past) eta k) ^+ 2.
+  elim/last_ind: past pastX => [|past S IH]; rewrite ?size_rcons.
+    by rewrite subrr sqnorm0 sqr_ge0.
+  rewrite all_rcons => /andP[SX pastX]; rewrite leq_eqVlt => /predU1P[->|].
+    by rewrite -(size_rcons past S) take_size subrr sqnorm0 sqr_ge0.
+  rewrite ltnS => us; rewrite -cats1 takel_cat // cats1 big_nat_recr //= mulrDr.
+  have [V [-> VG _]] := epoch_step q_gt0 qE (eta0 (size past)) G0 LG run SX.
+  rewrite addrAC; apply: sqnormD_le; [exact: mulr_ge0 | exact: mulr_ge0 | exact: IH |].
+  by rewrite sqnormN sqnormZ [_ * G * _]mulrC exprMn; apply: (ler_wpmul2l (sqr_ge0 _)).
+have [_ _ _ _ age] := run; move=> j; have [u /andP[old us] ->] := age past j.
+have moved := drift u us.
+apply: (@le_trans _ _ (G * (K%:R * G * \sum_(u <= k < size past) eta k))).
+  rewrite ler_norml ler_oppl opprB; apply/andP; split.
+    exact: lipschitz_le (mulr_ge0 KG0 (sum0 u _)) (LG j) moved.
+  by apply: lipschitz_le (mulr_ge0 KG0 (sum0 u _)) (LG j) _; rewrite // -sqnormN opprB.
+rewrite ler_wpmul2l // ler_wpmul2l //.
+by rewrite (big_cat_nat _ _ _ old us) /= ler_addr.
 Qed.
 
-Lemma quad {R : realFieldType} (x y z k m e : R) :
-  x <= z + e -> m <= k + e -> x - y <= (k - y) + (z - m) + 2%:R * e.
+(* The bound on the squared distance grows with each selection and each hit.  *)
+Lemma bound_step {R : realFieldType} (P k a b w : R) (h : bool) :
+  P + (a * b) *+ 2 + b ^+ 2 + h%:R * (2%:R * w * (a + b)) + k
+  <= P + k + (a * (b + w * h%:R)) *+ 2 + (b + w * h%:R) ^+ 2.
 Proof.
-move=> h1 h2; rewrite mulr_natl mulr2n addrACA -opprD addrAC [k + z + _]addrACA.
-rewrite ler_subr_addr [x - y + _]addrA subrK [x + m]addrC; exact: ler_add.
-Qed.
-
-(* A has the largest sum of a, and A' that of b', among the q-subsets of S.   *)
-(* The values a, b belong to one data set, a', b' to the other, which differs *)
-(* in i only; from a to b and from a' to b' no value changes by more than e.  *)
-Lemma top_sums {R : realFieldType} (I : finType) (S A A' : {set I}) i
-    (a b a' b' : I -> R) e :
-  0 <= e -> A \subset S -> A' \subset S -> #|A| = #|A'| ->
-  (forall B : {set I}, B \subset S -> #|B| = #|A| -> \sum_(j in B) a j <= \sum_(j in A) a j) ->
-  (forall B : {set I}, B \subset S -> #|B| = #|A'| ->
-     \sum_(j in B) b' j <= \sum_(j in A') b' j) ->
-  (forall j, j != i -> a' j = a j) -> (forall j, j != i -> b' j = b j) ->
-  (forall j, a j <= b j + e) -> (forall j, b j <= a j + e) -> (forall j, a' j <= b' j + e) ->
-  \sum_(j in A) b j + \sum_(j in A') a' j
-  <= \sum_(j in A) a j + \sum_(j in A') b' j + (i \in S)%:R * (2%:R * e).
-Proof.
-move=> e0 AS A'S AA' maxA maxA' a'E b'E ab ba a'b'.
-have swapS (B : {set I}) k j : B \subset S -> j \in S -> j |: B :\ k \subset S.
-  move=> BS jS; rewrite subUset sub1set jS /=; apply: subset_trans BS.
-  exact: subsetDl.
-rewrite (sum_change A' a'E).
-case iA: (i \in A); case iA': (i \in A').
-- have iS : i \in S by apply: (subsetP AS).
-  rewrite iS mul1r; apply: combine (quad (a i) (a'b' i) (ba i)).
-    by rewrite subrr addr0; apply: maxA.
-  by have := maxA' A AS AA'; rewrite (sum_change A b'E) iA.
-- have iS : i \in S by apply: (subsetP AS).
-  have [k kA' kA] := has_other (esym AA') iA (negbT iA').
-  have [cC sC] := exchange a kA' (negbT iA'); have [cD sD] := exchange b' iA kA.
-  have hC := maxA _ (swapS _ k _ A'S iS); rewrite cC sC in hC.
-  have hD := maxA' _ (swapS _ i _ AS (subsetP A'S k kA')); rewrite cD sD in hD.
-  have bk : b' k = b k by apply: b'E; apply: contraNneq kA => ->.
-  rewrite (sum_change A b'E) iA bk addrA [_ - b' i]addrAC addrK in hD.
-  have {}hC := hC (esym AA'); have {}hD := hD AA'.
-  have := quad (a k) (ab k) (ba i); rewrite subrr iS mul1r; apply: combine.
-    by rewrite addrA addrAC hC.
-  by rewrite addrA addrAC hD.
-- have iS : i \in S by apply: (subsetP A'S).
-  have [k kA kA'] := has_other AA' iA' (negbT iA).
-  have [cC sC] := exchange a iA' kA'; have [cD sD] := exchange b' kA (negbT iA).
-  have hC := maxA _ (swapS _ i _ A'S (subsetP AS k kA)); rewrite cC sC in hC.
-  have hD := maxA' _ (swapS _ k _ AS iS); rewrite cD sD in hD.
-  have bk : b' k = b k by apply: b'E; apply: contraNneq kA' => ->.
-  rewrite (sum_change A b'E) iA addr0 bk in hD.
-  have {}hC := hC (esym AA'); have {}hD := hD AA'.
-  rewrite iS mul1r; apply: combine (quad (a i) (a'b' i) (ba k)).
-    by rewrite addrA addrAC hC.
-  by rewrite addrA addrAC hD.
-have hA := maxA A' A'S (esym AA'); have hA' := maxA' A AS AA'.
-rewrite (sum_change A b'E) iA addr0 in hA'.
-rewrite addr0 addrC; apply: le_trans (ler_add hA hA') _.
-by rewrite ler_addl !mulr_ge0 ?ler0n.
-Qed.
-
-Lemma estimator_monotone {R : realFieldType} (I : finType) d q (A : {set I})
-    (L : I -> 'rV[R]_d -> R) (g : I -> 'rV[R]_d) (x x' : 'rV[R]_d) :
-  (forall j, subgradient (L j) x (g j)) ->
-  q%:R^-1 * (\sum_(j in A) L j x - \sum_(j in A) L j x')
-  <= dot (q%:R^-1 *: \sum_(j in A) g j) (x - x').
-Proof.
-move=> gL; rewrite dotZl dot_sum -sumrB ler_wpmul2l ?invr_ge0 ?ler0n //.
-apply: ler_sum => j _; rewrite ler_subl_addr -ler_subl_addl -[x - x']opprB dotNr opprK.
-exact: gL.
-Qed.
-
-(* One step of both runs, on the same candidates S.                           *)
-Lemma stability_step {R : realFieldType} n d q (eta G U : R) (L L' : 'I_n -> 'rV[R]_d -> R)
-    (i : 'I_n) (rho rho' : {perm 'I_n}) (g g' : 'I_n -> 'rV[R]_d)
-    (x x' : 'rV[R]_d) (S : {set 'I_n}) :
-  (q <= #|S|)%N -> 0 <= eta -> 0 <= G -> 0 <= U ->
-  (forall j, j != i -> L' j = L j) ->
-  (forall j, lipschitz G (L j)) -> (forall j, lipschitz G (L' j)) ->
-  ranks rho (fun j => L j x) -> ranks rho' (fun j => L' j x') ->
-  (forall j, subgradient (L j) x (g j)) -> (forall j, subgradient (L' j) x' (g' j)) ->
-  sqnorm (x - x') <= U ^+ 2 ->
-  sqnorm (x - eta *: (q%:R^-1 *: \sum_(j in top_by rho q S) g j)
-          - (x' - eta *: (q%:R^-1 *: \sum_(j in top_by rho' q S) g' j)))
-  <= sqnorm (x - x') + (i \in S)%:R * (2%:R * (2%:R * eta * G / q%:R) * U)
-     + (2%:R * eta * G) ^+ 2.
-Proof.
-move=> qS eta0 G0 U0 L'E LG L'G rho_L rho_L' gL gL' near.
-set A := top_by rho q S; set A' := top_by rho' q S.
-set v := q%:R^-1 *: _; set v' := q%:R^-1 *: _.
-have cA : #|A| = q by apply: card_top_by.
-have cA' : #|A'| = q by apply: card_top_by.
-have sub (r : {perm 'I_n}) : top_by r q S \subset S.
-  by apply/subsetP => j; rewrite inE => /andP[].
-have near' : sqnorm (x' - x) <= U ^+ 2 by rewrite -sqnormN opprB.
-have le (f : 'rV[R]_d -> R) : lipschitz G f -> f x <= f x' + G * U /\ f x' <= f x + G * U.
-  by move=> fG; split; rewrite -ler_subl_addl; apply: lipschitz_le fG _.
-have sums := @top_sums R _ S A A' i (L^~ x) (L^~ x') (L'^~ x) (L'^~ x') (G * U)
-  (mulr_ge0 G0 U0) (sub rho) (sub rho') (etrans cA (esym cA'))
-  (fun B BS cB => top_by_max rho_L BS cB) (fun B BS cB => top_by_max rho_L' BS cB)
-  (fun j ji => congr1 (fun f => f x) (L'E j ji)) (fun j ji => congr1 (fun f => f x') (L'E j ji))
-  (fun j => proj1 (le _ (LG j))) (fun j => proj2 (le _ (LG j))) (fun j => proj1 (le _ (L'G j))).
-have vG : sqnorm (v - v') <= (G + G) ^+ 2.
-  apply: sqnormD_le; rewrite // ?sqnormN; apply: sqnorm_mean; rewrite ?cA ?cA' // => j.
-    exact: subgradient_sqnorm (LG j) (gL j).
-  exact: subgradient_sqnorm (L'G j) (gL' j).
-have mono : - ((i \in S)%:R * (2%:R * (G * U)) / q%:R) <= dot (v - v') (x - x').
-  have -> : dot (v - v') (x - x') = dot v (x - x') + dot v' (x' - x).
-    by rewrite dotBl -[x' - x]opprB dotNr.
-  apply: le_trans _ (ler_add (estimator_monotone q A x' gL) (estimator_monotone q A' x gL')).
-  rewrite -mulrDr [_ / q%:R]mulrC -mulrN; apply: ler_wpmul2l; first by rewrite invr_ge0 ler0n.
-  by rewrite addrACA -opprD ler_subr_addr addrC ler_subl_addr.
-have -> : x - eta *: v - (x' - eta *: v') = (x - x') - eta *: (v - v').
-  rewrite scalerBr !opprB [LHS]addrACA [RHS]addrACA; congr (_ + _); exact: addrC.
-rewrite [X in X <= _]sqnormB dotZr sqnormZ dotC; apply: ler_add.
-  have eta2 : 0 <= 2%:R * eta by rewrite mulr_ge0 ?ler0n.
-  rewrite ler_add2l ler_oppl [X in _ <= X]mulrA; apply: le_trans _ (ler_wpmul2l eta2 mono).
-  rewrite mulrN ler_opp2; set h := (i \in S)%:R.
-  rewrite -!mulrA [U / _]mulrC [eta * (h * _)]mulrCA [2%:R * (h * _)]mulrCA.
-  by rewrite [eta * (2%:R * _)]mulrCA.
-have -> : (2%:R * eta * G) ^+ 2 = eta ^+ 2 * (G + G) ^+ 2.
-  by rewrite -exprMn -mulrA mulrCA mulr_natl mulr2n.
-by apply: (ler_wpmul2l (sqr_ge0 eta)).
-Qed.
-
-(* The bound on the squared distance grows with each step and each hit.       *)
-Lemma bound_step {R : realFieldType} (K a b w m : R) (h : bool) :
-  K ^+ 2 * m + (a * b) *+ 2 + b ^+ 2 + h%:R * (2%:R * w * (a + b)) + K ^+ 2
-  <= K ^+ 2 * (m + 1) + (a * (b + w * h%:R)) *+ 2 + (b + w * h%:R) ^+ 2.
-Proof.
-have -> : K ^+ 2 * (m + 1) = K ^+ 2 * m + K ^+ 2 by rewrite mulrDr mulr1.
-set P := K ^+ 2 * m; set k := K ^+ 2; case: h.
+case: h.
   rewrite mul1r mulr1; have -> : (a * (b + w)) *+ 2 = (a * b) *+ 2 + (a * w) *+ 2.
     by rewrite mulrDr mulrnDl.
   have -> : (b + w) ^+ 2 = b ^+ 2 + ((b * w) *+ 2 + w ^+ 2) by rewrite sqrrD addrA.
@@ -198,98 +145,214 @@ rewrite mul0r mulr0 !addr0; set Q := (a * b) *+ 2.
 by rewrite [P + k + Q]addrAC [P + Q + k + _]addrAC.
 Qed.
 
-Lemma stability_path {R : realFieldType} n s d q (eta G r K : R)
-    (L L' : 'I_n -> 'rV[R]_d -> R) (i : 'I_n) rho rho' g g' theta theta' c :
-  (q <= s)%N -> 0 <= eta -> 0 <= G -> 0 <= r -> (forall j, j != i -> L' j = L j) ->
-  (forall j, lipschitz G (L j)) -> (forall j, lipschitz G (L' j)) ->
-  orderdp_run q (fun=> eta) rho g theta -> subgradients L g theta -> fresh L rho theta ->
-  orderdp_run q (fun=> eta) rho' g' theta' -> subgradients L' g' theta' ->
-  fresh L' rho' theta' -> theta [::] = theta' [::] ->
-  K = 2%:R * eta * G -> all (mem (candidates n s)) c -> (size c)%:R <= r ^+ 2 ->
-  sqnorm (theta c - theta' c)
-  <= K ^+ 2 * (size c)%:R + (K * r * (K / q%:R * (hits i c)%:R)) *+ 2
-     + (K / q%:R * (hits i c)%:R) ^+ 2.
+(* What the selections at steps before m add to the squared distance, over    *)
+(* (2 G)^2, without the replaced sample.                                      *)
+Definition expansion {R : realFieldType} (K tau : nat) (eta : nat -> R) (m : nat) : R :=
+  \sum_(t < m) K%:R * eta t
+    * ((2%:R * K%:R - 1) * eta t + 2%:R * K%:R * \sum_(t - tau <= u < t) eta u).
+
+Lemma step_constant {R : realFieldType} (K eta G Delta : R) :
+  4%:R * (eta * K) * (2%:R * (G * (K * G * Delta)) + G ^+ 2 * ((K - 1) * eta) + G ^+ 2 * (K * eta))
+  = (2%:R * G) ^+ 2 * (K * eta * ((2%:R * K - 1) * eta + 2%:R * K * Delta)).
 Proof.
-move=> qs eta0 G0 r0 L'E LG L'G run gL rho_L run' gL' rho_L' start KE.
-have K0 : 0 <= K by rewrite KE !mulr_ge0 ?ler0n.
-elim/last_ind: c => [_ _|c S IH].
-  by rewrite start subrr sqnorm0 /= !mulr0 mul0rn expr0n !addr0.
-rewrite all_rcons size_rcons => /andP[SX cX] cr.
-have cr' : (size c)%:R <= r ^+ 2 by apply: le_trans cr; rewrite ler_nat.
-have {}IH := IH cX cr'; set b := K / q%:R * (hits i c)%:R in IH.
-have b0 : 0 <= b by rewrite /b !mulr_ge0 ?invr_ge0 ?ler0n.
+have -> : 2%:R * (G * (K * G * Delta)) = G ^+ 2 * (2%:R * K * Delta).
+  by rewrite [K * G]mulrC -!mulrA !(mulrCA 2%:R G) mulrA -expr2.
+rewrite -!mulrDr -addrA -mulrDl addrC; have -> : K - 1 + K = 2%:R * K - 1.
+  by rewrite [2%:R * K]mulr_natl mulr2n addrAC.
+rewrite [eta * K]mulrC exprMn -natrX; move: (_ + _) (K * eta) (G ^+ 2) => y z x.
+by rewrite -!mulrA [z * (x * y)]mulrCA.
+Qed.
+
+Lemma stability_path {R : realFieldType} n s d q b K tau (eta : nat -> R) (G r : R) T
+    (L L' : 'I_n -> 'rV[R]_d -> R) (i : 'I_n) rho rho' H H' batch batch' g g' psi psi'
+    theta theta' :
+  (0 < q)%N -> (q <= s)%N -> q = (K * b)%N -> (forall t, 0 <= eta t) -> 0 <= G -> 0 <= r ->
+  expansion K tau eta T = r ^+ 2 -> (forall j, j != i -> L' j = L j) ->
+  (forall j, lipschitz G (L j)) -> (forall j, lipschitz G (L' j)) ->
+  aged_epochs s q b K tau eta L rho H batch g psi theta ->
+  aged_epochs s q b K tau eta L' rho' H' batch' g' psi' theta' ->
+  theta [::] = theta' [::] -> forall c, all (mem (candidates n s)) c -> (size c <= T)%N ->
+  sqnorm (theta c - theta' c)
+  <= (2%:R * G * r + 2%:R * (K%:R / q%:R * G) * hit_steps eta i c) ^+ 2.
+Proof.
+move=> q_gt0 qs qE eta0 G0 r0 rE L'E LG L'G run run' start c cX cT.
+have K_gt0 : (0 < K)%N by move: q_gt0; rewrite qE muln_gt0 => /andP[].
+have p0 : 0 <= K%:R / q%:R :> R by rewrite divr_ge0 ?ler0n.
+pose a := 2%:R * G * r; pose b' c := 2%:R * (K%:R / q%:R * G) * hit_steps eta i c.
+have a0 : 0 <= a by rewrite !mulr_ge0 ?ler0n.
+have b0 c' : 0 <= b' c' by rewrite !mulr_ge0 ?ler0n ?invr_ge0 ?ler0n ?hit_steps_ge0.
+have term0 t : 0 <= K%:R * eta t
+    * ((2%:R * K%:R - 1) * eta t + 2%:R * K%:R * \sum_(t - tau <= u < t) eta u).
+  have K1 : 1 <= 2%:R * K%:R :> R by rewrite -natrM ler1n muln_gt0.
+  rewrite mulr_ge0 ?addr_ge0 ?mulr_ge0 ?ler0n ?subr_ge0 //; exact: sumr_ge0.
+have grows m : (m <= T)%N -> (2%:R * G) ^+ 2 * expansion K tau eta m <= a ^+ 2.
+  move=> mT; rewrite /a [X in _ <= X]exprMn ler_wpmul2l ?sqr_ge0 // -rE /expansion.
+  rewrite -(big_mkord xpredT (fun t => K%:R * eta t
+    * ((2%:R * K%:R - 1) * eta t + 2%:R * K%:R * \sum_(t - tau <= u < t) eta u))).
+  rewrite -(big_mkord xpredT (fun t => K%:R * eta t
+    * ((2%:R * K%:R - 1) * eta t + 2%:R * K%:R * \sum_(t - tau <= u < t) eta u))).
+  by rewrite (big_cat_nat _ _ _ (leq0n m) mT) /= ler_addl sumr_ge0.
+suff le1 : sqnorm (theta c - theta' c)
+    <= (2%:R * G) ^+ 2 * expansion K tau eta (size c) + (a * b' c) *+ 2 + b' c ^+ 2.
+  by apply: le_trans le1 _; rewrite sqrrD !ler_add2r grows.
+elim/last_ind: c cX cT => [_ _|c S IH].
+  rewrite start subrr sqnorm0 /expansion /b' /hit_steps !big_ord0 !mulr0 mul0rn expr0n.
+  by rewrite !addr0.
+rewrite all_rcons size_rcons => /andP[SX cX] cT.
+have {}IH := IH cX (ltnW cT).
+have near : sqnorm (theta c - theta' c) <= (a + b' c) ^+ 2.
+  by apply: le_trans IH _; rewrite sqrrD !ler_add2r grows // ltnW.
 have qS : (q <= #|S|)%N.
   by have : S \in candidates n s by []; rewrite in_drawsT => /eqP ->.
-have near : sqnorm (theta c - theta' c) <= (K * r + b) ^+ 2.
-  apply: le_trans IH _; rewrite sqrrD [(K * r) ^+ 2]exprMn !ler_add2r.
-  exact: (ler_wpmul2l (sqr_ge0 K)) cr'.
-have U0 : 0 <= K * r + b by apply: addr_ge0 b0; apply: mulr_ge0.
-rewrite run run'; apply: le_trans (stability_step qS eta0 G0 U0 L'E LG L'G
-  (rho_L c) (rho_L' c) (gL c) (gL' c) near) _.
-rewrite -KE; apply: le_trans (ler_add (ler_add IH (lexx _)) (lexx _)) _.
-have -> : (hits i (rcons c S))%:R = (hits i c)%:R + (i \in S)%:R :> R.
-  by rewrite /hits -cats1 count_cat /= addn0 natrD.
-rewrite -[(size c).+1]addn1 natrD [K / q%:R * (_ + _)]mulrDr -/b; exact: bound_step.
+have sub (rh : {perm 'I_n}) : top_by rh q S \subset S.
+  by apply/subsetP => j; rewrite inE => /andP[].
+have [V [-> VG down]] := epoch_step q_gt0 qE (eta0 (size c)) G0 LG run SX.
+have [V' [-> V'G down']] := epoch_step q_gt0 qE (eta0 (size c)) G0 L'G run' SX.
+have wrong := aged_scores q_gt0 qE eta0 G0 LG run cX.
+have wrong' := aged_scores q_gt0 qE eta0 G0 L'G run' cX.
+have [_ _ _ rho_H _] := run; have [_ _ _ rho_H' _] := run'.
+apply: le_trans (selection q_gt0 (ler0n _ K) (eta0 (size c)) G0 (addr_ge0 a0 (b0 c))
+  (sub (rho c)) (sub (rho' c)) (etrans (card_top_by _ qS) (esym (card_top_by _ qS)))
+  L'E LG L'G (fun B => nearly_top qS (rho_H c) wrong) (fun B => nearly_top qS (rho_H' c) wrong')
+  VG V'G (down _) (down' _) near) _.
+rewrite step_constant /expansion big_ord_recr /= [_ ^+ 2 * (_ + _)]mulrDr -/(expansion K tau eta _).
+have -> : b' (rcons c S) = b' c + 2%:R * (K%:R / q%:R * G) * eta (size c) * (i \in S)%:R.
+  by rewrite /b' hit_steps_rcons mulrDr [_ * (eta _ * _)]mulrA.
+apply: le_trans (ler_add (ler_add IH (lexx _)) (lexx _)) _; exact: bound_step.
 Qed.
 
-(* A sample is a candidate in a step with probability s / n.                  *)
-Lemma mean_hits {R : realFieldType} n s (i : 'I_n) T : (s <= n)%N ->
-  mean (sequences (candidates n s) T) (fun c => (hits i c)%:R : R^o)
-  = T%:R * (s%:R / n%:R) :> R.
+Lemma average_close {R : realFieldType} d T (eta : nat -> R) (B : R) (x x' : nat -> 'rV[R]_d) :
+  (forall t, 0 <= eta t) -> 0 <= B -> (forall t, (t < T)%N -> sqnorm (x t - x' t) <= B ^+ 2) ->
+  sqnorm ((\sum_(t < T) eta t)^-1 *: (\sum_(t < T) eta t *: x t)
+          - (\sum_(t < T) eta t)^-1 *: (\sum_(t < T) eta t *: x' t)) <= B ^+ 2.
 Proof.
-move=> sn; have X_gt0 : (0 < #|candidates n s|)%N by rewrite card_candidates bin_gt0.
-elim: T => [|T IH].
-  by rewrite (mean_sequences0 _ (fun c => (hits i c)%:R : R^o)) mul0r.
-rewrite (mean_sequences _ T (fun c => (hits i c)%:R : R^o)).
-rewrite (@eq_mean _ _ [lmodType R of R^o] _ _
-  (fun c : T.-tuple _ => (hits i c)%:R + (s%:R / n%:R : R^o))) => [|c _].
-  by rewrite mean_add IH mean_const ?sequences_gt0 // -addn1 natrD mulrDl mul1r.
-rewrite -(Pr_candidate i sn) Pr_mean -[(hits i c)%:R in RHS]
-  (@mean_const R _ [lmodType R of R^o] _ _ X_gt0) -mean_add.
-by apply: eq_mean => S _; rewrite /hits -cats1 count_cat /= addn0 natrD.
-Qed.
-
-Lemma average_close {R : realFieldType} d T (eta B : R) (x x' : nat -> 'rV[R]_d) :
-  0 <= B -> (forall t, (t < T)%N -> sqnorm (x t - x' t) <= B ^+ 2) ->
-  sqnorm ((\sum_(t < T) eta)^-1 *: (\sum_(t < T) eta *: x t)
-          - (\sum_(t < T) eta)^-1 *: (\sum_(t < T) eta *: x' t)) <= B ^+ 2.
-Proof.
-move=> B0 near; rewrite -scalerBr -sumrB; under eq_bigr do rewrite -scalerBr.
-rewrite -scaler_sumr scalerA sumr_const card_ord -mulr_natr.
-have [->|eta0] := eqVneq eta 0; first by rewrite mulr0 scale0r sqnorm0 sqr_ge0.
-rewrite invfM mulrAC mulVf // mul1r (eq_bigl (fun t => t \in [set: 'I_T])) => [|t];
-  last by rewrite inE.
-by apply: sqnorm_mean => // [t|]; [apply: near | rewrite cardsT card_ord].
+move=> eta0 B0 near; rewrite -scalerBr -sumrB; under eq_bigr do rewrite -scalerBr.
+have sumB : sqnorm (\sum_(t < T) eta t *: (x t - x' t)) <= ((\sum_(t < T) eta t) * B) ^+ 2.
+  rewrite mulr_suml.
+  suff [] : 0 <= \sum_(t < T) eta t * B /\
+    sqnorm (\sum_(t < T) eta t *: (x t - x' t)) <= (\sum_(t < T) eta t * B) ^+ 2 by [].
+  apply: (big_rec2 (fun v e => 0 <= e /\ sqnorm v <= e ^+ 2)); first by rewrite sqnorm0 sqr_ge0.
+  move=> t v e _ [e0 ve]; split; first by rewrite addr_ge0 ?mulr_ge0.
+  apply: sqnormD_le => //; first exact: mulr_ge0.
+  by rewrite sqnormZ exprMn; apply: (ler_wpmul2l (sqr_ge0 _)); apply: near.
+rewrite sqnormZ; have [->|E0] := eqVneq (\sum_(t < T) eta t) 0.
+  by rewrite invr0 expr0n mul0r sqr_ge0.
+apply: le_trans (ler_wpmul2l (sqr_ge0 _) sumB) _.
+by rewrite -exprMn mulrA mulVf // mul1r.
 Qed.
 
 (* What is so close on every sequence of draws is close in expectation.       *)
-Lemma mean_close {R : realFieldType} n s q d T (G K r : R) (i : 'I_n) (f : 'rV[R]_d -> R)
-    (v v' : seq {set 'I_n} -> 'rV[R]_d) :
-  (s <= n)%N -> 0 <= G -> 0 <= K -> 0 <= r -> lipschitz G f ->
+Lemma mean_close {R : realFieldType} n s d T (eta : nat -> R) (G r p : R) (i : 'I_n)
+    (f : 'rV[R]_d -> R) (v v' : seq {set 'I_n} -> 'rV[R]_d) :
+  (s <= n)%N -> (forall t, 0 <= eta t) -> 0 <= G -> 0 <= r -> 0 <= p -> lipschitz G f ->
   (forall c, c \in sequences (candidates n s) T ->
-     sqnorm (v c - v' c) <= (K * r + K / q%:R * (hits i c)%:R) ^+ 2) ->
+     sqnorm (v c - v' c) <= (2%:R * G * (r + p * hit_steps eta i c)) ^+ 2) ->
   (mean (sequences (candidates n s) T) (fun c => f (v c) - f (v' c) : R^o) : R)
-  <= G * (K * (r + T%:R * s%:R / (n%:R * q%:R))).
+  <= 2%:R * G ^+ 2 * (r + p * ((\sum_(t < T) eta t) * (s%:R / n%:R))).
 Proof.
-move=> sn G0 K0 r0 fG close.
+move=> sn eta0 G0 r0 p0 fG close; set g2 := 2%:R * G ^+ 2.
 have C_gt0 := sequences_gt0 T (etrans (congr1 _ (card_candidates n s)) (etrans (bin_gt0 _ _) sn)).
-pose N (c : T.-tuple {set 'I_n}) : R^o := (hits i c)%:R.
+pose N (c : T.-tuple {set 'I_n}) : R^o := hit_steps eta i c.
 apply: (@le_trans _ _ (mean (sequences (candidates n s) T) (fun c =>
-  G * (K * r) - (- (G * (K / q%:R))) * N c + 0 : R^o))).
+  g2 * r - (- (g2 * p)) * N c + 0 : R^o))).
   apply: mean_le => c cX; rewrite addr0 mulNr opprK -mulrA -mulrDr.
+  have -> : g2 * (r + p * N c) = G * (2%:R * G * (r + p * hit_steps eta i c)).
+    by rewrite /g2 expr2 [RHS]mulrA [2%:R * G]mulrC [2%:R * (G * G)]mulrC -!mulrA.
   apply: lipschitz_le (close c cX) => //.
-  by rewrite addr_ge0 ?mulr_ge0 ?invr_ge0 ?ler0n.
-rewrite mean_affine // mean_hits // addr0 mulNr opprK -mulrA -mulrDr -[K / _ * _]mulrA -mulrDr.
-by rewrite [q%:R^-1 * _]mulrC invfM !mulrA lexx.
+  by rewrite !mulr_ge0 ?ler0n ?addr_ge0 ?mulr_ge0 ?hit_steps_ge0.
+clearbody g2; rewrite mean_affine // mean_hit_steps // addr0 mulNr opprK.
+by rewrite -[g2 * p * _]mulrA -mulrDr lexx.
 Qed.
 
 (* The runs and their averages stay close on every sequence of draws, and in  *)
 (* expectation no Lipschitz function, such as the loss of a new sample, tells *)
 (* them apart.                                                                *)
-Theorem stability {R : realFieldType} (n s q d T : nat) (eta G r : R)
+Theorem stability {R : realFieldType} (n s q d T b K tau : nat) (eta : nat -> R) (G r : R)
+    (L L' : 'I_n -> 'rV[R]_d -> R) (i : 'I_n) (rho rho' : seq {set 'I_n} -> {perm 'I_n})
+    (H H' : seq {set 'I_n} -> 'I_n -> R)
+    (batch batch' : seq {set 'I_n} -> {set 'I_n} -> nat -> {set 'I_n})
+    (g g' : seq {set 'I_n} -> {set 'I_n} -> nat -> 'I_n -> 'rV[R]_d)
+    (psi psi' : seq {set 'I_n} -> {set 'I_n} -> nat -> 'rV[R]_d)
+    (theta theta' : seq {set 'I_n} -> 'rV[R]_d) :
+  (0 < q)%N -> (q <= s)%N -> (s <= n)%N -> q = (K * b)%N -> (forall t, 0 <= eta t) -> 0 <= G ->
+  0 <= r -> r ^+ 2 = expansion K tau eta T -> (forall j, j != i -> L' j = L j) ->
+  (forall j, lipschitz G (L j)) -> (forall j, lipschitz G (L' j)) ->
+  aged_epochs s q b K tau eta L rho H batch g psi theta ->
+  aged_epochs s q b K tau eta L' rho' H' batch' g' psi' theta' -> theta [::] = theta' [::] ->
+  let close (v v' : seq {set 'I_n} -> 'rV[R]_d) :=
+    (forall c, c \in sequences (candidates n s) T ->
+       sqnorm (v c - v' c) <= (2%:R * G * (r + K%:R / q%:R * hit_steps eta i c)) ^+ 2) /\
+    (forall f : 'rV[R]_d -> R, lipschitz G f ->
+       (mean (sequences (candidates n s) T) (fun c => f (v c) - f (v' c) : R^o) : R)
+       <= 2%:R * G ^+ 2 * (r + K%:R / q%:R * ((\sum_(t < T) eta t) * (s%:R / n%:R)))) in
+  close theta theta' /\ close (average_iterate eta T theta) (average_iterate eta T theta').
+Proof.
+move=> q_gt0 qs sn qE eta0 G0 r0 rE L'E LG L'G run run' start close.
+have p0 : 0 <= K%:R / q%:R :> R by rewrite divr_ge0 ?ler0n.
+pose B c := 2%:R * G * (r + K%:R / q%:R * hit_steps eta i c).
+have B0 c : 0 <= B c.
+  by rewrite mulr_ge0 ?mulr_ge0 ?ler0n // addr_ge0 // mulr_ge0 // hit_steps_ge0.
+have near c : all (mem (candidates n s)) c -> (size c <= T)%N ->
+    sqnorm (theta c - theta' c) <= B c ^+ 2.
+  move=> cX cT; apply: le_trans (stability_path q_gt0 qs qE eta0 G0 r0 (esym rE) L'E LG L'G
+    run run' start cX cT) _.
+  by rewrite /B mulrDr [K%:R / q%:R * G]mulrC !mulrA lexx.
+have main (v v' : seq {set 'I_n} -> 'rV[R]_d) : (forall c, c \in sequences (candidates n s) T ->
+    sqnorm (v c - v' c) <= B c ^+ 2) -> close v v'.
+  by move=> vB; split=> // f fG; apply: mean_close vB.
+split; apply: main => c; rewrite inE => cX; first by rewrite near ?size_tuple.
+apply: (@average_close _ _ _ _ _ (fun t => theta (take t c)) (fun t => theta' (take t c))) => //.
+move=> t tT; rewrite -(cat_take_drop t c) all_cat in cX.
+apply: le_trans (near _ _ _) _; first by case/andP: cX.
+  by rewrite size_take size_tuple tT ltnW.
+rewrite ler_expn2r ?nnegrE ?B0 // /B ler_wpmul2l ?mulr_ge0 ?ler0n // ler_add2l ler_wpmul2l //.
+rewrite /hit_steps size_takel ?size_tuple ?(ltnW tT) //.
+have -> : \sum_(u < t) eta u * (i \in nth set0 (take t c) u)%:R
+          = \sum_(u < t) eta u * (i \in nth set0 c u)%:R.
+  by apply: eq_bigr => u _; rewrite nth_take.
+rewrite -(big_mkord xpredT (fun u => eta u * (i \in nth set0 c u)%:R)).
+rewrite -(big_mkord xpredT (fun u => eta u * (i \in nth set0 c u)%:R)).
+rewrite (big_cat_nat _ _ _ (leq0n t) (ltnW tT)) /= ler_addl sumr_ge0 // => u _.
+by rewrite mulr_ge0 ?ler0n.
+Qed.
+
+(* ************************************************************************** *)
+(* Fresh scores, one step a selection, constant step size                     *)
+(* ************************************************************************** *)
+
+(* In how many of the candidate sets the sample i is.                         *)
+Definition hits {n : nat} (i : 'I_n) (c : seq {set 'I_n}) : nat :=
+  count (fun S : {set 'I_n} => i \in S) c.
+
+Lemma hit_stepsE {R : realFieldType} n (eta : R) (i : 'I_n) c :
+  hit_steps (fun=> eta) i c = eta * (hits i c)%:R.
+Proof.
+elim/last_ind: c => [|c S IH]; first by rewrite /hit_steps big_ord0 mulr0.
+by rewrite hit_steps_rcons IH -mulrDr -natrD /hits -cats1 count_cat /= addn0.
+Qed.
+
+Lemma orderdp_epochs {R : realFieldType} n s d q (eta : nat -> R) (L : 'I_n -> 'rV[R]_d -> R)
+    rho g theta :
+  (q <= s)%N -> orderdp_run q eta rho g theta -> subgradients L g theta -> fresh L rho theta ->
+  exists psi, aged_epochs s q q 1 0 eta L rho (fun past i => L i (theta past))
+    (fun past S _ => top_by (rho past) q S) (fun past _ _ => g past) psi theta.
+Proof.
+move=> qs run gL rho_L; exists (fun past S k => theta past
+  - k%:R *: (eta (size past) *: (q%:R^-1 *: \sum_(i in top_by (rho past) q S) g past i))).
+split=> // [past S|past S SX|past S [|//] i _|past i].
+- split=> [|k|]; first by rewrite scale0r subr0.
+    by rewrite -(addn1 k) natrD scalerDl scale1r opprD addrA.
+  by rewrite scale1r; apply: run.
+- split=> [k _|i]; last by rewrite big_ord1.
+  by apply: card_top_by; move: SX; rewrite in_drawsT => /eqP ->.
+- by rewrite scale0r subr0; apply: gL.
+by exists (size past); rewrite ?subn0 ?leqnn ?take_size.
+Qed.
+
+Theorem stability_fresh {R : realFieldType} (n s q d T : nat) (eta G r : R)
     (L L' : 'I_n -> 'rV[R]_d -> R) (i : 'I_n) (rho rho' : seq {set 'I_n} -> {perm 'I_n})
     (g g' : seq {set 'I_n} -> 'I_n -> 'rV[R]_d) (theta theta' : seq {set 'I_n} -> 'rV[R]_d) :
-  (q <= s)%N -> (s <= n)%N -> 0 <= eta -> 0 <= G -> 0 <= r -> r ^+ 2 = T%:R ->
+  (0 < q)%N -> (q <= s)%N -> (s <= n)%N -> 0 <= eta -> 0 <= G -> 0 <= r -> r ^+ 2 = T%:R ->
   (forall j, j != i -> L' j = L j) ->
   (forall j, lipschitz G (L j)) -> (forall j, lipschitz G (L' j)) ->
   orderdp_run q (fun=> eta) rho g theta -> subgradients L g theta -> fresh L rho theta ->
@@ -304,30 +367,27 @@ Theorem stability {R : realFieldType} (n s q d T : nat) (eta G r : R)
   close theta theta' /\
   close (average_iterate (fun=> eta) T theta) (average_iterate (fun=> eta) T theta').
 Proof.
-move=> qs sn eta0 G0 r0 rT L'E LG L'G run gL rho_L run' gL' rho_L' start close.
-pose K := 2%:R * eta * G; have K0 : 0 <= K by rewrite !mulr_ge0 ?ler0n.
-pose B c := K * r + K / q%:R * (hits i c)%:R.
-have B0 c : 0 <= B c by rewrite addr_ge0 ?mulr_ge0 ?invr_ge0 ?ler0n.
-have near c : all (mem (candidates n s)) c -> (size c <= T)%N ->
-    sqnorm (theta c - theta' c) <= B c ^+ 2.
-  move=> cX cT; have cr : (size c)%:R <= r ^+ 2 by rewrite rT ler_nat.
-  apply: le_trans (stability_path qs eta0 G0 r0 L'E LG L'G run gL rho_L run' gL' rho_L' start
-    (erefl K) cX cr) _.
-  by rewrite /B sqrrD [(K * r) ^+ 2]exprMn !ler_add2r ler_wpmul2l ?sqr_ge0.
-have main (v v' : seq {set 'I_n} -> 'rV[R]_d) : (forall c, c \in sequences (candidates n s) T ->
-    sqnorm (v c - v' c) <= B c ^+ 2) -> close v v'.
-  move=> vB; split=> [c cX|f fG].
-    apply: le_trans (vB c cX) _; rewrite [2%:R * G * eta]mulrAC -/K /B mulrDr.
-    by rewrite mulrA [K / _ * _]mulrAC.
-  apply: le_trans (mean_close sn G0 K0 r0 fG vB) _.
-  have -> : eta * r + eta * T%:R * s%:R / (n%:R * q%:R)
-            = eta * (r + T%:R * s%:R / (n%:R * q%:R)) by rewrite mulrDr !mulrA.
-  by rewrite /K expr2 mulrA [G * (_ * G)]mulrC -!mulrA [eta * (G * _)]mulrCA [G * (eta * _)]mulrCA.
-split; apply: main => c; rewrite inE => cX; first by rewrite near ?size_tuple.
-apply: (@average_close _ _ _ _ _ (fun t => theta (take t c)) (fun t => theta' (take t c))) => //.
-move=> t tT; rewrite -(cat_take_drop t c) all_cat in cX.
-apply: le_trans (near _ _ _) _; first by case/andP: cX.
-  by rewrite size_take size_tuple tT ltnW.
-rewrite ler_expn2r ?nnegrE // /B ler_add2l ler_wpmul2l ?divr_ge0 ?ler0n // ler_nat.
-by rewrite -{2}(cat_take_drop t c) /hits count_cat leq_addr.
+move=> q_gt0 qs sn eta0 G0 r0 rT L'E LG L'G run gL rho_L run' gL' rho_L' start close.
+have [psi epochs] := orderdp_epochs qs run gL rho_L.
+have [psi' epochs'] := orderdp_epochs qs run' gL' rho_L'.
+have root : (eta * r) ^+ 2 = expansion 1 0 (fun=> eta) T.
+  rewrite exprMn rT /expansion (eq_bigr (fun=> eta ^+ 2)) => [|t _].
+    by rewrite sumr_const card_ord mulr_natr.
+  rewrite subn0 big_geq // !mulr1 mulr0 addr0 mul1r mulr2n addrK mul1r expr2.
+  by [].
+have [close1 close2] := stability q_gt0 qs sn (esym (mul1n q)) (fun=> eta0) G0
+  (mulr_ge0 eta0 r0) root L'E LG L'G epochs epochs' start.
+suff simple (v v' : seq {set 'I_n} -> 'rV[R]_d) :
+    (forall c, c \in sequences (candidates n s) T -> sqnorm (v c - v' c)
+       <= (2%:R * G * (eta * r + 1%:R / q%:R * hit_steps (fun=> eta) i c)) ^+ 2) /\
+    (forall f : 'rV[R]_d -> R, lipschitz G f ->
+       (mean (sequences (candidates n s) T) (fun c => f (v c) - f (v' c) : R^o) : R)
+       <= 2%:R * G ^+ 2 * (eta * r + 1%:R / q%:R * ((\sum_(t < T) eta) * (s%:R / n%:R)))) ->
+    close v v' by split; apply: simple.
+case=> near far; split=> [c cX|f fG].
+  apply: le_trans (near c cX) _; rewrite hit_stepsE mul1r [q%:R^-1 * _]mulrC.
+  rewrite -[eta * _ / _]mulrA -mulrDr.
+  by rewrite [2%:R * G * (eta * _)]mulrA lexx.
+apply: le_trans (far f fG) _; rewrite sumr_const card_ord -[eta *+ T]mulr_natr mul1r invfM.
+by rewrite [q%:R^-1 * _]mulrC !mulrA lexx.
 Qed.

@@ -20,7 +20,8 @@ required="card_top_by top_by_before ranking_exists hypergeometric_correct gamma_
   theorem3 theorem3_average theorem3_best_iterate theorem3_best_step theorem3_epoch
   stale_penalty score_error_mean theorem3_score_error theorem3_stale theorem3_age
   stale_impossible stored_run_exists transfer transfer_convergence theorem4_counterexample
-  stability stable_generalization surrogate_risk_mean population_bound"
+  mean_hit_steps stability stability_fresh stable_generalization surrogate_risk_mean
+  population_bound"
 
 packages="coq libcoq-mathcomp-ssreflect libcoq-mathcomp-fingroup libcoq-mathcomp-algebra"
 
