@@ -50,7 +50,8 @@ def table(*rows: Iterable[str]) -> str:
 
 
 def docstring(thing: object) -> str:
-    return inspect.getdoc(thing) or ""
+    """What it says, without its example, which is in the reference."""
+    return (inspect.getdoc(thing) or "").partition("\n\nExample:\n")[0]
 
 
 def rules() -> str:

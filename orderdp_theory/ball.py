@@ -24,6 +24,11 @@ def inclusion_probabilities_ball(design: Design, bits: int = 128) -> list[arb]:
     Method: the recurrence that `inclusion_probabilities` explains, in ball arithmetic, from the
     first term p_f that matters. Terms increase up to p_f, so those left out sum to between 0 and
     (f - q) p_{f-1}, which the enclosures take into account.
+
+    Example:
+        >>> gamma = inclusion_probabilities_ball(Design(4000, 2000, 1))
+        >>> print(gamma[1990])  # too small for float64
+        [1.73551166099098e-1176 +/- 4.60e-1191]
     """
     require_design(design)
     if bits < 2:

@@ -39,6 +39,12 @@ class Candidate:
 
     q2 = 0: random-then-top, weights 1/q. q2 > 0: random-then-top of q1 plus q2 uniform from the
     rest, Horvitz-Thompson weights, so that bias_squared is zero up to rounding.
+
+    Example:
+        >>> biased = Candidate(Design(4, 3, 2), q2=0, bias_squared=0.125, variance=0.25)
+        >>> unbiased = Candidate(Design(4, 3, 1), q2=1, bias_squared=0.0, variance=0.5)
+        >>> biased.mean_squared_error, unbiased.mean_squared_error
+        (0.375, 0.5)
     """
 
     design: Design
@@ -57,6 +63,10 @@ class SurveySample:
 
     Inclusion probabilities proportional to estimated norms, none below floor q/n, drawn by ordered
     pivotal sampling; Horvitz-Thompson weights.
+
+    Example:
+        >>> SurveySample(floor=0.25, variance=0.5).mean_squared_error  # unbiased: all is variance
+        0.5
     """
 
     floor: float
@@ -72,6 +82,13 @@ class Choice:
     """All candidates of one budget: random-then-top by s, the unbiased rule by (s, q1).
 
     Beside them survey sampling by its floor, which has no design.
+
+    Example:
+        >>> choice = choose(np.eye(4), losses=[3.0, 2.0, 1.0, 0.0], q=2)
+        >>> choice.best.design, round(choice.best.mean_squared_error, 3)
+        (Design(n=4, s=2, q=2), 0.25)
+        >>> choice.best_survey.floor, round(choice.best_survey.mean_squared_error, 3)
+        (0.75, 0.273)
     """
 
     random_then_top: tuple[Candidate, ...]
@@ -114,6 +131,15 @@ def choose(
 
     Each candidate costs O(n^2). `ValueError` for a matrix that cannot be a Gram matrix, for losses
     that cannot be ranked and for sizes that no design has.
+
+    Example:
+        >>> gradients = np.array([[2.0, 0.0], [1.0, 1.0], [0.0, 1.0], [0.0, 0.0]])
+        >>> choice = choose(gradients @ gradients.T, losses=[3.0, 2.0, 1.0, 0.0], q=2)
+        >>> errors = [(c.bias_squared, c.variance) for c in choice.random_then_top]
+        >>> np.round(errors, 6).tolist()  # s = 2, 3, 4
+        [[0.0, 0.3125], [0.15625, 0.21875], [0.5625, 0.0]]
+        >>> choice.best.design
+        Design(n=4, s=3, q=1)
     """
     gram = _checked_gram(gram)
     n = len(gram)
@@ -168,6 +194,14 @@ def error_bound_from_norms(
     C_jk = w_j w_k P(j, k in Q) - (w_j P(j in Q) + w_k P(k in Q)) / n + 1/n^2.
 
     norms: |g_i|, `(n,)`, not negative. The rule is that of `Candidate(design, q2)`.
+
+    Example:
+        >>> norms, losses, design = [2.0, 1.0, 1.0, 0.0], [3.0, 2.0, 1.0, 0.0], Design(4, 3, 2)
+        >>> round(error_bound_from_norms(norms, losses, design), 6)
+        0.5625
+        >>> orthogonal = choose(np.diag(np.square(norms)), losses, q=2, sizes=[3])
+        >>> round(orthogonal.best.mean_squared_error, 6)
+        0.2375
     """
     require_design(design)
     norms = double_array(norms, "norms")

@@ -22,6 +22,11 @@ class ConvergenceBound:
 
     distance_term: D^2 / (2 sum eta). noise_term: G^2 sum eta^2 / (2 sum eta).
     step_ratio: eta_max / eta_min, a factor of the paper's Eq. 6 that is not needed.
+
+    Example:
+        >>> bound = convergence_bound(distance=1.0, lipschitz=2.0, step_sizes=[0.05, 0.1])
+        >>> bound.step_ratio, round(bound.value, 3), round(bound.as_printed, 3)
+        (2.0, 3.5, 7.0)
     """
 
     distance_term: float
@@ -51,6 +56,11 @@ def convergence_bound(distance: float, lipschitz: float, step_sizes: ArrayLike) 
         distance: D >= 0.
         lipschitz: G >= 0.
         step_sizes: eta, positive and finite, `(T,)`. Anything else is a `ValueError`.
+
+    Example:
+        >>> step = best_step_size(distance=1.0, lipschitz=2.0, steps=100)
+        >>> round(convergence_bound(1.0, 2.0, [step] * 100).value, 12)  # D G / sqrt(T)
+        0.2
     """
     eta = step_array(step_sizes)
     require_not_negative(distance=distance, lipschitz=lipschitz)
@@ -64,7 +74,12 @@ def convergence_bound(distance: float, lipschitz: float, step_sizes: ArrayLike) 
 
 @checked
 def best_step_size(distance: float, lipschitz: float, steps: int) -> float:
-    """D / (G sqrt(T)), the constant step size that minimizes the bound over all step sizes."""
+    """D / (G sqrt(T)), the constant step size that minimizes the bound over all step sizes.
+
+    Example:
+        >>> round(best_step_size(distance=1.0, lipschitz=2.0, steps=100), 12)
+        0.05
+    """
     if not (distance > 0 and lipschitz > 0 and steps >= 1):
         raise InputError(
             "distance and lipschitz must be positive and steps at least 1, "
@@ -80,6 +95,12 @@ def ranking_sensitivity(design: Design) -> float:
     What wrong scores can cost: weights w^H ranked by scores H with |H_i - L_i| <= delta for all i
     satisfy L_q - 2 kappa delta <= sum_i w^H_i L_i <= L_q, and both ends are attained. Zero exactly
     for uniform weights (q = s).
+
+    Example:
+        >>> round(ranking_sensitivity(Design(4, 4, 1)), 12)  # the top one of all
+        1.0
+        >>> round(ranking_sensitivity(Design(4, 2, 2)), 12)  # nothing is ranked
+        0.0
     """
     gamma = inclusion_probabilities(design)
     return float(np.abs(gamma - gamma[::-1]).sum()) / (2 * design.q)
@@ -108,6 +129,13 @@ def stored_score_penalty(
             sample used in every step has age 1.)
         initial_error: delta_1 >= |H_i - L_i(theta^1)| for the initial scores H_i; 0 if they are
             losses.
+
+    Example:
+        >>> design, steps = Design(4, 4, 1), [0.1] * 100
+        >>> round(stored_score_penalty(design, lipschitz=1.0, step_sizes=steps, max_age=0), 12)
+        0.0
+        >>> round(stored_score_penalty(design, lipschitz=1.0, step_sizes=steps, max_age=2), 3)
+        0.394
     """
     eta, max_age = step_array(step_sizes), operator.index(max_age)
     require_not_negative(lipschitz=lipschitz, max_age=max_age, initial_error=initial_error)

@@ -14,6 +14,15 @@ class Design:
     `1 <= q <= s <= n`; anything else is a `ValueError` that names the broken rule, and a number
     that is not an integer (booleans included) is a `TypeError`. NumPy integers are accepted and
     stored as `int`.
+
+    Example:
+        >>> design = Design.from_ratios(50_000)  # the paper's: s = n/2, q = 0.6 s
+        >>> design, design.kept_fraction
+        (Design(n=50000, s=25000, q=15000), Fraction(3, 10))
+        >>> Design(10, 5, 6)
+        Traceback (most recent call last):
+            ...
+        orderdp_theory.common.errors.InputError: q must not exceed s: q are kept of the s ...
     """
 
     n: int

@@ -53,6 +53,12 @@ def chi(weights: Design | ArrayLike) -> float:
     """chi = sqrt(n sum_j w_j^2 - 1), the chi-square divergence from uniform, rooted.
 
     For a design at most sqrt(s/q - 1), attained for s = n (proofs/sandwich.md).
+
+    Example:
+        >>> round(chi(Design(10, 10, 5)), 12)  # s = n attains sqrt(s/q - 1)
+        1.0
+        >>> round(chi([0.25, 0.25, 0.25, 0.25]), 12)
+        0.0
     """
     return float(np.sqrt(np.mean(_excess(weights) ** 2)))
 
@@ -62,13 +68,26 @@ def total_variation(weights: Design | ArrayLike) -> float:
     """TV(w, uniform) = (1/2) sum_j |w_j - 1/n|.
 
     For a design at most 1 - q/s, attained for s = n (proofs/sandwich.md).
+
+    Example:
+        >>> round(total_variation(Design(10, 10, 5)), 12)  # s = n attains 1 - q/s
+        0.5
+        >>> round(total_variation([0.5, 0.25, 0.25]), 3)
+        0.167
     """
     return float(np.mean(np.abs(_excess(weights))) / 2)
 
 
 @checked
 def effective_sample_size(weights: Design | ArrayLike) -> float:
-    """1 / sum_j w_j^2 = n / (1 + chi^2) (Kish), at most n and for a design at least n q/s."""
+    """1 / sum_j w_j^2 = n / (1 + chi^2) (Kish), at most n and for a design at least n q/s.
+
+    Example:
+        >>> round(effective_sample_size(Design(10, 10, 5)), 12)  # q have all the weight
+        5.0
+        >>> round(effective_sample_size([0.5, 0.25, 0.25]), 3)
+        2.667
+    """
     excess = _excess(weights)
     return float(excess.size / (1 + np.mean(excess**2)))
 
@@ -80,6 +99,12 @@ def spectrum_deviation(design: Design) -> float:
     The largest difference between the densities of the spectrum gamma/q and of the uniform
     distribution on (0, 1). As gamma falls from gamma_1 = s/n to gamma_n, which is 0 unless q = s,
     it is the larger of s/q - 1 and 1.
+
+    Example:
+        >>> round(spectrum_deviation(Design(100, 50, 30)), 12)  # some samples are never kept: 1
+        1.0
+        >>> round(spectrum_deviation(Design(100, 50, 10)), 12)  # s/q - 1
+        4.0
     """
     require_design(design)
     s, q = design.s, design.q

@@ -23,6 +23,11 @@ def estimator_mean(
 
     gradients: float32 or float64 `(n, d)`, summed in float64; losses: `(n,)`, the scores that Q is
     chosen by, ties broken uniformly at random. `ValueError` on other shapes or non-finite losses.
+
+    Example:
+        >>> gradients, losses = np.array([[4.0], [0.0], [0.0], [0.0]]), [1.0, 0.5, 0.2, 0.1]
+        >>> estimator_mean(gradients, losses, Design(4, 2, 1)).tolist()  # the mean gradient is 1
+        [2.0]
     """
     gradients = _matrix(gradients, design)
     weights = surrogate_weights(losses, design)
@@ -44,6 +49,13 @@ def estimator_covariance_trace(
     O(n d). Random tie breaks average pi: over the later group for pairs of different groups of
     tied losses, over its own pairs for pairs within a group. As |Q| = q is fixed, the covariance
     does not change when a constant is subtracted from all gradients, which avoids cancellation.
+
+    Example:
+        >>> gradients, losses = np.array([[4.0], [0.0], [0.0], [0.0]]), [1.0, 0.5, 0.2, 0.1]
+        >>> round(estimator_covariance_trace(gradients, losses, Design(4, 2, 1)), 12)  # 4 or 0
+        4.0
+        >>> round(estimator_covariance_trace(gradients, losses, Design(4, 4, 1)), 12)  # always 4
+        0.0
     """
     gradients = _matrix(gradients, design)
     ranking = Ranking.of(losses, design.n)

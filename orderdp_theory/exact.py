@@ -18,6 +18,10 @@ def inclusion_probabilities_exact(design: Design) -> list[Fraction]:
     For q < s, C(n, s) (gamma_j - gamma_{j+1}) = C(j-1, q-1) C(n-j-1, s-q-1) on
     q <= j <= n - s + q and zero elsewhere. These integers follow one from another, and the
     numerators over C(n, s) are their tail sums.
+
+    Example:
+        >>> [str(p) for p in inclusion_probabilities_exact(Design(10, 5, 3))]
+        ['1/2', '1/2', '1/2', '10/21', '5/12', '9/28', '17/84', '1/12', '0', '0']
     """
     require_design(design)
     n, s, q = design.n, design.s, design.q

@@ -23,6 +23,10 @@ def martingale_deviation(bound: float, step_sizes: ArrayLike, failure: float) ->
 
     Args:
         bound: c >= 0. step_sizes: eta, positive, `(T,)`. failure: in (0, 1]; else `ValueError`.
+
+    Example:
+        >>> round(martingale_deviation(bound=2.0, step_sizes=[0.1] * 1000, failure=0.05), 4)
+        0.1548
     """
     eta = step_array(step_sizes)
     require_not_negative(bound=bound)

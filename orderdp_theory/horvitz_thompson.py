@@ -28,6 +28,13 @@ def horvitz_thompson_inclusion(design: Design, q2: int) -> Float64[Array, "{desi
     """pi_j = gamma_j + (1 - gamma_j) q2 / (n - q1), float64 `(n,)` in rank order; the sum is q1+q2.
 
     `ValueError` unless 0 <= q2 <= n - q1, `TypeError` if q2 is not an integer.
+
+    Example:
+        >>> pi = horvitz_thompson_inclusion(Design(10, 5, 2), q2=1)
+        >>> pi.round(4).tolist()
+        [0.5625, 0.5625, 0.4896, 0.3854, 0.2812, 0.1979, 0.1458, 0.125, 0.125, 0.125]
+        >>> round(float(pi.sum()), 12)
+        3.0
     """
     one, _ = uniform_part(design, q2)
     gamma = inclusion_probabilities(design)
@@ -40,6 +47,12 @@ def horvitz_thompson_weights(design: Design, q2: int) -> Float64[Array, "{design
 
     `ValueError` also if some rank can never be kept (q2 = 0 and q1 < s), as no weight can make up
     for that.
+
+    Example:
+        >>> design = Design(10, 5, 2)
+        >>> pi, w = horvitz_thompson_inclusion(design, q2=1), horvitz_thompson_weights(design, q2=1)
+        >>> (pi * w).round(12).tolist()  # each sample counts 1/n in expectation
+        [0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]
     """
     pi = horvitz_thompson_inclusion(design, q2)
     if pi[-1] <= 0:
@@ -56,6 +69,11 @@ def horvitz_thompson_joint(design: Design, q2: int) -> Float64[Array, "{design.n
 
     For j < k: A J_k + B (gamma_j + gamma_k) + C with J the joint inclusion probabilities of the
     random-then-top part and the constants of `pair_constants`.
+
+    Example:
+        >>> joint = horvitz_thompson_joint(Design(4, 2, 1), q2=1)
+        >>> round(float(np.triu(joint, 1).sum()), 12)  # a selection of two holds one pair
+        1.0
     """
     a, b, c = pair_constants(design, q2)
     require_room("n", design.n, MATRICES, power=2)
@@ -80,6 +98,11 @@ def horvitz_thompson_covariance_trace(
 
     where m_k = u_k (A J_k + B gamma_k + C): every pair term is a product of a function of j and one
     of k, so prefix sums do. Within a group of ties the coefficients are replaced by their means.
+
+    Example:
+        >>> gradients, losses = np.ones((10, 3)), np.arange(10.0)
+        >>> round(horvitz_thompson_covariance_trace(gradients, losses, Design(10, 5, 2), q2=1), 4)
+        0.232
     """
     gradients = double_array(gradients, "gradients")
     if gradients.ndim != 2 or len(gradients) != design.n:

@@ -26,6 +26,11 @@ class StoredScoreRun:
     L_q(theta^t) - min L_q. average_error: that of the mean iterate. least_error: what no point
     that stored scores can reach falls below. bound: the right-hand side of Eq. 18, and of Eq. 6 as
     the step size is constant.
+
+    Example:
+        >>> found = stored_score_counterexample(design=Design(4, 2, 1))
+        >>> len(found.trajectory), found.errors[-1] >= found.least_error > found.bound
+        (23, True)
     """
 
     design: Design
@@ -66,6 +71,14 @@ def stored_score_counterexample(
         design: q < s, else `ValueError`: for q = s nothing is ranked, and Theorem 3 holds.
         scores: "current" follows the expected gradient of ranking by current losses, for
             comparison; for s = n that is the algorithm itself.
+
+    Example:
+        >>> stored = stored_score_counterexample()
+        >>> print(stored.average_error, stored.bound)
+        49/19 185/114
+        >>> current = stored_score_counterexample(scores="current")
+        >>> current.average_error < current.bound
+        True
     """
     require_design(design)
     n, s, q = design.n, design.s, design.q

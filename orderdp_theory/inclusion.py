@@ -31,6 +31,13 @@ def inclusion_probabilities(design: Design) -> Float64[Array, "{design.n}"]:
     products of ratios give the terms up to a factor, their sums the tails, and gamma_q = s/n the
     factor: nothing cancels. Products and sums are carried in double-double, which leaves 11
     roundings of float64 (proofs/inclusion.md).
+
+    Example:
+        >>> inclusion_probabilities(Design(10, 5, 3)).round(4).tolist()
+        [0.5, 0.5, 0.5, 0.4762, 0.4167, 0.3214, 0.2024, 0.0833, 0.0, 0.0]
+        >>> design = Design.from_ratios(1_281_167)  # ImageNet
+        >>> design.q, float(inclusion_probabilities(design).sum())
+        (384349, 384349.0)
     """
     require_population(design.n)
     gamma = np.zeros(design.n)
@@ -46,6 +53,11 @@ def joint_inclusion_probabilities(design: Design) -> Float64[Array, "{design.n}"
     and s-2 drawn. In words: if k is kept then so is any candidate j < k; and once j is a candidate
     (probability s/n), k must be kept by the design (n-1, s-1, q-1), in which its rank is k-1.
     Error contract as for `inclusion_probabilities`.
+
+    Example:
+        >>> joint = joint_inclusion_probabilities(Design(4, 2, 2))  # pairs at random: 1 of 6
+        >>> joint.round(4).tolist()
+        [0.0, 0.1667, 0.1667, 0.1667]
     """
     require_population(design.n)
     n, s, q = design.n, design.s, design.q

@@ -20,6 +20,13 @@ def limit_gamma(z: ArrayLike, s: int, q: int) -> Float64[Array, "..."]:
     the regularized incomplete beta function I, for q < s, and s for q = s. The largest error over
     all ranks is O(1/n). float64, same shape as z; the complement is not taken by subtraction, so
     small values keep their relative accuracy. `ValueError` unless 0 <= z <= 1 and 1 <= q <= s.
+
+    Example:
+        >>> limit_gamma([0.0, 0.5, 1.0], s=5, q=3).tolist()
+        [5.0, 3.4375, 0.0]
+        >>> middle = inclusion_probabilities(Design(1000, 5, 3))[499]
+        >>> round(float(1000 * middle), 2)  # n gamma_j at j = n/2
+        3.44
     """
     Design(s, s, q)
     z = double_array(z, "z")
@@ -36,6 +43,12 @@ def cvar(losses: ArrayLike, beta: float) -> float:
 
     The limit of L_q as n grows with s = alpha n and q = beta s. If beta n is not an integer the
     last loss counts in part. `ValueError` unless 0 < beta <= 1 and the losses are a finite vector.
+
+    Example:
+        >>> cvar([5.0, 2.0, 1.0, 1.0], beta=0.5)
+        3.5
+        >>> cvar([5.0, 2.0, 1.0, 1.0], beta=0.375)  # the second counts half
+        4.0
     """
     if not 0 < beta <= 1:
         raise InputError(f"beta must lie in (0, 1], got {beta!r}")

@@ -25,6 +25,12 @@ class NonconvexBound:
     score_term: what ranking by other than current losses costs. deviation_term: 0 for a bound on
     the expectation, else what makes it hold with the probability asked for. trivial: G^2, which
     bounds the same mean whatever was done; a `value` that is not below it says nothing.
+
+    Example:
+        >>> NonconvexBound(0.25, 0.125, 0.0, 0.0, trivial=1.0).value
+        0.375
+        >>> NonconvexBound(1.0, 0.5, 0.0, 0.0, trivial=1.0).vacuous
+        True
     """
 
     envelope_term: float
@@ -80,6 +86,11 @@ def nonconvex_bound(
 
     Raises:
         ValueError: a number out of its range, or not finite.
+
+    Example:
+        >>> bound = nonconvex_bound(1.0, 2.0, envelope_gap=0.25, step_sizes=[0.01] * 10_000)
+        >>> round(bound.value, 3), bound.vacuous
+        (0.085, False)
     """
     eta = step_array(step_sizes)
     require_not_negative(lipschitz=lipschitz, envelope_gap=envelope_gap)
@@ -118,6 +129,11 @@ def best_nonconvex_step_size(
     For scores at most tau = `max_age` steps old, whose shortfall is at most 2 kappa G^2 eta tau.
     The bound is then 4 G sqrt(rho Delta (1 + 4 kappa tau) / T). `ValueError` unless all but tau are
     positive.
+
+    Example:
+        >>> step = best_nonconvex_step_size(Design(4, 2, 1), 1.0, 2.0, envelope_gap=0.25, steps=100)
+        >>> round(step, 12), round(nonconvex_bound(1.0, 2.0, 0.25, [step] * 100).value, 12)
+        (0.025, 0.4)
     """
     if not (min(weak_convexity, lipschitz, envelope_gap) > 0 and steps >= 1 and max_age >= 0):
         raise InputError(

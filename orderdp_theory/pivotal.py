@@ -41,6 +41,11 @@ def pivotal_sample(inclusion: ArrayLike, uniforms: ArrayLike) -> NDArray[np.int6
     inclusion: `(n,)`, in the order in which samples fight: neighbours exclude each other most.
     uniforms: `(2, m)` in [0, 1), all the randomness. O(n + m log n). `ValueError` unless the
     probabilities lie in [0, 1] and sum to an integer, up to rounding.
+
+    Example:
+        >>> kept = pivotal_sample([0.5, 0.5, 0.5, 0.5], np.random.default_rng(0).random((2, 2)))
+        >>> len(kept), kept.dtype  # one of the first two, one of the last two
+        (2, dtype('int64'))
     """
     pi, certain, clusters = _checked(inclusion)
     uniforms = np.asarray(uniforms, dtype=np.float64)
@@ -70,7 +75,13 @@ def pivotal_sample(inclusion: ArrayLike, uniforms: ArrayLike) -> NDArray[np.int6
 
 @checked
 def pivotal_pairs(inclusion: ArrayLike) -> PairRecurrence:
-    """The pair probabilities of `pivotal_sample`, in its order; exact up to rounding, O(n)."""
+    """The pair probabilities of `pivotal_sample`, in its order; exact up to rounding, O(n).
+
+    Example:
+        >>> pairs = pivotal_pairs([0.5, 0.5, 0.5, 0.5])
+        >>> float(0.25 - pairs.loss[1] * pairs.gain[0])  # P(the first two are both kept)
+        0.0
+    """
     pi, certain, clusters = _checked(inclusion)
     loss, gain, decay = np.where(certain, 0.0, pi), pi.copy(), np.ones_like(pi)
     gain[certain] = 0.0
@@ -91,6 +102,10 @@ def pivotal_joint(inclusion: ArrayLike) -> Array:
     """P(i and j are both kept), float64 `(n, n)`, with the inclusion probabilities on the diagonal.
 
     Exact up to rounding, O(n^2).
+
+    Example:
+        >>> pivotal_joint([0.5, 0.5, 0.5, 0.5])[0].tolist()  # neighbours exclude each other
+        [0.5, 0.0, 0.25, 0.25]
     """
     pi = np.asarray(inclusion, dtype=np.float64)
     pairs = pivotal_pairs(pi)
@@ -111,6 +126,13 @@ def pivotal_covariance_trace(gradients: ArrayLike, inclusion: ArrayLike) -> floa
     """tr Cov[sum_{i kept} g_i / (n pi_i)], exact in O(n d); its mean squared error as well.
 
     gradients `(n, d)` in the order of `inclusion` `(n,)`, all positive. Exact up to rounding.
+
+    Example:
+        >>> inclusion = [0.5, 0.5, 0.5, 0.5]
+        >>> float(pivotal_covariance_trace(np.ones((4, 1)), inclusion))  # always two of four
+        0.0
+        >>> float(pivotal_covariance_trace(np.array([[1.0], [0.0], [1.0], [0.0]]), inclusion))
+        0.125
     """
     pi = np.asarray(inclusion, dtype=np.float64)
     g = np.asarray(gradients, dtype=np.float64)

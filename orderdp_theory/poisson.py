@@ -28,6 +28,10 @@ def poisson_mean_weights(inclusion: ArrayLike) -> Array:
     Gauss-Legendre rules on panels of length at most 4/mu, mu = sum pi, until the integrand is below
     exp(-44): the error is rounding alone, below 1e-13 relative. O(n) with a factor of about 130.
     `ValueError` unless inclusion is `(n,)` numbers in [0, 1].
+
+    Example:
+        >>> poisson_mean_weights([0.5, 0.5]).round(12).tolist()  # alone 1/4, of two 1/4 times 1/2
+        [0.375, 0.375]
     """
     pi = np.asarray(inclusion, dtype=np.float64)
     if pi.ndim != 1 or not pi.size or not np.all((pi >= 0) & (pi <= 1)):

@@ -51,6 +51,14 @@ class MeasuredRun:
         averaged: the point handed on is the average, weighted by the step sizes, of those at which
             selections were made.
         failure: probability with which a statement that is not about an expectation may fail.
+
+    Example:
+        >>> known = MeasuredRun(
+        ...     Design(4, 2, 1), step_sizes=[0.1] * 100, losses=[1.0, 0.5, 0.2, 0.0],
+        ...     loss_range=1.0, lipschitz=1.0, distance=1.0, max_age=0, convex=True, plain=True,
+        ... )
+        >>> [g.theorem for g in promises(known) if not g.unmet][:3]
+        ['sandwich', 'convergence, scores by age', 'generalization of L_q, one point']
     """
 
     design: Design
@@ -80,6 +88,13 @@ class Guarantee:
 
     assumptions: what the theorem asks for, and whether the run met it. constants: what enters.
     value: None if an assumption is not met. trivial: what the quantity cannot exceed anyway.
+
+    Example:
+        >>> said = Guarantee("gap", "L_q - L", assumptions={"convex losses": True}, value=0.2)
+        >>> said.verdict
+        'holds'
+        >>> Guarantee("gap", "L_q - L", assumptions={"convex losses": False}).verdict
+        'needs convex losses'
     """
 
     theorem: str
@@ -121,6 +136,17 @@ def promises(run: MeasuredRun) -> tuple[Guarantee, ...]:
 
     For each theorem which assumptions the run met, the constants, and the guarantee if all are met.
     Values of constants out of range are refused as in the functions called.
+
+    Example:
+        >>> known = MeasuredRun(
+        ...     Design(4, 2, 1), step_sizes=[0.1] * 100, losses=[1.0, 0.5, 0.2, 0.0],
+        ...     loss_range=1.0, lipschitz=1.0,
+        ... )
+        >>> first, second, *_ = promises(known)
+        >>> first.theorem, first.verdict
+        ('sandwich', 'holds')
+        >>> second.theorem, second.unmet[:2]
+        ('convergence, scores by age', ('convex losses', 'plain steps'))
     """
     if not isinstance(run, MeasuredRun):
         raise TypeError(f"run must be a MeasuredRun, got {run!r}")

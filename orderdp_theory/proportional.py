@@ -28,6 +28,12 @@ def proportional_inclusion(sizes: ArrayLike, m: int, floor: float = 0.0) -> Arra
 
     sizes: `(n,)`, not negative; only their ratios matter. m: the budget, 1 <= m <= n. floor: at
     most m / n. O(n log n), the time of a sort. `ValueError` for anything else.
+
+    Example:
+        >>> proportional_inclusion([6.0, 3.0, 2.0, 1.0], m=2).round(4).tolist()
+        [1.0, 0.5, 0.3333, 0.1667]
+        >>> proportional_inclusion([6.0, 3.0, 2.0, 1.0], m=2, floor=0.25).round(4).tolist()
+        [0.9545, 0.4773, 0.3182, 0.25]
     """
     sizes = np.asarray(sizes, dtype=np.float64)
     if sizes.ndim != 1 or not sizes.size or not np.all(np.isfinite(sizes) & (sizes >= 0)):

@@ -28,6 +28,12 @@ class RankDesign:
     blocks: the positions within the candidate set, 1 (largest loss) ... s, as inclusive intervals
     (first, last), ascending and disjoint; neighbours are merged, so equal designs compare equal.
     `ValueError` for positions outside 1 ... s or no position at all, `TypeError` for non-integers.
+
+    Example:
+        >>> RankDesign.highest(10, s=5, q=3)
+        RankDesign(n=10, s=5, blocks=((1, 3),))
+        >>> RankDesign.mixed(10, s=5, hard=2, easy=1).blocks
+        ((1, 2), (5, 5))
     """
 
     n: int
@@ -91,6 +97,10 @@ def rank_design_probabilities(design: RankDesign) -> Float64[Array, "{design.n}"
     sum_{l in A} C(j-1, l-1) C(n-j, s-l) / C(n, s). A block first ... last is the top `last` without
     the top `first - 1`, so this is a signed sum of top-q curves; a block that ends at s is the top
     curve of the reversed order. The absolute error is at most 4e-15 s/n for each block.
+
+    Example:
+        >>> rank_design_probabilities(RankDesign.lowest(4, s=2, q=1)).round(4).tolist()
+        [0.0, 0.1667, 0.3333, 0.5]
     """
     n, s = design.n, design.s
     require_population(n)
@@ -110,6 +120,11 @@ def rank_design_weights(losses: ArrayLike, design: RankDesign) -> Float64[Array,
     """Per-sample weights of the design's surrogate, float64 `(n,)` in input order, sum 1.
 
     Tied losses share the mean of their weights; refusals as in `surrogate_weights`.
+
+    Example:
+        >>> second_of_three = RankDesign.band(4, s=3, first=2, last=2)
+        >>> rank_design_weights([4.0, 2.0, 1.0, 0.0], second_of_three).tolist()
+        [0.0, 0.5, 0.5, 0.0]
     """
     ranking = Ranking.of(losses, design.n)
     gamma = ranking.average_ties(rank_design_probabilities(design))
@@ -118,7 +133,13 @@ def rank_design_weights(losses: ArrayLike, design: RankDesign) -> Float64[Array,
 
 @checked
 def rank_design_loss(losses: ArrayLike, design: RankDesign) -> float:
-    """The surrogate L_A = (1/|A|) sum_j gamma_j L_(j): the expected mean loss of the kept."""
+    """The surrogate L_A = (1/|A|) sum_j gamma_j L_(j): the expected mean loss of the kept.
+
+    Example:
+        >>> losses, hardest = [4.0, 2.0, 1.0, 0.0], RankDesign.highest(4, s=2, q=1)
+        >>> rank_design_loss(losses, hardest) == surrogate_loss(losses, Design(4, 2, 1))
+        True
+    """
     return float(rank_design_weights(losses, design) @ double_array(losses))
 
 
@@ -147,6 +168,10 @@ def is_convex(design: RankDesign) -> bool:
     It is exactly if the probabilities never rise with the rank (proofs/rank_designs.md): then L_A
     is a maximum over permutations, otherwise `nonconvex_losses` is a counterexample. One block is
     convex when it starts at position 1; for several the cost is that of `first_rise`.
+
+    Example:
+        >>> is_convex(RankDesign.highest(10, s=5, q=3)), is_convex(RankDesign.lowest(10, s=5, q=3))
+        (True, False)
     """
     if len(design.blocks) == 1:
         return design.blocks[0][0] == 1
@@ -159,6 +184,11 @@ def nonconvex_losses(design: RankDesign) -> Float64[Array, "3 {design.n}"] | Non
 
     None if the design's surrogate is convex. Ranks j and j + 1, where the probability rises, belong
     to 1 + theta and 1 - theta; ranks before them to the constant 3, ranks behind to 0.
+
+    Example:
+        >>> design = RankDesign.lowest(3, s=2, q=1)
+        >>> [round(rank_design_loss(losses, design), 12) for losses in nonconvex_losses(design)]
+        [0.0, 0.333333333333, 0.0]
     """
     j = first_rise(design)
     if j is None:

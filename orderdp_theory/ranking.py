@@ -18,6 +18,13 @@ class Ranking:
     order: int64 `(n,)`, `order[j - 1]` is the index of the loss of rank j; within a group of ties
     any order.
     starts: int64 `(groups + 1,)`, group g has the ranks `starts[g] + 1, ..., starts[g + 1]`.
+
+    Example:
+        >>> ranking = Ranking.of([1.0, 3.0, 1.0, 2.0])
+        >>> ranking.order[:2].tolist(), ranking.starts.tolist()  # two of the samples are tied last
+        ([1, 3], [0, 1, 2, 4])
+        >>> ranking.to_input_order(np.array([0.5, 0.3, 0.1, 0.1])).tolist()
+        [0.1, 0.5, 0.1, 0.3]
     """
 
     order: Int64[Indices, "n"]

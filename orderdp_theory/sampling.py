@@ -25,6 +25,11 @@ def draw_ranks(
     missed: their number c is hypergeometric, and given c they are a uniform c-subset of 1..m. A
     draw takes O(q log q) time, O(s) at the most. Exact up to the generator; NumPy's hypergeometric
     variates need n < 10^9.
+
+    Example:
+        >>> ranks = draw_ranks(Design(10, 5, 3), size=1000, rng=np.random.default_rng(0))
+        >>> ranks.shape, int(ranks.max()) <= 8  # ranks 9 and 10 are never kept
+        ((1000, 3), True)
     """
     require_design(design)
     if size < 0:

@@ -19,6 +19,11 @@ class CvarSandwich:
     mean: L, of all losses. surrogate: L_q. cvar: the mean of the worst q/s share of the losses, of
     which the last one counts in part if n q/s is not an integer. width: the bound on their distance
     that `sandwich_width` gives for the range of the losses.
+
+    Example:
+        >>> found = cvar_sandwich([1.0, 0.5, 0.0, 0.0], Design(4, 4, 2))
+        >>> found.width, round(found.surrogate, 12), round(found.cvar, 12)  # s = n: L_q is the CVaR
+        (0.0, 0.75, 0.75)
     """
 
     mean: float
@@ -34,6 +39,12 @@ def sandwich_width(design: Design) -> float:
     CVaR_{q/s} - L_q <= this times the range of the losses, for all losses. It is exactly 0 for
     s = n and for q = s, where L_q is the CVaR, and O(1/sqrt(q)) otherwise; no factor below
     sqrt(2/pi) = 0.798 can stand before it.
+
+    Example:
+        >>> sandwich_width(Design(10, 10, 6))  # L_q is the CVaR
+        0.0
+        >>> round(sandwich_width(Design.from_ratios(50_000)), 5)
+        0.00183
     """
     require_design(design)
     n, s, q = design.n, design.s, design.q
@@ -48,6 +59,13 @@ def cvar_sandwich(losses: ArrayLike, design: Design) -> CvarSandwich:
     keeping the top q of s is nearly keeping the top q/s share of everything. The values are sums of
     centred losses, off by about 1e-14 times their range. `ValueError` and `TypeError` as for
     `surrogate_weights`.
+
+    Example:
+        >>> found = cvar_sandwich([4.0, 1.0, 0.0, 0.0], Design(4, 2, 1))
+        >>> found.mean, round(found.surrogate, 4), found.cvar
+        (1.25, 2.3333, 2.5)
+        >>> round(found.surrogate + found.width, 4)
+        3.488
     """
     width = sandwich_width(design)
     losses = double_array(losses)

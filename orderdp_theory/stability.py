@@ -34,6 +34,11 @@ class StabilityBound:
     expansion: what steps on the same nonsmooth losses can add; replacement: what the sample itself
     does. Their sum bounds the distance of the two averages, that of `last_expansion` and
     `last_replacement` the distance after the last step.
+
+    Example:
+        >>> bound = StabilityBound(0.1, 0.02, last_expansion=0.2, last_replacement=0.04)
+        >>> round(bound.average, 12), round(bound.last, 12)
+        (0.12, 0.24)
     """
 
     expansion: float
@@ -80,6 +85,12 @@ def stability_bound(
 
     Raises:
         ValueError: a number out of its range, or not finite.
+
+    Example:
+        >>> design, steps = Design.from_ratios(50_000), [0.001] * 1000
+        >>> bound = stability_bound(design, lipschitz=1.0, step_sizes=steps)
+        >>> round(bound.last_expansion, 4), round(bound.last_replacement, 6)
+        (0.0632, 6.7e-05)
     """
     require_design(design)
     eta, K, max_age = step_array(step_sizes), minibatches, operator.index(max_age)
@@ -108,6 +119,11 @@ class PopulationBound:
     optimization_error: E[L_q(theta_bar)] - L_q(reference) at most. generalization: E[R - L] at
     theta_bar at most. reference_gap: E[L_q - L] at the reference, or a bound on it. found_gap:
     E[L_q - L] at theta_bar, or 0, which it is never below.
+
+    Example:
+        >>> bound = PopulationBound(0.1, generalization=0.2, reference_gap=0.05, found_gap=0.0)
+        >>> round(bound.excess_risk, 12)
+        0.35
     """
 
     optimization_error: float
@@ -151,6 +167,12 @@ def population_bound(
         found_losses: losses at theta_bar, `(n,)`, if known; the bound is then an estimate, of one
             draw, of a bound on an expectation.
         lipschitz, step_sizes, minibatches, max_age: as for `stability_bound`.
+
+    Example:
+        >>> design, steps = Design.from_ratios(50_000), [0.001] * 1000
+        >>> bound = population_bound(design, 1.0, distance=1.0, step_sizes=steps, reference=1.0)
+        >>> round(bound.optimization_error, 3), round(bound.generalization, 3)
+        (0.5, 0.042)
     """
     stability = stability_bound(design, lipschitz, step_sizes, minibatches, max_age)
     error = epoch_bound(distance, lipschitz, step_sizes, minibatches).value
@@ -182,6 +204,11 @@ def best_population_step_size(
 
     Smaller than D/(G sqrt(T)), by a factor of order T^(1/4) at least: a bound on the risk has to
     pay for every step. `ValueError` unless distance and lipschitz are positive and T >= 1.
+
+    Example:
+        >>> step = best_population_step_size(Design(9, 6, 3), lipschitz=1.0, distance=1.0, steps=50)
+        >>> step < best_step_size(distance=1.0, lipschitz=1.0, steps=50)  # a risk pays for steps
+        True
     """
     if not (distance > 0 and lipschitz > 0 and steps >= 1):
         raise InputError(

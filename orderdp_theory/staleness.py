@@ -19,7 +19,13 @@ from orderdp_theory.design import Design
 
 @dataclass(frozen=True)
 class StaleRate:
-    """The rate `value` = factor D G / sqrt(T), at `step_size` = D / (factor G sqrt(T))."""
+    """The rate `value` = factor D G / sqrt(T), at `step_size` = D / (factor G sqrt(T)).
+
+    Example:
+        >>> rate = stale_rate(Design(4, 4, 1), distance=1.0, lipschitz=1.0, steps=100, max_age=2)
+        >>> round(rate.factor, 12), round(rate.step_size, 4), round(rate.value, 4)
+        (3.0, 0.0333, 0.3)
+    """
 
     factor: float
     step_size: float
@@ -33,6 +39,12 @@ def staleness_factor(design: Design, max_age: int, mean_age: float | None = None
     max_age: tau, in every step each score has at most this age. mean_age: a, in every step the mean
     age of the n scores is at most this; tau if not given, and then it decides nothing, as
     kappa <= s / (2 q). kappa is `ranking_sensitivity`. `ValueError` for negative ages.
+
+    Example:
+        >>> staleness_factor(Design(4, 2, 2), max_age=100)  # nothing is ranked
+        1.0
+        >>> staleness_factor(Design(4, 4, 1), max_age=2)
+        3.0
     """
     max_age = operator.index(max_age)
     mean = float(max_age) if mean_age is None else mean_age
@@ -59,6 +71,13 @@ def stale_rate(
     s = n and q = 1 no step size does better than sqrt(T / (T + 2 tau)) / 2 of it.
 
     distance: D > 0. lipschitz: G > 0. steps: T >= 1. Ages as for `staleness_factor`.
+
+    Example:
+        >>> design = Design(50_000, 25_000, 15_000)
+        >>> fresh = stale_rate(design, distance=1.0, lipschitz=1.0, steps=10_000, max_age=0)
+        >>> stale = stale_rate(design, distance=1.0, lipschitz=1.0, steps=10_000, max_age=100)
+        >>> round(fresh.value, 6), round(stale.value, 3)
+        (0.01, 0.164)
     """
     factor = staleness_factor(design, max_age, mean_age)
     step_size = best_step_size(distance, lipschitz, steps) / factor
@@ -71,6 +90,11 @@ class RoundRobin:
 
     max_age: ceil(n/r) - 1. mean_age: of all n scores, at most half of it. factor: the price in
     convergence, at most sqrt(1 + 4 kappa n / r).
+
+    Example:
+        >>> found = round_robin(Design(12, 4, 2), rescored=3)
+        >>> found.max_age, found.mean_age
+        (3, 1.5)
     """
 
     max_age: int
@@ -86,6 +110,11 @@ def round_robin(design: Design, rescored: int) -> RoundRobin:
     evaluations a step and leaves nothing stale, so this pays for rescored < s only. With one
     selection an epoch, ages count epochs and the factor is that of the rate of `epoch_bound`.
     `ValueError` unless 1 <= rescored <= n, `TypeError` unless it is an integer.
+
+    Example:
+        >>> design = Design(50_000, 25_000, 15_000)
+        >>> [round(round_robin(design, rescored=r).factor, 2) for r in (500, 5000, 25_000)]
+        [12.88, 4.0, 1.63]
     """
     require_design(design)
     n, r = design.n, operator.index(rescored)
@@ -105,6 +134,11 @@ def score_error_bound(scores: ArrayLike, losses: ArrayLike, design: Design) -> f
     `convergence_bound`. For q < s no smaller constant will do; for q = s nothing is lost.
 
     scores, losses: `(n,)`, finite, of the same samples in the same order.
+
+    Example:
+        >>> scores, losses, design = [3.0, 2.0, 1.0, 0.0], [3.0, 2.0, 0.0, 1.0], Design(4, 4, 2)
+        >>> score_error_bound(scores, losses, design)  # the two that are kept are the right ones
+        1.0
     """
     require_design(design)
     difference = np.abs(_vector(scores, "scores", design) - _vector(losses, "losses", design))

@@ -19,6 +19,11 @@ class Transfer:
     or 0, which it is never below. ratio: s/q. value: the sharp bound, reference + gap.value -
     found_gap + optimization_error; the others replace the gap at the reference by a bound on it.
     Subtracting `reference` gives bounds on the excess.
+
+    Example:
+        >>> found = transfer_bound([1.0, 0.0, 0.0, 0.0], Design(4, 2, 1))
+        >>> round(found.reference, 12), round(found.value, 12), round(found.nonnegative, 12)
+        (0.25, 0.5, 0.5)
     """
 
     reference: float
@@ -68,6 +73,10 @@ def transfer_bound(
         reference_losses: per-sample losses at b, `(n,)`.
         optimization_error: eps, finite and not negative, else `ValueError`.
         found_losses: per-sample losses at a, `(n,)`, if known.
+
+    Example:
+        >>> transfer_bound(np.zeros(4), Design(4, 2, 1)).value  # interpolation: pruning is lossless
+        0.0
     """
     if not (np.isfinite(optimization_error) and optimization_error >= 0):
         raise InputError(f"optimization_error must be finite and >= 0, got {optimization_error!r}")

@@ -26,6 +26,7 @@ USED_BY = {
     "lightning": "from orderdp_train.integrations.lightning import SelectionCallback",
     "lora": "import peft; from orderdp_train.integrations.transformers import SelectiveTrainer",
     "torchdata": "import torchdata.stateful_dataloader, orderdp_train",
+    "cluster": "import ray, orderdp_train",
     "notebooks": "import nbclient, ipywidgets; from orderdp_theory import figures",
     "docs": "import sphinx, furo, myst_nb; import orderdp_theory",
     "dev": "import pytest, hypothesis, beartype, twine, build; import orderdp_train",

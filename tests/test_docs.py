@@ -1,11 +1,15 @@
 """The documentation site builds offline without a warning, and nothing public is missing in it."""
 
 import importlib
+import inspect
 import os
+import re
 import subprocess
 import sys
+from doctest import DocTestParser
 from html.parser import HTMLParser
 from pathlib import Path
+from types import ModuleType
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -15,7 +19,13 @@ from orderdp_theory.claims import all_claims
 from orderdp_train.rules import RULES
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTED = ("orderdp_theory", "orderdp_theory.claims", "orderdp_train", "orderdp_train.scores")
+DOCUMENTED = {
+    "theory": "orderdp_theory",
+    "claims": "orderdp_theory.claims",
+    "train": "orderdp_train",
+    "auditing": "orderdp_train.auditing",
+    "scores": "orderdp_train.scores",
+}
 
 
 def build(source: Path, out: Path, builder: str) -> subprocess.CompletedProcess[str]:
@@ -81,11 +91,42 @@ def test_the_examples_print_what_they_show(out):
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+def without_example(page: str, package: ModuleType) -> list[str]:
+    """Public names without an example; that of a class may be of a function that returns one."""
+    written = (ROOT / "docs" / "api" / f"{page}.md").read_text()
+    data = dict(re.findall(r"```\{py:data\} (\w+)\n(.*?)```", written, re.DOTALL))
+    found = []
+    for name in package.__all__:
+        thing = getattr(package, name)
+        says = data.get(name) or thing.__doc__ or ""
+        code = "".join(e.source for e in DocTestParser().get_examples(inspect.cleandoc(says)))
+        if not (code if isinstance(thing, type) else re.search(rf"\b{name}\b", code)):
+            found.append(name)
+    return found
+
+
+@pytest.mark.parametrize("page", DOCUMENTED)
+def test_every_public_name_has_an_example(page):
+    assert not without_example(page, importlib.import_module(DOCUMENTED[page]))
+
+
+def test_a_name_without_an_example_is_noticed():
+    def used():
+        """>>> used()"""
+
+    def bare():
+        """>>> used()"""
+
+    package = ModuleType("package")
+    package.__all__, package.used, package.bare = ["used", "bare"], used, bare
+    assert without_example("theory", package) == ["bare"]
+
+
 @pytest.mark.slow
 def test_every_public_name_is_in_the_reference(site):
     inventory = InventoryFile.loads((site / "objects.inv").read_bytes(), uri="")
     places = {name: item.uri for kind in inventory.data.values() for name, item in kind.items()}
-    for package in DOCUMENTED:
+    for package in DOCUMENTED.values():
         for name in importlib.import_module(package).__all__:
             assert places.get(f"{package}.{name}", "").startswith("docs/api/"), name
 

@@ -29,7 +29,14 @@ T = TypeVar("T")
 
 
 class UndecidedError(Exception):
-    """An error bar is too wide to tell whether the claim holds."""
+    """An error bar is too wide to tell whether the claim holds.
+
+    Example:
+        >>> def check(): raise UndecidedError("0.1 ± 0.3 may be 0")
+        >>> (result,) = decide([Claim("mine", "toolkit", None, (Quote("README"),), check)])
+        >>> result.verdict, result.error
+        (None, 'UndecidedError: 0.1 ± 0.3 may be 0')
+    """
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,10 @@ class Reading:
         rival: another place that says otherwise, so that only the authors can tell which is right.
         missing: data that the decision needs and that are not given; exactly where `holds` is None.
         correction: what does hold, where the reading does not and something is known.
+
+    Example:
+        >>> Reading("s may exceed n", holds=False, found="s <= n", method="counterexample").verdict
+        'refuted'
     """
 
     says: str
@@ -77,7 +88,14 @@ class Reading:
 
 
 def decided(readings: Sequence[Reading]) -> Reading:
-    """The reading most favourable to the authors among those that the words allow."""
+    """The reading most favourable to the authors among those that the words allow.
+
+    Example:
+        >>> literal = Reading("it is 2", holds=False, found="1", method="exact rational")
+        >>> meant = Reading("it is 1", True, "1", "exact rational", words="evident slip")
+        >>> decided([literal, meant]).verdict
+        'misprint'
+    """
     allowed = [reading for reading in readings if reading.words != "not in the words"]
     return min(allowed, key=lambda reading: VERDICTS.index(reading.verdict))
 
@@ -105,6 +123,12 @@ class Tally(Generic[T]):
 
 
 def tally(cases: Iterable[tuple[T, bool]]) -> Tally[T]:
-    """Count cases given as (name, statement holds)."""
+    """Count cases given as (name, statement holds).
+
+    Example:
+        >>> found = tally((n, n * n < 10) for n in range(5))
+        >>> found.cases, found.failures, found.holds
+        (5, (4,), False)
+    """
     examined = list(cases)
     return Tally(len(examined), tuple(name for name, holds in examined if not holds))

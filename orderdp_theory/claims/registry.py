@@ -19,6 +19,12 @@ class Quote:
     """A place and its words, exactly as the extracted text has them; `[…]` marks what is left out.
 
     Without words it is a place where nothing is said: what code does, what the toolkit asks.
+
+    Example:
+        >>> all_claims()["thm1-unbiased-stale"].quotes[1].place
+        'Algorithm 1, line 5'
+        >>> Quote("Section 3.1").words  # a place where nothing is said
+        ''
     """
 
     place: str
@@ -30,6 +36,11 @@ class Claim:
     """A sentence and the function that decides its readings.
 
     `part` splits the claims about the paper and is None for the others.
+
+    Example:
+        >>> found = all_claims()["thm1-unbiased-stale"]
+        >>> found.about, found.part, found.where
+        ('paper', 'theory', 'Theorem 1; Algorithm 1, line 5; Algorithm 1, line 11')
     """
 
     id: str
@@ -46,7 +57,13 @@ class Claim:
 
 @dataclass(frozen=True)
 class Result:
-    """A claim after its computation: its readings, or the error that stopped it."""
+    """A claim after its computation: its readings, or the error that stopped it.
+
+    Example:
+        >>> (result,) = decide([all_claims()["e1-bias-eliminated"]])
+        >>> result.verdict, result.error
+        ('refuted', None)
+    """
 
     claim: Claim
     readings: tuple[Reading, ...]
@@ -137,6 +154,17 @@ def claim(kind: Part | Literal["release", "toolkit"], *quotes: Quote) -> Callabl
 
     The function returns the readings. Its parameters have the printed version as default, so that
     a test can break it and see the verdict change.
+
+    Example:
+        >>> @claim("toolkit", Quote("a reader's question"))
+        ... def two_is_prime():
+        ...     return [Reading("2 is prime", True, "no divisor", "exact enumeration")]
+        >>> all_claims()["two-is-prime"].check()[0].verdict
+        'verified'
+        >>> claim("theory")
+        Traceback (most recent call last):
+            ...
+        orderdp_theory.common.errors.InputError: a claim names its place, and one about the ...
     """
     if not quotes or (kind in PARTS and not all(quote.words for quote in quotes)):
         raise InputError("a claim names its place, and one about the paper quotes its words")
@@ -153,13 +181,24 @@ def claim(kind: Part | Literal["release", "toolkit"], *quotes: Quote) -> Callabl
 
 
 def all_claims() -> dict[str, Claim]:
-    """Every claim by id: the paper's in the order of its sections, the release's, the toolkit's."""
+    """Every claim by id: the paper's in the order of its sections, the release's, the toolkit's.
+
+    Example:
+        >>> list(all_claims())[:3]
+        ['sec2-prune-ratio', 'sec2-nonzero-chance', 'sec2-constant-memory']
+    """
     order = get_args(About)
     return {c.id: c for c in sorted(_claims.values(), key=lambda c: order.index(c.about))}
 
 
 def decide(claims: Sequence[Claim]) -> Iterator[Result]:
-    """Compute claims one after the other; one that raises is a result with an error."""
+    """Compute claims one after the other; one that raises is a result with an error.
+
+    Example:
+        >>> (result,) = decide([all_claims()["thm1-unbiased-stale"]])
+        >>> result.verdict, len(result.readings)
+        ('refuted', 2)
+    """
     for item in claims:
         try:
             yield Result(item, tuple(item.check()))

@@ -23,17 +23,32 @@ def read_table(number: int) -> list[Row]:
 
     Raises:
         FileNotFoundError: the table is not among the transcribed ones.
+
+    Example:
+        >>> row = read_table(8)[0]
+        >>> row["method"], row["prune_percent"], row["progress"], row["jaccard"]
+        ('InfoBatch', '40', '0-20', '0.583')
     """
     return list(csv.DictReader(line for line in _lines(number) if not line.startswith("#")))
 
 
 def table_source(number: int) -> str:
-    """The comment at the head of a transcribed table: where it is from, what its columns mean."""
+    """The comment at the head of a transcribed table: where it is from, what its columns mean.
+
+    Example:
+        >>> table_source(8).split(". ")[0]
+        'Source: Table 8 of the OrderDP paper (ICLR 2026)'
+    """
     return " ".join(line.lstrip("# ") for line in _lines(number) if line.startswith("#"))
 
 
 def printed_tables() -> dict[int, list[Row]]:
-    """All transcribed tables by number."""
+    """All transcribed tables by number.
+
+    Example:
+        >>> sorted(printed_tables())[:3]
+        [1, 2, 3]
+    """
     return {number: read_table(number) for number in NUMBERS}
 
 

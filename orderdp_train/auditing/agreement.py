@@ -43,6 +43,14 @@ class Agreement:
     `z` is the two-sided normal deviate of the same p-value. `alarm` is `p_value < level`, so
     a correct rule raises it with probability `level` at most. `dimensions` counts the random
     directions.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> x, y = torch.randn(10, 3), torch.arange(10) % 2
+        >>> data = Population(10, lambda indices: (x[indices], y[indices]))
+        >>> (rule,) = audit(torch.nn.Linear(3, 2), data, {"random": RandomSubset(10, 4)}).rules
+        >>> rule.agreement.draws, rule.agreement.alarm
+        (400, False)
     """
 
     draws: int

@@ -126,6 +126,17 @@ def audit(
         ValueError: wrong sizes, more draws or views than fit into memory, non-finite losses,
             weights or gradients, a full-data gradient of 0.
         TypeError: a dataset that cannot be indexed.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> x, y = torch.randn(40, 3), torch.arange(40) % 2
+        >>> model, data = torch.nn.Linear(3, 2), torch.utils.data.TensorDataset(x, y)
+        >>> losses = torch.nn.functional.cross_entropy(model(x), y, reduction="none").detach()
+        >>> rule = OrderDP(Design(40, 20, 12))
+        >>> rule.update(range(40), losses)
+        >>> found = audit(model, data, [rule, RandomSubset(40, 20)])
+        >>> [(rule.method, rule.bias < 1e-6, rule.unreachable) for rule in found.rules]
+        [('OrderDP', False, 8), ('RandomSubset', True, 0)]
     """
     named = {name: at_present(rule) for name, rule in _named(rules).items()}
     require_room("draws", draws, len(named) * DRAW)

@@ -26,12 +26,24 @@ FORWARD_BATCH = 512  # at least, where nothing is kept for a backward pass
 
 
 def supervised(loss: Callable[[Any, Any], Tensor]) -> Loss:
-    """For batches that begin with inputs and targets: the loss `(outputs, targets) -> (B,)`."""
+    """For batches that begin with inputs and targets: the loss `(outputs, targets) -> (B,)`.
+
+    Example:
+        >>> squared = supervised(lambda outputs, targets: (outputs.squeeze(1) - targets).square())
+        >>> squared(torch.nn.Linear(3, 1), (torch.zeros(5, 3), torch.zeros(5))).shape
+        torch.Size([5])
+    """
     return lambda model, batch: loss(model(batch[0]), batch[1])
 
 
-cross_entropy = supervised(partial(nn.functional.cross_entropy, reduction="none"))
-"""Cross-entropy of each sample, `(B,)`, of a classifier."""
+def cross_entropy(model: nn.Module, batch: Any) -> Tensor:
+    """Cross-entropy of each sample, `(B,)`, of a classifier; batches begin with inputs and targets.
+
+    Example:
+        >>> cross_entropy(torch.nn.Linear(3, 2), (torch.zeros(5, 3), torch.zeros(5).long())).shape
+        torch.Size([5])
+    """
+    return nn.functional.cross_entropy(model(batch[0]), batch[1], reduction="none")
 
 
 @dataclass(frozen=True)
@@ -44,6 +56,12 @@ class Population:
     samples that worker processes read ahead, gives the batches of many index tensors in turn.
     `view(k)`, if the samples are augmented in training, is the population in the k-th redraw of
     the augmentation, in which every sample has one look.
+
+    Example:
+        >>> x, y = torch.randn(10, 3), torch.arange(10) % 2
+        >>> data = Population(10, lambda indices: (x[indices], y[indices]), labels=y)
+        >>> data.all_losses(torch.nn.Linear(3, 2)).shape
+        torch.Size([10])
     """
 
     n: int

@@ -31,7 +31,15 @@ def plain(value: Any, *, samples: bool = False) -> Any:
 
 @dataclass(frozen=True)
 class Layer:
-    """One parameter tensor: relative to its own full-data gradient, as in `RuleAudit`."""
+    """One parameter tensor: relative to its own full-data gradient, as in `RuleAudit`.
+
+    Example:
+        >>> x, y = torch.randn(10, 3), torch.arange(10) % 2
+        >>> data = Population(10, lambda indices: (x[indices], y[indices]))
+        >>> (rule,) = audit(torch.nn.Linear(3, 2), data, {"random": RandomSubset(10, 4)}).rules
+        >>> [(layer.name, round(layer.bias, 6)) for layer in rule.layers]
+        [('weight', 0.0), ('bias', 0.0)]
+    """
 
     name: str
     cosine: float
@@ -47,6 +55,13 @@ class Surrogate:
     `gap` is its excess over the mean loss; `gap <= chi * std(L_i)` and `gap <= tv *
     range(L_i)`, with the chi-square and total-variation distances of the weights to uniform
     weights.
+
+    Example:
+        >>> x, y = torch.randn(10, 3), torch.arange(10) % 2
+        >>> data = Population(10, lambda indices: (x[indices], y[indices]))
+        >>> (rule,) = audit(torch.nn.Linear(3, 2), data, {"random": RandomSubset(10, 4)}).rules
+        >>> abs(rule.surrogate.gap) < 1e-6, round(rule.surrogate.effective_sample_size, 6)
+        (True, 10.0)
     """
 
     loss: float
@@ -128,6 +143,13 @@ class RuleAudit:
     `unreachable_samples` are their indices, int64 and ascending; not part of the JSON.
     `bias_error` is the standard error of `bias` over the views of augmented samples, if there
     are several. Without a `split` the staleness in `parts` is all that stored scores do.
+
+    Example:
+        >>> x, y = torch.randn(10, 3), torch.arange(10) % 2
+        >>> data = Population(10, lambda indices: (x[indices], y[indices]))
+        >>> (rule,) = audit(torch.nn.Linear(3, 2), data, {"full data": FullData(10)}).rules
+        >>> rule.method, round(rule.cosine, 6), round(rule.scale, 6), rule.unreachable
+        ('full data', 1.0, 1.0, 0)
     """
 
     method: str
@@ -166,6 +188,13 @@ class Audit:
     counts the redraws of the augmentation that gradients are means over; None for plain samples.
     `largest_gradient` is the largest norm of a sample's gradient, None without moments; `losses`
     float64 `(n,)` are not part of the JSON.
+
+    Example:
+        >>> x, y = torch.randn(10, 3), torch.arange(10) % 2
+        >>> data = Population(10, lambda indices: (x[indices], y[indices]))
+        >>> found = audit(torch.nn.Linear(3, 2), data, {"full data": FullData(10)})
+        >>> found.n, found.parameters, [rule.method for rule in found.rules]
+        (10, 8, ['full data'])
     """
 
     n: int

@@ -368,6 +368,10 @@ def parts(rows: int, parameters: int, memory_limit: int = MEMORY_LIMIT) -> list[
 
     The parts are nearly equal. Whatever the number of rows, they fit: norms and inner products are
     sums over the parts.
+
+    Example:
+        >>> parts(rows=6, parameters=10, memory_limit=8 * 6 * 5)
+        [slice(0, 3, None), slice(3, 6, None), slice(6, 10, None)]
     """
     fit = memory_limit // (8 * (rows + 1))
     if fit < 1:
@@ -421,6 +425,13 @@ def expected_gradients(
     Memory: `8 (K + 1) P` bytes, checked against `memory_limit` (`ValueError`; use
     `parts` to go through the parameters in parts that fit), beside what a backward pass and
     up to `K` gradients of one layer take.
+
+    Example:
+        >>> x, y = torch.randn(4, 3), torch.arange(4) % 2
+        >>> data = Population(4, lambda indices: (x[indices], y[indices]))
+        >>> weights = torch.tensor([[1 / 4] * 4, [1 / 2, 1 / 2, 0, 0]], dtype=torch.float64)
+        >>> expected_gradients(torch.nn.Linear(3, 2), data, weights).shape  # 8 parameters
+        torch.Size([2, 8])
     """
     named = trainable(model)
     sizes = [p.numel() for _, p in named]

@@ -49,6 +49,13 @@ def load_data(
     Raises:
         ValueError: an unknown name, a fraction outside [0, 1], or damaged files.
         OSError: files are missing or cannot be fetched.
+
+    Example:
+        >>> data = load_data("digits", label_noise=0.2)
+        >>> data.train_images.shape, data.train_images.dtype
+        (torch.Size([1500, 1, 8, 8]), torch.uint8)
+        >>> round(data.flipped.double().mean().item(), 3)
+        0.2
     """
     folder = Path(root)
     match name:

@@ -44,6 +44,14 @@ class SelectionRule(Protocol):
     For commands, tables and figures a rule has a `name`, a `label`, a `colour` and a `marker` (the
     next free ones if empty), its `options`, and `build`, which makes it from their values; see
     `orderdp_train.register`.
+
+    Example:
+        >>> class First(SelectionRule):
+        ...     name, label, n, budget = "first", "the first one", 4, 1
+        ...     def select(self, generator): return torch.tensor([0]), torch.ones(1)
+        ...     def expected_weights(self, scores=None): return torch.eye(4, dtype=torch.float64)[0]
+        >>> First().expected_weights().tolist()
+        [1.0, 0.0, 0.0, 0.0]
     """
 
     name: ClassVar[str]
@@ -120,6 +128,12 @@ class ScoredRule(SelectionRule):
 
     `initial_score` stands for a sample that was never used; `inf` ranks those first. Memory 4n
     bytes on `device`; an update costs O(b).
+
+    Example:
+        >>> rule = OrderDP(Design(4, 2, 1))  # a ScoredRule
+        >>> rule.update([2], [0.5])
+        >>> rule.scores.tolist()
+        [inf, inf, 0.5, inf]
     """
 
     def __init__(self, n: int, *, initial_score: float, device: torch.device | str) -> None:

@@ -19,6 +19,12 @@ class EpsilonGreedy(MovingAverage):
     those kept by rank are over-represented and no weights correct for it: biased for the mean loss.
 
     Cost of a selection: two random permutations, a gather and a partial selection over n.
+
+    Example:
+        >>> rule = EpsilonGreedy(4, 2, epsilon=0.5)  # the top one, and one of the other three
+        >>> rule.update(range(4), [3.0, 2.0, 1.0, 0.0])
+        >>> rule.expected_weights().numpy().round(4).tolist()
+        [0.5, 0.1667, 0.1667, 0.1667]
     """
 
     name, label, colour, marker = "epsilon-greedy", "ε-greedy", AMBER, "X"

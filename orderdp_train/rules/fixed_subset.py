@@ -23,6 +23,11 @@ class FixedSubset(SelectionRule):
 
     Raises `ValueError` for indices that are out of range, repeated or none, and for weights that
     are negative, not finite or all 0. It is made from its indices, so no name builds it.
+
+    Example:
+        >>> rule = FixedSubset(4, torch.tensor([0, 2]), weights=torch.tensor([3.0, 1.0]))
+        >>> rule.expected_weights().tolist()
+        [0.75, 0.0, 0.25, 0.0]
     """
 
     name, label, colour, marker = "fixed-subset", "fixed subset", OLIVE, "p"

@@ -14,7 +14,12 @@ from orderdp_train.rules.registry import Setting, register
 
 @register
 class FullData(SelectionRule):
-    """Every sample, every time: E[g~] is the gradient of the mean loss. O(n) a selection."""
+    """Every sample, every time: E[g~] is the gradient of the mean loss. O(n) a selection.
+
+    Example:
+        >>> FullData(4).expected_weights().tolist()
+        [0.25, 0.25, 0.25, 0.25]
+    """
 
     name, label, colour, marker = "full", "full data", BLACK, "o"
     order = 0

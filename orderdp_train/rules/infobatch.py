@@ -29,6 +29,13 @@ class InfoBatch(ScoredRule):
     `anneal_from`: from that epoch on, counted from 0, train on everything with weight 1.
 
     Cost of a selection: a mean and a comparison over n, a random permutation of n_low.
+
+    Example:
+        >>> rule = InfoBatch(4, prune_probability=0.5)
+        >>> rule.update(range(4), [3.0, 2.0, 0.0, 0.0])
+        >>> indices, weights = rule.select(torch.Generator().manual_seed(0))
+        >>> sorted(weights.tolist())  # of the two below the mean one is kept, and counts twice
+        [1.0, 1.0, 2.0]
     """
 
     name, label, colour, marker = "infobatch", "InfoBatch", ORANGE, "v"

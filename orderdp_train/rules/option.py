@@ -16,6 +16,11 @@ class Option:
 
     It lies in `[low, high]`, without the ends that are `open`. A `share` is a fraction of the n
     samples: where every step makes a selection of its own, it is scaled with the rule's budget.
+
+    Example:
+        >>> keep = Option(0.3, "Fraction kept.", low=0.0, high=1.0, open="low")
+        >>> keep.range(), keep.parse("keep", "0.5")
+        ('a number in (0, 1]', 0.5)
     """
 
     default: Value

@@ -46,6 +46,12 @@ class OrderDP(ScoredRule):
 
     Cost of a selection: s random samples of n, in O(s) where s is small beside n, a gather and one
     partial selection of s.
+
+    Example:
+        >>> rule = OrderDP(Design(4, 2, 1))
+        >>> rule.update(range(4), [3.0, 2.0, 1.0, 0.0])
+        >>> rule.expected_weights().numpy().round(4).tolist()  # the easiest sample is never seen
+        [0.5, 0.3333, 0.1667, 0.0]
     """
 
     name, label, colour, marker = "orderdp", "OrderDP (stored scores)", SKY, "^"

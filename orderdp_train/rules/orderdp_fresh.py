@@ -12,7 +12,14 @@ from orderdp_train.rules.registry import Setting, register
 
 @register
 class FreshOrderDP(OrderDP):
-    """`OrderDP` with a `scorer`: Theorem 1 holds for it as it stands."""
+    """`OrderDP` with a `scorer`: Theorem 1 holds for it as it stands.
+
+    Example:
+        >>> losses = torch.tensor([3.0, 2.0, 1.0, 0.0])
+        >>> rule = FreshOrderDP(Design(4, 2, 1), scorer=lambda candidates: losses[candidates])
+        >>> rule.expected_weights().numpy().round(4).tolist()
+        [0.5, 0.3333, 0.1667, 0.0]
+    """
 
     name, label, colour, marker = "orderdp-fresh", "OrderDP (fresh scores)", BLUE, "D"
     order = 2

@@ -30,6 +30,14 @@ class RescoredOrderDP(OrderDP):
 
     The r new scores are those of the model that selects. They are stored, and the turn passes on,
     at the first `update` after it; a selection that is not trained on leaves no trace.
+
+    Example:
+        >>> losses, generator = torch.tensor([3.0, 2.0, 1.0, 0.0]), torch.Generator().manual_seed(0)
+        >>> rule = RescoredOrderDP(Design(4, 4, 1), rescored=2, scorer=lambda turn: losses[turn])
+        >>> kept, _ = rule.select(generator)
+        >>> rule.update(kept, losses[kept])
+        >>> rule.in_turn().tolist()  # samples 0 and 1 had their turn
+        [2, 3]
     """
 
     name, label, colour, marker = "orderdp-rescored", "OrderDP (rescored)", FOREST, "H"

@@ -12,6 +12,12 @@ class OrderedSGD(FreshOrderDP):
     Selected at every step it is their algorithm with q constant: draw a minibatch of s, step on the
     mean of its q largest losses. (They lower q as the training accuracy rises.) The selection, its
     expectation and its covariance are those of `FreshOrderDP`.
+
+    Example:
+        >>> losses = torch.tensor([3.0, 2.0, 1.0, 0.0])
+        >>> rule = OrderedSGD(Design(4, 4, 2), scorer=lambda candidates: losses[candidates])
+        >>> rule.expected_weights().tolist()  # the top two of all
+        [0.5, 0.5, 0.0, 0.0]
     """
 
     name, label, colour, marker = "ordered-sgd", "Ordered SGD", PURPLE, "d"

@@ -26,6 +26,11 @@ class RandomSubset(SelectionRule):
     """A uniform subset of m samples, a new one each time: unbiased for the mean loss.
 
     The paper's "dynamic random". One random permutation a selection, no memory.
+
+    Example:
+        >>> indices, weights = RandomSubset(6, 4).select(torch.Generator().manual_seed(0))
+        >>> len(set(indices.tolist())), weights.tolist()
+        (4, [1.0, 1.0, 1.0, 1.0])
     """
 
     name, label, colour, marker = "random", "random subset", GREY, "s"

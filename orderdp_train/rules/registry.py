@@ -23,6 +23,13 @@ def register(cls: Rule) -> Rule:
     """Make a rule known to commands, tables and figures, by its `name`; a class decorator.
 
     Raises `ValueError` if another rule has the name or the label.
+
+    Example:
+        >>> @register
+        ... class Third(StaticRandom):
+        ...     name, label = "third", "a fixed third"
+        >>> RULES["third"].label
+        'a fixed third'
     """
     for other in RULES.values():
         same_class = (other.__module__, other.__qualname__) == (cls.__module__, cls.__qualname__)
@@ -53,6 +60,15 @@ class RuleConfig:
 
     Raises `ValueError` for an unknown rule, an option that the rule does not have, and a value out
     of the option's bounds.
+
+    Example:
+        >>> config = RuleConfig("orderdp", {"keep": 0.2})
+        >>> config.build(1000).design
+        Design(n=1000, s=500, q=200)
+        >>> RuleConfig("orderdp", {"keep": 2.0})
+        Traceback (most recent call last):
+            ...
+        orderdp_theory.common.errors.InputError: keep must be a number in (0, 1], got 2.0
     """
 
     name: str = "orderdp"
@@ -145,6 +161,10 @@ class Setting:
     `scorer` maps candidate indices `(s,)` to their present losses `(s,)`. `recorder` is asked
     for a recording when that is needed first, which it is not if a state is loaded before. `seed`
     is that of what is drawn once and stays.
+
+    Example:
+        >>> OrderDP.build(Setting(n=1000), RuleConfig("orderdp").options).design
+        Design(n=1000, s=500, q=300)
     """
 
     n: int
@@ -174,6 +194,14 @@ def build_rule(
     the latest when they are asked for their subset; `epochs`, the length of the training, is for
     rules that anneal and for proxies; `seed` for subsets drawn once. Raises `ValueError` for an
     unknown name or option and for impossible numbers.
+
+    Example:
+        >>> build_rule("orderdp", 1000, keep=0.2).design
+        Design(n=1000, s=500, q=200)
+        >>> build_rule("nobody", 1000)
+        Traceback (most recent call last):
+            ...
+        orderdp_theory.common.errors.InputError: unknown rule 'nobody': choose one of full, ...
     """
     if keep is not None and "keep" in rule_class(name).options:
         options["keep"] = keep

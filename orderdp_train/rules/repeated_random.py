@@ -33,6 +33,14 @@ class RepeatedRandom(SelectionRule):
     Over the draws of a whole cycle every sample has chance m/n: unbiased for the mean loss. Given
     what its cycle has left, as `expected_weights` says, it follows the mean loss of that. One
     random permutation a selection, 2n bytes.
+
+    Example:
+        >>> rule, generator = RepeatedRandom(4, 2), torch.Generator().manual_seed(0)
+        >>> first, _ = rule.select(generator)
+        >>> rule.update(first, torch.zeros(2))
+        >>> second, _ = rule.select(generator)
+        >>> sorted(torch.cat([first, second]).tolist())  # a cycle uses each just once
+        [0, 1, 2, 3]
     """
 
     name, label, colour, marker = "rs2", "RS2", INDIGO, "<"

@@ -25,6 +25,12 @@ class RHOLoss(OrderDP):
 
     Raises `ValueError` unless there is one finite holdout loss a sample. It is made from them, so
     no name builds it.
+
+    Example:
+        >>> rule = RHOLoss(Design(4, 4, 1), holdout_losses=torch.tensor([3.0, 0.5, 0.5, 0.0]))
+        >>> rule.update(range(4), [3.0, 2.0, 1.0, 0.0])
+        >>> rule.expected_weights().tolist()  # nobody predicts the label of the first
+        [0.0, 1.0, 0.0, 0.0]
     """
 
     name, label, colour, marker = "rho-loss", "RHO-loss", TEAL, "h"

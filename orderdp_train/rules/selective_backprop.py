@@ -32,6 +32,12 @@ class SelectiveBackprop(ScoredRule):
 
     Biased for the mean loss. `expected_weights` is exact for the mean over a random number of
     samples; it is not the probabilities over their sum. A selection costs a sort of n.
+
+    Example:
+        >>> rule = SelectiveBackprop(4, beta=1.0)
+        >>> rule.update(range(4), [3.0, 2.0, 1.0, 0.0])
+        >>> rule.inclusion_probabilities(rule.scores).tolist()
+        [1.0, 0.75, 0.5, 0.25]
     """
 
     name, label, colour, marker = "selective-backprop", "selective backprop", WINE, ">"

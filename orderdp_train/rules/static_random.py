@@ -15,6 +15,12 @@ class StaticRandom(FixedSubset):
 
     Over that draw it is unbiased for the mean loss; for the training that has drawn it, it follows
     the mean loss of its subset.
+
+    Example:
+        >>> rule = build_rule("static-random", 4, keep=0.5, seed=0)
+        >>> generator = torch.Generator().manual_seed(1)
+        >>> torch.equal(rule.select(generator)[0].sort()[0], rule.select(generator)[0].sort()[0])
+        True
     """
 
     name, label, colour, marker = "static-random", "static random", "", ""

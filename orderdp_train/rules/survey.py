@@ -51,6 +51,14 @@ class SurveySampling(ScoredRule):
     `size` maps scores to estimated gradient norms, up to a factor; the default is for
     cross-entropy. Samples never used have score `inf` and size 1. A selection costs two sorts of n
     and is drawn on the CPU, for which a GPU is waited for.
+
+    Example:
+        >>> rule = SurveySampling(4, 2, floor=0.5, size=lambda scores: scores)
+        >>> rule.update(range(4), [6.0, 3.0, 2.0, 1.0])
+        >>> rule.inclusion_probabilities().numpy().round(4).tolist()
+        [0.9545, 0.4773, 0.3182, 0.25]
+        >>> rule.expected_weights().numpy().round(12).tolist()  # unbiased for the mean loss
+        [0.25, 0.25, 0.25, 0.25]
     """
 
     name, label, colour, marker = "survey", "survey sampling", ROSE, "8"

@@ -25,6 +25,12 @@ class UCB(MovingAverage):
 
     Cost of a selection: a random permutation (for ties), a gather and a partial selection over n;
     memory 8n bytes.
+
+    Example:
+        >>> rule = UCB(4, 2, c=1.0)
+        >>> rule.update(range(4), [3.0, 2.0, 1.0, 0.0])
+        >>> rule.expected_weights().tolist()
+        [0.5, 0.5, 0.0, 0.0]
     """
 
     name, label, colour, marker = "ucb", "UCB", PINK, "*"

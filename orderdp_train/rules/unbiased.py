@@ -49,6 +49,14 @@ class UnbiasedOrderDP(ScoredRule):
     candidates only. Cost of a selection: two random permutations and a sort of n; where s and the
     budget are small beside n, O(s) and a merge of what was scored since into the sorted scores.
     Raises `ValueError` if some sample could never be kept, as with q2 = 0 and q < s.
+
+    Example:
+        >>> rule = UnbiasedOrderDP(Design(4, 2, 1), q2=1)
+        >>> rule.update(range(4), [3.0, 2.0, 1.0, 0.0])
+        >>> rule.inclusion_probabilities().numpy().round(4).tolist()
+        [0.6667, 0.5556, 0.4444, 0.3333]
+        >>> rule.expected_weights().numpy().round(12).tolist()
+        [0.25, 0.25, 0.25, 0.25]
     """
 
     name, label, colour, marker = "orderdp-unbiased", "unbiased rule", GREEN, "P"

@@ -25,6 +25,11 @@ class RunConfig:
     s : q to the epoch's, and an epoch has as many steps as with "epoch". `start` is the SHA-256 of
     the checkpoint of another run that this one began from, if it did, and `pretrained` that of the
     masked autoencoder whose encoder it fine-tunes.
+
+    Example:
+        >>> config = RunConfig(data="digits", rule=RuleConfig("orderdp"), recipe=RECIPES["smoke"])
+        >>> config.differences(RunConfig(seed=1, recipe=RECIPES["smoke"]))
+        'its seed is 0 and not 1'
     """
 
     data: str = "digits"

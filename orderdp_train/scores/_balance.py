@@ -22,6 +22,11 @@ def class_budgets(
     what a class lacks is taken from the largest budget. Integer arithmetic, so the sum is `k`.
 
     Raises `ValueError` if there are more classes than `k`, or k is not in 1..n.
+
+    Example:
+        >>> labels, budgets = class_budgets(np.array([0, 0, 0, 0, 1, 1]), k=3)
+        >>> labels.tolist(), budgets.tolist()
+        ([0, 1], [2, 1])
     """
     labels = torch.as_tensor(classes)
     n = len(labels)
@@ -73,6 +78,13 @@ def keep_top(
         classes: integer labels `(n,)`: the top of each class with `class_budgets`. None: of all.
 
     Cost O(n log n) time, O(n) memory.
+
+    Example:
+        >>> scores, generator = np.array([4.0, 3.0, 2.0, 1.0]), torch.Generator().manual_seed(0)
+        >>> keep_top(scores, 2, generator).tolist()
+        [0, 1]
+        >>> keep_top(scores, 2, generator, classes=np.array([0, 0, 1, 1])).tolist()
+        [0, 2]
     """
     values = torch.as_tensor(scores).detach().cpu()
     if values.ndim != 1 or values.isnan().any():

@@ -29,6 +29,12 @@ def contextual_diversity(
 
     Source: Agarwal et al. (2020), Section 3 (CDAL-CS), whose image has one region here.
     Cost O(k n c) time, O(n c) memory.
+
+    Example:
+        >>> likely = np.array([[0.9, 0.1], [0.9, 0.1], [0.1, 0.9]])
+        >>> found = contextual_diversity(likely, 2, torch.Generator().manual_seed(0))
+        >>> 2 in found.tolist()  # the one that differs
+        True
     """
     p = distributions(probabilities)
 

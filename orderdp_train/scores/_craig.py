@@ -40,6 +40,11 @@ def craig(
     from `BATCH` rows at a time, never kept. The first gains cost O(n^2 d), a step O(n d) for
     each gain evaluated, a few in practice and n at worst: O(k n^2 d); with c even classes n is
     replaced by n / c and k by k / c, c times. Memory O(n d + BATCH n).
+
+    Example:
+        >>> indices, weights = craig(np.array([[0.0], [0.1], [-0.1], [5.0]]), k=2)
+        >>> indices.tolist(), weights.tolist()  # the middle of three, and the one far away
+        ([0, 3], [3.0, 1.0])
     """
     x = finite_matrix(features, "features")
     represented = torch.zeros(len(x), dtype=torch.float64)

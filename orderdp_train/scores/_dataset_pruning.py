@@ -45,6 +45,11 @@ def dataset_pruning(
 
     Source: Yang et al. (2023), with their solver, which guarantees no optimum. Cost
     O(sweeps n d) time, O(n d) memory, on the CPU, since swaps go one by one.
+
+    Example:
+        >>> moves = np.array([[3.0], [-3.0], [2.0], [0.5]])
+        >>> dataset_pruning(moves, 2, torch.Generator().manual_seed(0)).tolist()  # out: 3 - 3 = 0
+        [2, 3]
     """
     x = finite_matrix(influences, "influences")
     if sweeps < 1:

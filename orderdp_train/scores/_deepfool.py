@@ -35,6 +35,12 @@ def deepfool(
 
     Source: Ducoffe, Precioso (2018), Section 3; Moosavi-Dezfooli et al. (2016), Algorithm 2.
     Cost a Jacobian, c backward passes, a step; memory `chunk_size` Jacobians.
+
+    Example:
+        >>> model = torch.nn.Linear(1, 2, bias=False)
+        >>> model.weight = torch.nn.Parameter(torch.tensor([[1.0], [-1.0]]))  # a boundary at 0
+        >>> deepfool(model, torch.tensor([[0.5], [2.0]])).detach().numpy().round(4).tolist()
+        [-0.5, -2.0]
     """
     weights = {name: w.detach() for name, w in model.named_parameters()}
     weights |= {name: b.detach() for name, b in model.named_buffers()}

@@ -24,6 +24,10 @@ def el2n(
 
     Source: Paul, Ganguli, Dziugaite (2021), Definition 2.2; ten networks, a few epochs in. The
     "2" of EL2N-2 is read as the epoch. Cost O(networks n c).
+
+    Example:
+        >>> el2n(np.array([[1.0, 0.0], [0.5, 0.5]]), np.array([0, 0])).numpy().round(4).tolist()
+        [0.0, 0.7071]
     """
     p = distributions(probabilities)
     if p.ndim not in (2, 3):

@@ -17,6 +17,10 @@ def entropy(probabilities: Real[Array, "*networks n c"]) -> Float64[Tensor, "*ne
         probabilities: softmax outputs `(n, c)` of a trained proxy; logits are a `ValueError`.
 
     Source: Coleman et al. (2020). Cost O(n c).
+
+    Example:
+        >>> entropy(np.array([[1.0, 0.0], [0.5, 0.5]])).numpy().round(4).tolist()  # 0 and log 2
+        [0.0, 0.6931]
     """
     return torch.special.entr(distributions(probabilities)).sum(-1)
 

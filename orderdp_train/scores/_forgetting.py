@@ -23,6 +23,11 @@ def forgetting(correct: Bool[Array, "epochs n"]) -> Float64[Tensor, "n"]:
         correct: bool `(epochs, n)`, presentations in order of time.
 
     Source: Toneva et al. (2019), Sections 3 and 4. Cost O(epochs n) time and memory.
+
+    Example:
+        >>> correct = np.array([[True, False, True], [False, False, True], [True, False, True]])
+        >>> forgetting(correct).tolist()  # forgotten once, never learned, never forgotten
+        [1.0, inf, 0.0]
     """
     seen = torch.as_tensor(correct).detach()
     if seen.ndim != 2 or seen.dtype != torch.bool or len(seen) == 0:

@@ -39,6 +39,13 @@ def glister(
 
     Source: Killamsetty et al. (2021), the greedy selection of GLISTER-ONLINE with an update
     after every sample. Cost O(k (n + n_V) h c) time, O((n + n_V) (c + h)) memory.
+
+    Example:
+        >>> features = np.array([[1.0], [-1.0], [0.0]])
+        >>> train = LastLayer(np.zeros((3, 2)), features, np.array([0, 0, 0]))
+        >>> validation = LastLayer(np.zeros((1, 2)), np.array([[1.0]]), np.array([0]))
+        >>> glister(train, validation, k=1, step_size=0.1).tolist()
+        [0]
     """
     n = len(train)
     checked_budget(k, n)

@@ -22,6 +22,10 @@ def grand(gradient_norms: Real[Array, "*networks n"]) -> Float64[Tensor, "n"]:
 
     Source: Paul, Ganguli, Dziugaite (2021), Definition 2.1: the expectation of the norm, not its
     square and not the norm of the expectation. Cost O(networks n).
+
+    Example:
+        >>> grand(np.array([[1.0, 2.0], [3.0, 2.0]])).tolist()  # two networks
+        [2.0, 2.0]
     """
     norms = finite_matrix(torch.atleast_2d(torch.as_tensor(gradient_norms)), "gradient_norms")
     if (norms < 0).any():

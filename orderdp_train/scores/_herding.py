@@ -30,6 +30,10 @@ def herding(
 
     Source: Welling (2009); Chen, Welling, Smola (2010); as in Rebuffi et al. (2017), Algorithm 4.
     Cost O(k n d) time (divided by the number of classes with `classes`), O(n d) memory.
+
+    Example:
+        >>> herding(np.array([[0.0], [1.0], [2.0], [7.0]]), k=2).tolist()  # the mean is 2.5
+        [2, 1]
     """
     x = finite_matrix(features, "features")
 

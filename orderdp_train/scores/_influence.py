@@ -32,6 +32,12 @@ def influence(
 
     Source: Koh, Liang (2017), Equation 2, as they apply it to a network's top layer. One linear
     system by conjugate gradients: O(n h c) time an iteration, O(n (c + h)) memory.
+
+    Example:
+        >>> train = LastLayer(np.zeros((2, 2)), np.ones((2, 1)), np.array([0, 1]))
+        >>> validation = LastLayer(np.zeros((1, 2)), np.ones((1, 1)), np.array([0]))
+        >>> influence(train, validation, damping=0.1).sign().tolist()  # the first helps
+        [1.0, -1.0]
     """
     _check(train, damping)
     if validation.logits.shape[1] != train.logits.shape[1]:
@@ -49,6 +55,12 @@ def parameter_influences(train: LastLayer, damping: float) -> Float64[Tensor, "{
 
     Source: Koh, Liang (2017), Section 2.1; Yang et al. (2023). One Cholesky
     factorisation: O(n d^2 + d^3) time and O(n d + d^2) memory, so for large d reduce the features.
+
+    Example:
+        >>> train = LastLayer(np.zeros((4, 2)), np.ones((4, 3)), np.array([0, 1, 0, 1]))
+        >>> moves = parameter_influences(train, damping=0.1)
+        >>> tuple(moves.shape), torch.allclose(moves.sum(0), torch.zeros(8, dtype=torch.float64))
+        ((4, 8), True)
     """
     _check(train, damping)
     n, c = train.logits.shape

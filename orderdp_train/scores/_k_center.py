@@ -31,6 +31,11 @@ def k_center(
     Source: Sener, Savarese (2018), Algorithm 1. Cost O(k n d) time, O(n d) memory: distances to the
     nearest sample taken are all that is kept. A distance is exact to some 1e-8 of the spread of the
     features, since it comes from inner products.
+
+    Example:
+        >>> kept = k_center(np.array([[0.0], [0.1], [5.0]]), 2, torch.Generator().manual_seed(0))
+        >>> 2 in kept.tolist()
+        True
     """
     x = finite_matrix(features, "features")
 

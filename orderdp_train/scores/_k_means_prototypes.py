@@ -28,6 +28,11 @@ def k_means_prototypes(
 
     Source: Sorscher et al. (2022), the self-supervised prototypes metric.
     Cost O(n d clusters) an iteration, O(n d) memory.
+
+    Example:
+        >>> features = np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]])
+        >>> k_means_prototypes(features, 2, torch.Generator().manual_seed(0)).tolist()
+        [0.0, 0.0, 0.0]
     """
     from sklearn.cluster import KMeans
 

@@ -23,6 +23,13 @@ class LastLayer:
     The gradient of sample i's own loss is (p_i - y_i) in the logits and the outer product
     (p_i - y_i) [h_i, 1]^T in weights and bias: never a mean over a batch, and O(n (c + h)) numbers
     stand for n c (h + 1). Arrays are kept in their own precision; what is derived is float64.
+
+    Example:
+        >>> layer = LastLayer(np.eye(2), features=np.ones((2, 3)), targets=np.array([0, 0]))
+        >>> layer.correct.tolist(), tuple(layer.gradients().shape)  # c (h + 1) = 8 a sample
+        ([True, False], (2, 8))
+        >>> torch.allclose(layer.gradient_norms(), layer.gradients().norm(dim=1))
+        True
     """
 
     logits: Float[Tensor, "n c"]

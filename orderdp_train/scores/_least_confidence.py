@@ -17,6 +17,10 @@ def least_confidence(probabilities: Real[Array, "*networks n c"]) -> Float64[Ten
         probabilities: softmax outputs `(n, c)` of a trained proxy; logits are a `ValueError`.
 
     Source: Coleman et al. (2020). Cost O(n c).
+
+    Example:
+        >>> least_confidence(np.array([[1.0, 0.0], [0.5, 0.5]])).tolist()
+        [0.0, 0.5]
     """
     return 1 - distributions(probabilities).amax(-1)
 

@@ -19,6 +19,10 @@ def margin(probabilities: Real[Array, "*networks n c"]) -> Float64[Tensor, "*net
             `ValueError`.
 
     Source: Coleman et al. (2020) (Scheffer et al., 2001). Cost O(n c).
+
+    Example:
+        >>> margin(np.array([[1.0, 0.0], [0.75, 0.25]])).tolist()
+        [0.0, 0.5]
     """
     p = distributions(probabilities)
     if p.shape[-1] < 2:

@@ -22,6 +22,12 @@ def per_sample_gradient_norms(
 
     The model is evaluated in eval mode, one sample a call: no mean over the batch and no batch
     statistics. Memory is `chunk_size` gradients.
+
+    Example:
+        >>> model, inputs = torch.nn.Linear(3, 2), torch.zeros(2, 3)
+        >>> norms = per_sample_gradient_norms(model, inputs, torch.tensor([0, 1]))
+        >>> norms.shape
+        torch.Size([2])
     """
     trained = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
     fixed = {name: p.detach() for name, p in model.named_parameters() if not p.requires_grad}

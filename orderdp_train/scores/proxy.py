@@ -21,6 +21,12 @@ class Proxy(Protocol):
     """A model as it is after an epoch, over the n training samples in the data set's order.
 
     Each method is called at most once an epoch, and only where its answer is wanted.
+
+    Example:
+        >>> x, y, head = torch.randn(6, 3), torch.arange(6) % 2, torch.nn.Linear(3, 2)
+        >>> proxy: Proxy = ModelProxy(head, head, lambda: [(x, y)])
+        >>> proxy.correct().shape, proxy.validation()
+        (torch.Size([6]), None)
     """
 
     def correct(self) -> Bool[Array, "n"]:
@@ -60,6 +66,13 @@ class ModelProxy:
         validation_batches: the same for validation samples.
         presented: bool `(n,)`, kept up to date by a training loop: what the model got right when it
             was last trained on it. None: what it gets right at the end of the epoch.
+
+    Example:
+        >>> x, y = torch.randn(6, 3), torch.arange(6) % 2
+        >>> model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 2))
+        >>> proxy = ModelProxy(model, model[-1], lambda: [(x, y)])
+        >>> proxy.last_layer().features.shape, proxy.gradient_norms().shape
+        (torch.Size([6, 4]), torch.Size([6]))
     """
 
     model: nn.Module

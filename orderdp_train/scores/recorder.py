@@ -52,6 +52,17 @@ def record(
         TypeError: `configuration` is not JSON.
         ValueError: a proxy stops before its last epoch, or proxies differ in their samples.
         OSError: the folder cannot be written.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> x, y, head = torch.randn(6, 3), torch.arange(6) % 2, torch.nn.Linear(3, 2)
+        >>> def train(seed):  # trains a proxy, and shows it after each epoch
+        ...     while True: yield ModelProxy(head, head, lambda: [(x, y)])
+        >>> schedule = Schedule(epochs=3, proxies=1, el2n=(2,), grand=(2,))
+        >>> with TemporaryDirectory() as folder:
+        ...     found = record(train, {"seed": 0}, schedule, folder, show_progress=False)
+        >>> found.correct.shape, list(found.el2n)
+        (torch.Size([3, 6]), [2])
     """
     when = asdict(schedule)
     del when["proxies"]

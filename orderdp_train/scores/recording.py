@@ -17,6 +17,12 @@ class Schedule:
     last layer at the end, and DeepFool's scores if it is asked for them, which cost a Jacobian a
     step and sample. All `proxies` give EL2N and GraNd after the epochs listed, the others train no
     longer than that. The defaults are EL2N-2, EL2N-20 and GraNd-4 over ten networks.
+
+    Example:
+        >>> Schedule(epochs=20).epochs_of(seed=3)  # for EL2N-20
+        20
+        >>> Schedule(epochs=20, el2n=(2,)).epochs_of(seed=3)  # for GraNd-4
+        4
     """
 
     epochs: int
@@ -43,6 +49,13 @@ class Recording:
     `el2n` and `grand` map an epoch to the score `(n,)`, float64, a mean over the proxies.
     `correct` is bool `(epochs, n)`, `last_layer` (probabilities, embeddings, gradients) and
     `validation` are those of the first proxy after its last epoch, and so is `deepfool` `(n,)`.
+
+    Example:
+        >>> layer = LastLayer(np.eye(2), features=np.ones((2, 3)), targets=np.array([0, 0]))
+        >>> correct = torch.tensor([[True, False], [False, True]])
+        >>> found = Recording({}, {}, correct=correct, last_layer=layer, validation=None)
+        >>> forgetting(found.correct).tolist()
+        [1.0, 0.0]
     """
 
     el2n: dict[int, Float64[Tensor, "n"]]

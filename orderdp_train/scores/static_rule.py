@@ -41,6 +41,15 @@ class StaticRule(SelectionRule):
 
     A method has a `subset`, or `scores` as a `ScoreRule`. What it needs beyond the last layer and
     the forgetting events of one proxy is in its `schedule`.
+
+    Example:
+        >>> class First(StaticRule):
+        ...     def subset(self, recording, k, classes, generator): return torch.arange(k)
+        >>> layer = LastLayer(torch.eye(4), torch.eye(4), torch.arange(4))
+        >>> recording = Recording({}, {}, torch.ones(1, 4).bool(), layer, None)
+        >>> setting = Setting(4, recorder=lambda schedule, held_out: recording, epochs=1)
+        >>> First(setting, {"keep": 0.5, "balance": "none"}).fixed.indices.tolist()
+        [0, 1]
     """
 
     per_step = False
@@ -124,7 +133,18 @@ class StaticRule(SelectionRule):
 
 
 class ScoreRule(StaticRule):
-    """The samples with the largest `scores`; ties are broken uniformly at random."""
+    """The samples with the largest `scores`; ties are broken uniformly at random.
+
+    Example:
+        >>> class Longest(ScoreRule):
+        ...     def scores(self, recording, generator):
+        ...         return recording.last_layer.features.norm(dim=1)
+        >>> layer = LastLayer(torch.eye(4), torch.diag(torch.arange(4.0)), torch.arange(4))
+        >>> recording = Recording({}, {}, torch.ones(1, 4).bool(), layer, None)
+        >>> setting = Setting(4, recorder=lambda schedule, held_out: recording, epochs=1)
+        >>> Longest(setting, {"keep": 0.5, "balance": "none"}).expected_weights().tolist()
+        [0.0, 0.0, 0.5, 0.5]
+    """
 
     def scores(self, recording: Recording, generator: torch.Generator) -> Float[Tensor, "n"]:
         """A score a sample, `(n,)`, larger = kept first."""

@@ -14,7 +14,16 @@ NAMED = 5  # samples that a message names
 
 
 class NonFiniteLossError(InputError):
-    """A training loss, gradient or weight is NaN or infinite."""
+    """A training loss, gradient or weight is NaN or infinite.
+
+    Example:
+        >>> sampler = RuleSampler(FullData(2), torch.Generator().manual_seed(0))
+        >>> index = torch.tensor(list(sampler))
+        >>> sampler.loss(index, torch.tensor([1.0, float("nan")]))
+        Traceback (most recent call last):
+            ...
+        orderdp_train.training.finite.NonFiniteLossError: the loss is not finite at epoch 1, ...
+    """
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,15 @@ AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch did. Gradient norms are those of the minibatch gradients, over the steps."""
+    """What one epoch did. Gradient norms are those of the minibatch gradients, over the steps.
+
+    Example:
+        >>> data, recipe = load_data("digits"), Recipe(epochs=2, batch_size=64, max_lr=0.01)
+        >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+        >>> first, second = train(model, data, FullData(1500), recipe)
+        >>> second.loss < first.loss, second.jaccard  # the overlap of two selections
+        (True, 1.0)
+    """
 
     number: int  # epochs trained so far, from 1
     loss: float  # mean training loss of the kept samples as they were used
@@ -80,6 +88,13 @@ def train(
     The host never waits for a GPU within an epoch. Raises `NonFiniteLossError` naming epoch, step
     and some samples: on the CPU before a bad gradient is applied, on a GPU a few steps later, and
     always before the epoch ends.
+
+    Example:
+        >>> data, recipe = load_data("digits"), Recipe(epochs=2, batch_size=64, max_lr=0.01)
+        >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+        >>> rule = OrderDP(Design(1500, 750, 450))
+        >>> [epoch.kept for epoch in train(model, data, rule, recipe)]
+        [450, 450]
     """
     state = TrainState(model, rule, recipe, seed)
     if resume is not None:
@@ -196,6 +211,12 @@ def losses_of(
     """Present losses, float32 `(b,)`, of training samples: plain images, model in eval mode.
 
     Normalisation layers then use their running statistics, so a loss depends on its sample alone.
+
+    Example:
+        >>> data = load_data("digits")
+        >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+        >>> losses_of(model, data, torch.arange(5), RECIPES["smoke"]).shape
+        torch.Size([5])
     """
     device = next(model.parameters()).device
     losses = [torch.zeros(0, device=device)]
@@ -208,7 +229,17 @@ def losses_of(
 
 
 def fresh_scorer(model: nn.Module, data: TrainTestData, recipe: Recipe) -> Scorer:
-    """Scores for `OrderDP(scorer=...)`: present losses, to which every process adds its part."""
+    """Scores for `OrderDP(scorer=...)`: present losses, to which every process adds its part.
+
+    Example:
+        >>> data = load_data("digits")
+        >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+        >>> scorer = fresh_scorer(model, data, RECIPES["smoke"])
+        >>> scorer(torch.arange(5)).shape
+        torch.Size([5])
+        >>> len(FreshOrderDP(Design(1500, 30, 10), scorer=scorer).select(torch.Generator())[0])
+        10
+    """
     return lambda indices: gather_vectors(losses_of(model, data, shard(indices), recipe))
 
 

@@ -33,6 +33,15 @@ class Recipe:
 
     Raises `ValueError` for values that no training could use. A field's type says how it is
     checked: a new one is listed nowhere else.
+
+    Example:
+        >>> recipe = Recipe(epochs=10, max_lr=0.1)
+        >>> recipe.learning_rate(0.3), recipe.optimizer
+        (0.1, 'sgd')
+        >>> Recipe(epochs=0)
+        Traceback (most recent call last):
+            ...
+        orderdp_theory.common.errors.InputError: epochs must be at least 1, got 0
     """
 
     epochs: int = 200

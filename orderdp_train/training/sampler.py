@@ -129,6 +129,12 @@ class RuleSampler(Sampler[int]):
     `told` are the indices and losses, of all processes, that the rule has been told last.
     `index_device`: where the indices of a pass lie, for a loop of one's own that takes them from
     `draw`; loaders need them on the CPU.
+
+    Example:
+        >>> sampler = RuleSampler(RandomSubset(6, 4), torch.Generator().manual_seed(0))
+        >>> index = torch.tensor(list(sampler))  # a loader yields it in batches
+        >>> sampler.loss(index, torch.ones(4))  # weighted mean; the rule is told the losses
+        tensor(1.)
     """
 
     def __init__(
@@ -428,6 +434,10 @@ class WithIndex(Dataset[Any]):
     """A map-style data set whose samples start with their index: `(index, *sample)`.
 
     A sample that is a mapping gets it as one more entry, "index".
+
+    Example:
+        >>> WithIndex([("a", 0), ("b", 1)])[1]
+        (1, 'b', 1)
     """
 
     def __init__(self, dataset: Any) -> None:

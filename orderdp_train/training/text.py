@@ -29,6 +29,11 @@ def sequence_losses(
     the number of sequences; divide by the fixed mean number of tokens a sequence for the mean over
     tokens. The mean over the tokens of each batch, which many trainers use, is neither: its random
     divisor makes it a biased ratio. Raises `InputError` for shapes that do not fit.
+
+    Example:
+        >>> logits = torch.zeros(1, 3, 5)  # a sequence of three, five words, all as likely
+        >>> sequence_losses(logits, torch.tensor([[1, 2, -100]])).exp().round(decimals=4).tolist()
+        [5.0]
     """
     if logits.ndim != 3 or logits.shape[:2] != labels.shape:
         raise InputError(
