@@ -6,6 +6,7 @@ noisy by nature.
 """
 
 import csv
+from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import torch
 
 from orderdp_theory.common.errors import InputError
+from orderdp_train.data.augment import Augmentation
 from orderdp_train.data.dataset import DataSet
 from orderdp_train.data.split import stratified
 
@@ -25,7 +27,7 @@ GRADES = 3  # the probability of a defect is a multiple of 1/3
 def load() -> DataSet:
     """1,968 training and 656 test images `(1, 100, 100)`, grey, of four grades.
 
-    Each pixel is the mean of nine.
+    Each pixel is the mean of nine. Training shifts and mirrors the images by chance.
 
     Both parts have the same shares of grades and of cell types (mono- and polycrystalline).
 
@@ -47,7 +49,8 @@ def load() -> DataSet:
     images = torch.stack([_image(path) for path, _, _ in rows])
     grades = torch.tensor([grade for _, grade, _ in rows])
     kinds = [f"{grade} {kind}" for _, grade, kind in rows]
-    return stratified("elpv", images, grades, NUM_TRAIN, kinds)
+    split = stratified("elpv", images, grades, NUM_TRAIN, kinds)
+    return replace(split, augmentation=Augmentation(padding=4, flip=True))
 
 
 def _image(path: Path) -> torch.Tensor:
