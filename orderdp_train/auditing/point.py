@@ -34,6 +34,12 @@ class Effort:
 
     `replays` of a rule that ranks by stored scores split what these do, where it is known how the
     training began; 0 for none, and at least 2 to know their spread.
+
+    Raises `ValueError` for too few draws or replays.
+
+    Example:
+        >>> Effort(moments=False, views=2, replays=4).draws
+        400
     """
 
     draws: int = DRAWS
@@ -70,6 +76,15 @@ class Point:
     not evaluating or auditing. `steps_per_epoch` is that of
     `orderdp_train.training.loop.train`. `begin` makes the rule that a training of a given model
     begins with, if that is known.
+
+    Example:
+        >>> data, recipe = load_data("digits"), Recipe(epochs=1, batch_size=64, max_lr=0.1)
+        >>> rule = OrderDP(Design.from_ratios(data.num_train))
+        >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+        >>> (epoch,) = train(model, data, rule, recipe)
+        >>> state, seconds = epoch.state.state_dict(), epoch.seconds_training
+        >>> Point(model, rule, data, recipe, state, epoch.test_accuracy, seconds, seed=0).epoch
+        1
     """
 
     model: nn.Module
@@ -97,6 +112,11 @@ class AuditedPoint:
     int64 and ascending, and not part of the JSON. `score_error` is (s/q) mean |H − L| of the
     stored scores H, what ranking by them costs of L_q at most; None where it is not known.
     `precision` is that of the losses and gradients.
+
+    Example:
+        >>> found = audit_point(point, "OrderDP", effort=Effort(), false_alarm=0.01)
+        >>> found.progress, found.precision, found.never_used > 0
+        (1.0, 'fp32', True)
     """
 
     method: str
@@ -129,6 +149,13 @@ def audit_point(
     and minibatches add to the bias; not with views, since it is followed on plain images. A grid of
     others is compared without a Monte Carlo gradient.
     So does the split of what its stored scores do. The point is left as it is.
+
+    Example:
+        >>> effort = Effort(moments=False, monte_carlo=False, replays=2)
+        >>> point = replace(point, begin=lambda _: OrderDP(Design.from_ratios(1500)))
+        >>> found = audit_point(point, "OrderDP", effort=effort, false_alarm=0.01)
+        >>> list(found.audit["OrderDP"].parts)
+        ['ranking', 'score noise', 'survivorship', 'staleness', 'normalisation']
     """
     point.rule.set_epoch(point.epoch)
     population = population_of_images(point.data, point.recipe)
