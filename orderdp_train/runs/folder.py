@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -107,22 +108,29 @@ class RunFolder:
         if not (rows and ordered and np.isfinite(numbers).all()):
             raise InputError(f"{metrics} does not hold one row of finite numbers for each epoch")
         try:
-            counts = np.load(usage)
-        except (ValueError, EOFError) as error:
+            # Mapped, so that a header that promises more than the file holds is seen.
+            counts = np.load(usage, mmap_mode="r", allow_pickle=False)
+        except (ValueError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(f"{usage} is not an array: {error}") from None
+        if not isinstance(counts, np.ndarray):
+            counts.close()
+            raise InputError(f"{usage} is an archive of arrays, not an array")
         if counts.ndim != 1 or counts.dtype.kind not in "iu":
             raise InputError(f"{usage} does not hold one count for each sample")
         if counts.sum() != sum(row["kept"] for row in rows):
             raise InputError(f"{usage} and {metrics} are of different epochs: continue the run")
-        return History(rows, counts, self.gradients())
+        return History(rows, np.array(counts), self.gradients())
 
     def gradients(self) -> list[Gradients]:
         """The gradients measured so far."""
         path = self.path / GRADIENTS
         if not path.exists():
             return []
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return [Gradients(**json.loads(line)) for line in lines]
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+            return [Gradients(**json.loads(line)) for line in lines]
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{path} does not hold gradients of a run: {error}") from None
 
     # Writing
 

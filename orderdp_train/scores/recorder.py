@@ -4,7 +4,8 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -120,18 +121,15 @@ def _follow(
 
 def _summed_up(home: Path, schedule: Schedule) -> Recording:
     names = [f"el2n-{e}" for e in schedule.el2n] + [f"grand-{e}" for e in schedule.grand]
+    last = ["correct", *(f"train-{part}" for part in LAYER_PARTS)]
+    last += ["deepfool"] if schedule.deepfool else []
     scores: dict[str, list[NDArray[Any]]] = {name: [] for name in names}
     first: dict[str, NDArray[Any]] = {}
     for seed in range(schedule.proxies):
-        file = home / f"proxy-{seed}.npz"
-        try:
-            with np.load(file, allow_pickle=False) as kept:
-                if seed == 0:
-                    first = dict(kept)
-                for name in names:
-                    scores[name].append(kept[name])
-        except (zipfile.BadZipFile, KeyError, EOFError, ValueError):
-            raise InputError(f"{file} is not a recorded proxy: remove it to train anew") from None
+        kept = _read(home / f"proxy-{seed}.npz", [*names, *(last if seed == 0 else ())])
+        first = first or kept
+        for name in names:
+            scores[name].append(kept[name])
     n = len(first["train-targets"])
     if any(len(values) != n for rows in scores.values() for values in rows):
         raise InputError(f"the proxies in {home} differ in the number of their samples")
@@ -143,6 +141,32 @@ def _summed_up(home: Path, schedule: Schedule) -> Recording:
         validation=_layer("validation", first) if "validation-targets" in first else None,
         deepfool=torch.from_numpy(first["deepfool"]) if schedule.deepfool else None,
     )
+
+
+def _read(file: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """All arrays of a proxy, these among them.
+
+    They are stored as they are, so what would unpack to more than the file is none of ours.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            if sum(member.file_size for member in archive.infolist()) > file.stat().st_size:
+                raise ValueError
+        with np.load(file, allow_pickle=False) as kept:
+            arrays = dict(kept)
+        if missing := set(names) - arrays.keys():
+            raise KeyError(missing)
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        KeyError,
+        EOFError,
+        ValueError,
+        RuntimeError,
+        MemoryError,
+    ):
+        raise InputError(f"{file} is not a recorded proxy: remove it to train anew") from None
+    return arrays
 
 
 def _named(split: str, layer: LastLayer) -> dict[str, NDArray[Any]]:

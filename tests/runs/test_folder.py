@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from orderdp_theory.common.command import run as command_line
+from orderdp_theory.common.errors import InputError
 from orderdp_train.cli.app import app
 from orderdp_train.rules import RuleConfig
 from orderdp_train.runs import RunConfig, RunFolder, run
@@ -123,3 +124,28 @@ def test_metrics_are_rewritten_on_resume_of_a_finished_run(whole, tmp_path):
     (folder / "metrics.jsonl").write_text(rows.splitlines()[0] + "\n")
     assert list(run(CONFIG, folder, device="cpu", resume=True)) == []
     assert (folder / "metrics.jsonl").read_text() == rows
+
+
+@pytest.mark.parametrize("how", ["archive", "huge", "text"])
+def test_a_usage_that_is_no_array_is_refused(whole, tmp_path, how):
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    with (folder / "usage.npy").open("wb") as file:
+        if how == "archive":
+            np.savez(file, usage=np.zeros(3))
+        elif how == "huge":
+            header = {"descr": "<i8", "fortran_order": False, "shape": (10**15,)}
+            np.lib.format.write_array_header_1_0(file, header)
+        else:
+            file.write(b"3,4")
+    with pytest.raises(InputError, match=r"usage\.npy is (not an array|an archive)"):
+        RunFolder(folder).history()
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"epoch": 1}', "\udcff"])
+def test_gradients_that_are_none_are_refused(whole, tmp_path, line):
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    (folder / "gradients.jsonl").write_text(line + "\n", errors="surrogateescape")
+    with pytest.raises(InputError, match=r"gradients\.jsonl does not hold gradients"):
+        RunFolder(folder).history()

@@ -1,6 +1,9 @@
 """Proxies are trained once, and what is read back is what was recorded."""
 
+import io
 import os
+import tracemalloc
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
@@ -10,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from orderdp_theory.common.errors import InputError
 from orderdp_train.scores import (
     LastLayer,
     ModelProxy,
@@ -239,6 +243,49 @@ def test_errors_say_what_is_wrong(tmp_path):
     next((tmp_path / "d").rglob("proxy-1.npz")).write_bytes(b"half")
     with pytest.raises(ValueError, match=r"proxy-1\.npz is not a recorded proxy"):
         record(Trainer(), {}, SCHEDULE, tmp_path / "d", show_progress=False)
+
+
+def damage(file, how):
+    """Change the file of the first proxy, which is whole."""
+    with np.load(file) as kept:
+        arrays = dict(kept)
+    if how == "bomb":  # a thousand times as large as it looks, and of the right names
+        np.savez_compressed(file, **{k: np.zeros(10**6) for k in arrays})
+    elif how == "compressed":
+        np.savez_compressed(file, **arrays)
+    elif how == "encrypted":
+        raw = file.read_bytes().replace(b"PK\3\4\x2d\0\0", b"PK\3\4\x2d\0\1")
+        file.write_bytes(raw.replace(b"PK\1\2\x2d\x03\x2d\0\0", b"PK\1\2\x2d\x03\x2d\0\1"))
+    elif how == "huge":
+        header = io.BytesIO()
+        shape = {"descr": "<f8", "fortran_order": False, "shape": (10**15,)}
+        np.lib.format.write_array_header_1_0(header, shape)
+        with zipfile.ZipFile(file, "w") as archive:
+            for name in arrays:
+                archive.writestr(f"{name}.npy", header.getvalue())
+    elif how == "pickled":
+        np.savez(file, **arrays | {"correct": np.array([None, "x"], dtype=object)})
+    else:
+        np.savez(file, **{k: v for k, v in arrays.items() if k != how})
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["bomb", "encrypted", "huge", "pickled", "correct", "train-targets", "train-logits", "el2n-1"],
+)
+def test_a_damaged_or_forged_proxy_is_refused_and_nothing_is_unpacked(tmp_path, how):
+    schedule = Schedule(epochs=2, proxies=1, el2n=(1,), grand=())
+    record(Trainer(), {}, schedule, tmp_path, show_progress=False)
+    file = next(tmp_path.rglob("proxy-0.npz"))
+    damage(file, how)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=r"proxy-0\.npz is not a recorded proxy: remove it"):
+            record(Trainer(), {}, schedule, tmp_path, show_progress=False)
+        if how == "bomb":
+            assert tracemalloc.get_traced_memory()[1] < 10**6
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_first_proxy_alone_is_a_recording_without_scores(tmp_path):

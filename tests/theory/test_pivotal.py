@@ -192,6 +192,7 @@ def test_recurrence_of_a_border_sample():
         ([np.nan, 0.5], (2, 1), r"in \[0, 1\]"),
         ([], (2, 0), r"in \[0, 1\]"),
         ([0.5, 0.5], (2, 2), r"need uniforms \(2, 1\)"),
+        ([1.0, 0.5, 1.0, 0.5], (2, 2), r"need uniforms \(2, 3\)"),
     ],
 )
 def test_refused(pi, shape, message):

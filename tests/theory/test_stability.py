@@ -237,6 +237,10 @@ def test_best_step_and_the_price_of_selection(K, tau):
         lambda: stability_bound(Design(3, 2, 1), 1, [0.1], 1, -1),
         lambda: population_bound(Design(3, 2, 1), 1, 1, [0.1], -1.0),
         lambda: best_population_step_size(Design(3, 2, 1), 1, 0, 5),
+        lambda: best_population_step_size(Design(3, 2, 1), 1, -1, 5),
+        lambda: best_population_step_size(Design(3, 2, 1), 0, 1, 5),
+        lambda: best_population_step_size(Design(3, 2, 1), -1, 1, 5),
+        lambda: best_population_step_size(Design(3, 2, 1), 1, 1, 0),
     ],
 )
 def test_refused(call):
