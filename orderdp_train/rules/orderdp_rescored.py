@@ -29,7 +29,8 @@ class RescoredOrderDP(OrderDP):
     ranks cost; Algorithm 1 has no such bound.
 
     The r new scores are those of the model that selects. They are stored, and the turn passes on,
-    at the first `update` after it; a selection that is not trained on leaves no trace.
+    at the first `update` after it; a selection that is not trained on leaves no trace in them. A
+    state taken in between has the new scores.
 
     Example:
         >>> losses, generator = torch.tensor([3.0, 2.0, 1.0, 0.0]), torch.Generator().manual_seed(0)
@@ -82,7 +83,9 @@ class RescoredOrderDP(OrderDP):
             raise InputError(f"rescored must lie in 1 ... n = {design.n}, got {rescored}")
         self.rescored, self.rescorer = rescored, scorer
         self.turn = torch.zeros((), dtype=torch.int64)
-        self._fresh: tuple[Tensor, Tensor] | None = None
+        self.fresh = torch.zeros(rescored, device=device)
+        self.selected = torch.zeros((), dtype=torch.bool)
+        """Whether `fresh` holds the new scores of a selection that is not trained on yet."""
 
     def in_turn(self) -> Int64[Tensor, "{self.rescored}"]:
         """The samples scored before the next selection, int64 `(rescored,)`."""
@@ -90,14 +93,15 @@ class RescoredOrderDP(OrderDP):
 
     def _scores_of(self, indices: Int64[Tensor, "s"]) -> Float[Tensor, "s"]:
         turn = self.in_turn()
-        self._fresh = turn, present_losses(self.rescorer, turn).to(self.scores)
-        return self.scores.index_put((turn,), self._fresh[1])[indices]
+        self.fresh = present_losses(self.rescorer, turn).to(self.scores)
+        self.selected = torch.ones_like(self.selected)
+        return self.scores.index_put((turn,), self.fresh)[indices]
 
     def update(self, indices: ArrayLike, losses: ArrayLike) -> None:
-        if self._fresh is not None:
-            super().update(*self._fresh)
+        if self.selected:
+            super().update(self.in_turn(), self.fresh)
             self.turn.add_(self.rescored).remainder_(self.n)
-            self._fresh = None
+            self.selected = torch.zeros_like(self.selected)
         super().update(indices, losses)
 
     def at_present(self) -> Self:
@@ -107,4 +111,5 @@ class RescoredOrderDP(OrderDP):
         return fixed
 
     def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"turn": self.turn}
+        own = {"turn": self.turn, "fresh": self.fresh, "selected": self.selected}
+        return super().state_dict() | own

@@ -25,7 +25,7 @@ from orderdp_train.training.processes import (
     share_buffers,
 )
 from orderdp_train.training.recipe import Recipe
-from orderdp_train.training.sampler import RuleSampler
+from orderdp_train.training.sampler import RuleSampler, check_length
 from orderdp_train.training.state import TrainState
 
 AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -96,6 +96,7 @@ def train(
         >>> [epoch.kept for epoch in train(model, data, rule, recipe)]
         [450, 450]
     """
+    check_length(rule.n, data.num_train)
     state = TrainState(model, rule, recipe, seed)
     if resume is not None:
         state.load_state_dict(resume)

@@ -155,7 +155,7 @@ class RuleSampler(Sampler[int]):
         self._restored = False
 
     def __iter__(self) -> Iterator[int]:
-        yield from self.draw().rest.tolist()
+        yield from _places(self.draw().rest, self.rule.n)
 
     def __len__(self) -> int:
         """Samples of this process in a pass; at most, if the losses decide and none is drawn."""
@@ -220,7 +220,8 @@ class RuleSampler(Sampler[int]):
         `on_nonfinite`: "raise" a `NonFiniteLossError`, on the CPU at once and on an accelerator,
         which would have to be waited for, a few steps later, at the latest at the end of a pass of
         more than a few steps or when the state is saved; the rule stores no such loss. "skip"
-        leaves the step to a `GradScaler`, which skips it, and tells the rule nothing of it.
+        leaves the step to a `GradScaler`, which skips it, and tells the rule nothing of it. (Where
+        a gradient overflows at its scale alone, the losses are those of the model, and are told.)
 
         Nothing waits for an accelerator before the end of the pass if `indices` are on the CPU, as
         a loader gives them. Raises `InputError` unless they are those that come next in the pass.
@@ -392,11 +393,19 @@ class RuleBatchSampler(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         this = self.sampler.draw(self.group)
         self._length = len(this.ends or ())
-        yield from (batch.tolist() for batch in this.batches())
+        yield from (list(_places(batch, self.sampler.rule.n)) for batch in this.batches())
 
     def __len__(self) -> int:
+        """Batches of this process in the pass that was drawn last.
+
+        Before the first, those of a pass that is drawn and grouped for that only, and leaves no
+        trace: as many as the first has if rule and generator stay until then.
+        """
         if self._length is None:
-            raise TypeError("the grouping decides the number of batches: start a pass first")
+            generator = torch.Generator(self.sampler.generator.device)
+            generator.set_state(self.sampler.generator.get_state())
+            indices, weights = (part.cpu() for part in draw_epoch(self.sampler.rule, generator))
+            self._length = -(-len(_grouped(indices, weights, self.group)[2]) // world_size())
         return self._length
 
     def set_epoch(self, epoch: int) -> None:
@@ -430,10 +439,40 @@ class EveryProcess:
         self.sampler.load_state_dict(state["processes"][rank()])
 
 
+class _Place(int):
+    """The index of one of `of` samples, also on its way to a worker process."""
+
+    of: int
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _place, (int(self), self.of)
+
+
+def _place(index: int, of: int) -> _Place:
+    place = _Place(index)
+    place.of = of
+    return place
+
+
+def _places(indices: Tensor, n: int) -> Iterator[int]:
+    """Indices for a loader; `WithIndex` sees by them of how many samples they are."""
+    return (_place(index, n) for index in indices.tolist())
+
+
+def check_length(n: int, samples: int) -> None:
+    """`InputError` unless there are the n samples that the rule selects from."""
+    if samples != n:
+        raise InputError(
+            f"the rule selects from {n} samples and the data set has {samples}: build the rule "
+            "for the data set that is trained on"
+        )
+
+
 class WithIndex(Dataset[Any]):
     """A map-style data set whose samples start with their index: `(index, *sample)`.
 
-    A sample that is a mapping gets it as one more entry, "index".
+    A sample that is a mapping gets it as one more entry, "index". Asked by a `RuleSampler` whose
+    rule is over another number of samples it raises `InputError`.
 
     Example:
         >>> WithIndex([("a", 0), ("b", 1)])[1]
@@ -452,6 +491,9 @@ class WithIndex(Dataset[Any]):
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> Any:
+        if isinstance(index, _Place):
+            check_length(index.of, len(self.dataset))
+            index = int(index)
         sample = self.dataset[index]
         if isinstance(sample, dict):
             return {**sample, "index": index}

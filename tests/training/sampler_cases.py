@@ -18,21 +18,21 @@ N, DIM, PASSES = 41, 3, 3
 GENERATOR = torch.Generator().manual_seed(5)
 X = torch.randn(N, DIM, generator=GENERATOR, dtype=torch.float64)
 Y = torch.randn(N, generator=GENERATOR, dtype=torch.float64)
-NAMES = [name for name, rule in RULES.items() if not (rule.needs_scorer or rule.needs_recording)]
+NAMES = [name for name, rule in RULES.items() if not rule.needs_recording]
 
 
 def losses_at(theta, index):
     return (X[index] @ theta - Y[index]) ** 2
 
 
-def rule_named(name):
+def rule_named(name, scorer=None):
     if name == "rho-loss":
         return RHOLoss(Design(N, 35, 25), Y.abs())
     if name == "fixed-subset":
         return FixedSubset(N, torch.arange(0, N, 2), torch.linspace(0.5, 1.5, 21))
     known = RULES[name].options
     options = {k: v for k, v in {"keep": 0.61, "explore": 0.85}.items() if k in known}
-    return RuleConfig(name, options).build(N, epochs=PASSES)
+    return RuleConfig(name, options).build(N, epochs=PASSES, scorer=scorer)
 
 
 def by_target(size):
@@ -46,8 +46,9 @@ def by_target(size):
 
 def plainly(name, batch, *, group=None, losses_at=losses_at, shape=(DIM,), rule=None) -> dict:
     """The same training with the selection, the batches and their weights written out."""
-    rule, generator = rule or rule_named(name), torch.Generator().manual_seed(1)
+    generator = torch.Generator().manual_seed(1)
     theta = torch.zeros(shape, dtype=torch.float64, requires_grad=True)
+    rule = rule or rule_named(name, lambda index: losses_at(theta.detach(), index))
     steps = 0
     for epoch in range(PASSES):
         rule.set_epoch(epoch)
@@ -79,7 +80,9 @@ class Training:
     """Gradient descent on theta `(3,)` through the sampler, `accumulate` batches a step."""
 
     def __init__(self, name, batch, *, accumulate=1, group=None, workers=0, seed=1):
-        self.sampler = RuleSampler(rule_named(name), torch.Generator().manual_seed(seed))
+        self.theta = torch.zeros(DIM, dtype=torch.float64, requires_grad=True)
+        rule = rule_named(name, lambda index: losses_at(self.theta.detach(), index))
+        self.sampler = RuleSampler(rule, torch.Generator().manual_seed(seed))
         how = (
             {"batch_size": batch, "sampler": self.sampler}
             if group is None
@@ -88,7 +91,6 @@ class Training:
         data = WithIndex(TensorDataset(X, Y))
         self.loader = DataLoader(data, num_workers=workers, **how)
         self.accumulate = accumulate
-        self.theta = torch.zeros(DIM, dtype=torch.float64, requires_grad=True)
         self.steps = 0
 
     def step(self, index):
