@@ -10,7 +10,12 @@ from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelP
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
-from orderdp_train.training.sampler import EveryProcess, RuleBatchSampler, RuleSampler
+from orderdp_train.training.sampler import (
+    EveryProcess,
+    RuleBatchSampler,
+    RuleSampler,
+    check_length,
+)
 
 
 class SelectionCallback(L.Callback):
@@ -29,12 +34,14 @@ class SelectionCallback(L.Callback):
         weighted = self.sampler.loss(indices, losses, accumulate=self._batches, **options)
         return weighted * self._batches
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if isinstance(trainer.strategy, DeepSpeedStrategy | FSDPStrategy | ModelParallelStrategy):
             raise InputError(
                 f"{type(trainer.strategy).__name__} shards the model, which is not supported: use "
                 "strategy='ddp'"
             )
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         loader: Any = trainer.train_dataloader
         found = getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)
         samplers = [s.sampler if isinstance(s, RuleBatchSampler) else s for s in found]
@@ -43,7 +50,7 @@ class SelectionCallback(L.Callback):
                 f"Lightning trains on {type(found[0]).__name__} instead of the rule's sampler: use "
                 "Trainer(use_distributed_sampler=False) and a DataLoader with this sampler"
             )
-
+        check_length(self.sampler.rule.n, len(loader.dataset))
         self._batches = trainer.accumulate_grad_batches
 
     def on_train_batch_start(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Container, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -14,12 +15,14 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 from transformers import Trainer, TrainerCallback
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers.trainer_utils import seed_worker
 
 from orderdp_theory.common.errors import InputError
 from orderdp_train.integrations.accelerate import without_split
 from orderdp_train.rules import SelectionRule
 from orderdp_train.training.processes import rank
-from orderdp_train.training.sampler import Pass, RuleSampler
+from orderdp_train.training.sampler import Pass, RuleSampler, check_length
+from orderdp_train.training.state import check_seed
 from orderdp_train.training.text import sequence_losses
 
 INDEX = "selection_index"
@@ -31,7 +34,8 @@ Base = Trainer if TYPE_CHECKING else object  # it is mixed into a Trainer of the
 class SelectionMixin(Base):
     """Trains any `Trainer` on what a rule selects; the arguments beside the usual ones are
 
-    `rule`, over as many samples as `train_dataset` has; `reduction`, "mean" for the mean loss over
+    `rule`, over as many samples as `train_dataset` has, drawn from by a generator of its own that
+    starts at the Trainer's `data_seed`, or `seed`; `reduction`, "mean" for the mean loss over
     sequences of their mean over tokens, or "sum" for their sum over tokens, divided by the fixed
     mean number of tokens a sequence; and `sample_losses(outputs, labels) -> (B,)` instead of
     `sample_losses`.
@@ -53,6 +57,7 @@ class SelectionMixin(Base):
         sample_losses: Callable[[Any, Tensor], Tensor] | None = None,
         **kwargs: Any,
     ) -> None:
+        check_whole(**{**dict(zip(("model", "args"), args, strict=False)), **kwargs})
         super().__init__(*args, **kwargs)
         self.rule = rule
         self.reduction: Literal["mean", "sum"] = reduction
@@ -60,7 +65,7 @@ class SelectionMixin(Base):
         self._tokens: float | None = None
         check_supported(self)
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        self.rule_sampler = RuleSampler(rule, torch.Generator().manual_seed(seed))
+        self.rule_sampler = RuleSampler(rule, torch.Generator().manual_seed(check_seed(seed)))
 
     def sample_losses(self, outputs: Any, labels: Tensor) -> Tensor:
         """One loss a sample, `(B,)`: cross-entropy, of a sequence or of a class.
@@ -133,10 +138,7 @@ class SelectionMixin(Base):
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         data: Any = self.train_dataset
-        if len(data) != self.rule.n:
-            raise InputError(
-                f"the rule selects from {self.rule.n} samples and train_dataset has {len(data)}"
-            )
+        check_length(self.rule.n, len(data))
         self._batches = _Batches(self.rule_sampler, self._train_batch_size)
         collator = self._get_collator_with_removed_columns(self.data_collator, "Training")
         workers = self.args.dataloader_num_workers
@@ -147,7 +149,9 @@ class SelectionMixin(Base):
             num_workers=workers,
             pin_memory=self.args.dataloader_pin_memory,
             persistent_workers=self.args.dataloader_persistent_workers,
+            multiprocessing_context=self.args.dataloader_multiprocessing_context,
             prefetch_factor=self.args.dataloader_prefetch_factor,
+            worker_init_fn=partial(seed_worker, num_workers=workers, rank=self.args.process_index),
         )
         return cast(Any, without_split(self.accelerator, loader))
 
@@ -285,25 +289,44 @@ def _is_causal(model: nn.Module) -> bool:
     return type(base).__name__ in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()
 
 
+def check_whole(model: Any = None, args: Any = None, **rest: Any) -> None:
+    """`InputError` for a model that is, or shall be, in shards, before the Trainer looks at it."""
+    tensor_parallel = max(getattr(model, name, None) or 1 for name in ("tp_size", "_tp_size"))
+    _refuse(
+        {
+            "DeepSpeed": getattr(args, "deepspeed", None),
+            "FSDP": getattr(args, "fsdp", None),
+            "tensor or sequence parallelism": tensor_parallel > 1
+            or getattr(args, "parallelism_config", None),
+        }
+    )
+
+
 def check_supported(trainer: Any) -> None:
     """`InputError`, in one line, for what would train something else than the rule says."""
-    args, config = trainer.args, getattr(trainer.accelerator, "parallelism_config", None)
-    reasons = {
-        "DeepSpeed": trainer.is_deepspeed_enabled,
-        "FSDP": trainer.is_fsdp_enabled,
-        "tensor or sequence parallelism": config is not None
-        or (getattr(trainer.model, "tp_size", None) or 1) > 1,
-        "DataParallel (start one process a GPU with torchrun)": args.n_gpu > 1,
-        "dataloader_drop_last, which leaves out selected samples": args.dataloader_drop_last,
-        f"train_sampling_strategy={args.train_sampling_strategy!r}": args.train_sampling_strategy
-        != "random",
-        "compute_loss_func, which has no loss a sample (give sample_losses)": (
-            trainer.compute_loss_func is not None
-        ),
-        "an IterableDataset, of which no sample can be selected": isinstance(
-            trainer.train_dataset, IterableDataset
-        ),
-    }
-    for name, given in reasons.items():
-        if given:
+    args = trainer.args
+    _refuse(
+        {
+            # As a launcher's environment can ask for them too.
+            "DeepSpeed": trainer.is_deepspeed_enabled,
+            "FSDP": trainer.is_fsdp_enabled,
+            "tensor or sequence parallelism": trainer.accelerator.parallelism_config,
+            "DataParallel (start one process a GPU with torchrun)": args.n_gpu > 1,
+            "dataloader_drop_last, which leaves out selected samples": args.dataloader_drop_last,
+            f"train_sampling_strategy={args.train_sampling_strategy!r}": (
+                args.train_sampling_strategy != "random"
+            ),
+            "compute_loss_func, which has no loss a sample (give sample_losses)": (
+                trainer.compute_loss_func
+            ),
+            "an IterableDataset, of which no sample can be selected": isinstance(
+                trainer.train_dataset, IterableDataset
+            ),
+        }
+    )
+
+
+def _refuse(given: dict[str, Any]) -> None:
+    for name, value in given.items():
+        if value:
             raise InputError(f"a selection rule does not work with {name}")

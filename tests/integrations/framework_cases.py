@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from orderdp_train import RuleSampler, WithIndex
+from orderdp_train import RuleSampler, WithIndex, audit
 from tests.training.sampler_cases import DIM, PASSES, X, Y, rule_named
 
 
@@ -35,7 +35,7 @@ def loader_of(name, batch, seed=1):
 class Accelerated:
     """Trained with accelerate; `directly` gives the loader to `accelerator.prepare`."""
 
-    def __init__(self, name, batch, accumulate=1, directly=False, seed=1):
+    def __init__(self, name, batch, accumulate=1, directly=False, seed=1, watch=None):
         from accelerate import Accelerator
 
         from orderdp_train.integrations.accelerate import prepare
@@ -49,6 +49,7 @@ class Accelerated:
             self.accelerator.prepare(loader) if directly else prepare(self.accelerator, loader)
         )
         self.steps = 0
+        self.watch = watch or (lambda _: None)
 
     def run(self, stop=None):
         from orderdp_train.integrations.accelerate import weighted_loss
@@ -56,6 +57,7 @@ class Accelerated:
         while self.sampler.progress < PASSES:
             for index, x, y in self.loader:
                 with self.accelerator.accumulate(self.wrapped):
+                    self.watch(self.wrapped)
                     losses = (self.wrapped(x).squeeze(1) - y) ** 2
                     loss = weighted_loss(self.accelerator, self.sampler, index, losses)
                     self.accelerator.backward(loss)
@@ -70,8 +72,10 @@ class Accelerated:
         return result(self.model, self.sampler, self.steps)
 
 
-def lightning_training(name, batch, *, accumulate=1, folder=None, resume=None, seed=1):
-    """`folder`: where to keep a checkpoint after every step."""
+def lightning_training(
+    name, batch, *, accumulate=1, folder=None, resume=None, seed=1, watch=None, **how
+):
+    """`folder`: where to keep a checkpoint after every step; `watch(sampler)`: a callback more."""
     import lightning as L
     from lightning.pytorch.callbacks import ModelCheckpoint
 
@@ -98,9 +102,10 @@ def lightning_training(name, batch, *, accumulate=1, folder=None, resume=None, s
         max_epochs=PASSES,
         accumulate_grad_batches=accumulate,
         use_distributed_sampler=False,
-        callbacks=[selection, keep] if folder else [selection],
+        callbacks=[selection, *([keep] if folder else []), *([watch(sampler)] if watch else [])],
         accelerator="cpu",
-        strategy="ddp" if torch.distributed.is_torchelastic_launched() else "auto",
+        strategy=how.get("strategy")
+        or ("ddp" if torch.distributed.is_torchelastic_launched() else "auto"),
         devices=2 if torch.distributed.is_torchelastic_launched() else 1,
         logger=False,
         enable_checkpointing=folder is not None,
@@ -211,6 +216,52 @@ def lightning_cases():
     results = {name: lightning_training(name, 5) for name in ("orderdp", "infobatch")}
     results["accumulate"] = lightning_training("orderdp", 5, accumulate=2)
     return results
+
+
+def squared(model, batch):
+    """The regression's losses, as `audit` takes them."""
+    x, y = batch
+    return (model(x).squeeze(1) - y) ** 2
+
+
+def looked_at(rule, found):
+    """What a callback calls: an audit of the regression, added to `found`."""
+    return lambda model: found.append(
+        audit(model, TensorDataset(X, Y), {name_of(rule): rule}, loss=squared, draws=50)
+    )
+
+
+def name_of(rule):
+    return type(rule).__name__
+
+
+def sharded_cases():
+    """What each way to shard a model is answered; DeepSpeed and FSDP's plugin need a GPU."""
+    from lightning.pytorch.strategies import ModelParallelStrategy
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    folder = [tempfile.mkdtemp()]
+    torch.distributed.init_process_group("gloo")
+    torch.distributed.broadcast_object_list(folder)
+    if torch.distributed.get_rank() == 0:
+        small = {"vocab_size": 16, "hidden_size": 16, "intermediate_size": 16}
+        config = LlamaConfig(**small, num_hidden_layers=1, num_attention_heads=2)
+        LlamaForCausalLM(config).save_pretrained(folder[0])
+    torch.distributed.barrier()
+    split = LlamaForCausalLM.from_pretrained(folder[0], tp_plan="auto")
+    shards = ModelParallelStrategy(data_parallel_size=1, tensor_parallel_size=2)
+    asked = {
+        "tensor parallelism": lambda: transformers_trainer("orderdp", 5, folder[0], model=split),
+        "FSDP": lambda: transformers_trainer("orderdp", 5, folder[0], fsdp=True),
+        "Lightning": lambda: lightning_training("orderdp", 5, strategy=shards),
+    }
+    said = {"local part": split.model.layers[0].mlp.up_proj.weight.to_local().numel()}
+    for name, start in asked.items():
+        try:
+            start()
+        except ValueError as error:
+            said[name] = str(error)
+    return said
 
 
 if __name__ == "__main__":

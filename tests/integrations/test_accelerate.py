@@ -9,7 +9,7 @@ from tests.training.sampler_cases import Y, by_target, close, plainly, rule_name
 
 accelerate = pytest.importorskip("accelerate", reason="needs orderdp[accelerate]")
 
-from tests.integrations.framework_cases import Accelerated  # noqa: E402
+from tests.integrations.framework_cases import Accelerated, looked_at  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +69,42 @@ def test_a_loader_without_the_rules_sampler_is_refused():
 
     with pytest.raises(ValueError, match="the loader has no RuleSampler"):
         prepare(accelerate.Accelerator(cpu=True), DataLoader(range(3)))
+
+
+def test_data_of_another_length_and_a_model_in_shards_are_refused(monkeypatch):
+    from accelerate.utils import DistributedType
+
+    from orderdp_train import RuleSampler, WithIndex
+    from orderdp_train.integrations.accelerate import prepare
+
+    accelerator = accelerate.Accelerator(cpu=True)
+    sampler = RuleSampler(rule_named("random"), torch.Generator())
+    loader = DataLoader(WithIndex(Y[:7]), sampler=sampler)
+    with pytest.raises(ValueError, match="from 41 samples and the data set has 7"):
+        prepare(accelerator, loader)
+    # On the CPU accelerate itself ignores FSDP's plugin, and takes no other way to shard.
+    for kind in (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM):
+        monkeypatch.setattr(accelerator.state, "distributed_type", kind)
+        with pytest.raises(ValueError, match=f"does not work with {kind.value} or a"):
+            prepare(accelerator, loader)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_an_audit_during_training_changes_nothing(accumulate):
+    from orderdp_train.integrations.accelerate import AuditCallback
+
+    found = []
+    whole = Accelerated("orderdp", 5, accumulate=accumulate).run().result()
+    training = Accelerated("orderdp", 5, accumulate=accumulate)
+    look, steps = looked_at(training.sampler.rule, found), []
+
+    def noted(model):
+        steps.append(training.steps)
+        look(model)
+
+    training.watch = AuditCallback(training.accelerator, noted, {0, 3, 7})
+    watched = training.run().result()
+    assert steps == [0, 3, 7]
+    assert torch.equal(watched["theta"], whole["theta"])
+    assert torch.equal(watched["scores"], whole["scores"])
+    assert found[0].rules[0].bias < 1e-9 < found[2].rules[0].bias

@@ -10,7 +10,7 @@ L = pytest.importorskip("lightning", reason="needs orderdp[lightning]")
 
 from lightning.pytorch.demos.boring_classes import BoringModel  # noqa: E402
 
-from tests.integrations.framework_cases import lightning_training  # noqa: E402
+from tests.integrations.framework_cases import lightning_training, looked_at  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -66,19 +66,44 @@ def test_another_sampler_is_refused():
         trainer.fit(BoringModel(), DataLoader(torch.ones(41, 32)))
 
 
-def test_an_audit_is_made_before_the_steps_asked_for():
-    from orderdp_train.integrations.lightning import AuditCallback
+def test_data_of_another_length_is_refused():
+    from torch.utils.data import DataLoader
 
-    seen = []
+    from orderdp_train import RuleSampler, WithIndex
+    from orderdp_train.integrations.lightning import SelectionCallback
+
+    sampler = RuleSampler(rule_named("random"), torch.Generator())
     trainer = L.Trainer(
         max_epochs=1,
         accelerator="cpu",
-        accumulate_grad_batches=2,
-        callbacks=[AuditCallback(lambda module: seen.append(trainer.global_step), {0, 2, 3})],
-        limit_train_batches=8,
+        use_distributed_sampler=False,
+        callbacks=[SelectionCallback(sampler)],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
     )
-    trainer.fit(BoringModel())
-    assert seen == [0, 2, 3]
+    with pytest.raises(ValueError, match="from 41 samples and the data set has 7"):
+        trainer.fit(BoringModel(), DataLoader(WithIndex(torch.ones(7, 32)), sampler=sampler))
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_an_audit_before_the_steps_asked_for_changes_nothing(accumulate):
+    from orderdp_train.integrations.lightning import AuditCallback
+
+    found, steps = [], []
+
+    def watch(sampler):
+        look = looked_at(sampler.rule, found)
+
+        def noted(module):
+            steps.append(module.global_step)
+            look(module.model)
+
+        return AuditCallback(noted, {0, 3, 7})
+
+    whole = lightning_training("orderdp", 5, accumulate=accumulate)
+    watched = lightning_training("orderdp", 5, accumulate=accumulate, watch=watch)
+    assert steps == [0, 3, 7]
+    assert torch.equal(watched["theta"], whole["theta"])
+    assert torch.equal(watched["scores"], whole["scores"])
+    assert found[0].rules[0].bias < 1e-9 < found[2].rules[0].bias

@@ -217,7 +217,7 @@ def test_sequences_are_weighted_as_they_say(tmp_path, reduction):
 
 
 def test_an_adapter_is_audited_over_its_own_parameters(tmp_path):
-    peft = pytest.importorskip("peft", reason="needs orderdp[peft]")
+    peft = pytest.importorskip("peft", reason="needs orderdp[lora]")
     samples = sentences()
     config = peft.LoraConfig(r=2, target_modules=["c_attn"], fan_in_fan_out=True)
     model = peft.get_peft_model(language_model(), config).eval()
@@ -243,6 +243,36 @@ def test_an_adapter_is_audited_over_its_own_parameters(tmp_path):
     assert found.bias == pytest.approx(float((followed - full).norm() / full.norm()), rel=1e-4)
 
 
+@pytest.mark.slow
+def test_a_model_in_shards_is_refused(tmp_path):
+    """Two gloo processes, a model that transformers really split, and Lightning's strategy."""
+    pytest.importorskip("lightning", reason="needs orderdp[lightning]")
+    for said in results("sharded", tmp_path):
+        assert said["local part"] == 16 * 16 // 2
+        assert said["tensor parallelism"].endswith("with tensor or sequence parallelism")
+        assert said["FSDP"] == "a selection rule does not work with FSDP"
+        assert said["Lightning"].startswith("ModelParallelStrategy shards the model")
+
+
+def test_selections_are_drawn_from_a_generator_of_their_own_at_the_trainers_seed(tmp_path):
+    def selected(**arguments):
+        torch.manual_seed(5)
+        trainer = transformers_trainer("random", 5, tmp_path, **arguments)
+        before = torch.get_rng_state()
+        drawn = trainer.rule_sampler.draw().mine
+        assert torch.equal(torch.get_rng_state(), before)
+        return drawn
+
+    assert torch.equal(selected(seed=3), selected(seed=4, data_seed=3))
+    assert not torch.equal(selected(seed=3), selected(seed=4))
+    rule, generator = rule_named("random"), torch.Generator().manual_seed(3)
+    indices, _ = rule.select(generator)
+    wanted = indices[torch.randperm(len(indices), generator=generator)]
+    assert torch.equal(selected(seed=3), wanted)
+    with pytest.raises(ValueError, match="a seed must lie in"):
+        selected(data_seed=2**32)
+
+
 def test_what_is_not_supported_is_refused_in_one_line(tmp_path, monkeypatch):
     def start(**arguments):
         return transformers_trainer("orderdp", 5, tmp_path, **arguments)
@@ -251,12 +281,19 @@ def test_what_is_not_supported_is_refused_in_one_line(tmp_path, monkeypatch):
         start(dataloader_drop_last=True)
     with pytest.raises(ValueError, match="does not work with train_sampling_strategy"):
         start(train_sampling_strategy="group_by_length")
+    with pytest.raises(ValueError, match="does not work with FSDP"):
+        start(fsdp=True)
+    # What needs a GPU, or DeepSpeed, to be there: asked for by a launcher's environment.
     for name, words in (("is_fsdp_enabled", "FSDP"), ("is_deepspeed_enabled", "DeepSpeed")):
         trainer = start()
         monkeypatch.setattr(trainer, name, True)
         with pytest.raises(ValueError, match=f"does not work with {words}"):
             check_supported(trainer)
-    with pytest.raises(ValueError, match="from 7 samples and train_dataset has 41"):
+    arguments = transformers.TrainingArguments(output_dir=str(tmp_path), use_cpu=True)
+    arguments.deepspeed = {"zero_optimization": {"stage": 2}}
+    with pytest.raises(ValueError, match="does not work with DeepSpeed"):
+        SelectiveTrainer(Scorer(), arguments, train_dataset=SAMPLES, rule=rule_named("random"))
+    with pytest.raises(ValueError, match="from 7 samples and the data set has 41"):
         start(rule=build_rule("random", 7)).train()
     trainer = start()
     with pytest.raises(ValueError, match="has lost its index"):
