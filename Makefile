@@ -24,7 +24,9 @@ verify: .venv/dev  ## decide what the paper says by computation
 
 proofs: .venv/dev  ## check the symbolic certificates and compile the formal proofs
 	$(BIN)/orderdp-theory prove
-	@bash proofs/coq/check.sh; status=$$?; [ $$status -eq 3 ] || exit $$status
+	@for folder in coq flocq; do \
+	  sh proofs/$$folder/check.sh; status=$$?; [ $$status -eq 0 ] || [ $$status -eq 3 ] || exit $$status; \
+	done
 
 lint: .venv/dev  ## ruff
 	$(BIN)/ruff check .
