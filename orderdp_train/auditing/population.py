@@ -17,7 +17,7 @@ from orderdp_theory.common.errors import InputError
 from orderdp_train.data import TrainTestData
 from orderdp_train.data.augment import seed_of
 from orderdp_train.training.loop import AUTOCAST
-from orderdp_train.training.mixing import sample_losses
+from orderdp_train.training.mixing import augmented, sample_losses
 from orderdp_train.training.processes import gather_vectors, shard
 from orderdp_train.training.recipe import Recipe
 
@@ -187,8 +187,10 @@ def population_of_images(
     They are unaugmented, or those of a `view` of the augmentation.
     """
 
+    seen = data if view is None else augmented(data, recipe)
+
     def stream(parts: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-        for _, images, labels in data.batches(parts, view=view):
+        for _, images, labels in seen.batches(parts, view=view):
             yield images, labels
 
     return Population(

@@ -47,7 +47,8 @@ def promises_of(config: RunConfig, points: Sequence[AuditedPoint]) -> tuple[Guar
             shortfalls=0.0 if current else None,
             # The rate changes within an epoch, which the theorems on minibatches do not cover.
             plain=(recipe.optimizer, recipe.momentum, recipe.weight_decay) == ("sgd", 0.0, 0.0)
-            and not (recipe.mixup or recipe.cutmix)
+            and not (recipe.mixup or recipe.cutmix or recipe.clip or recipe.peak_momentum)
+            and recipe.layer_decay == 1
             and minibatches == 1,
         )
     )

@@ -23,7 +23,7 @@ REPLAYS = 4  # unless told otherwise
 def stored_point(stored: dict[str, Any], config: RunConfig, data: TrainTestData) -> Point:
     """The point that a checkpoint is."""
     state, recipe, n = stored["state"], config.recipe, data.num_train
-    model = model_for(config.model, data)
+    model = model_for(config.model, data, config.recipe.drop_path)
     model.load_state_dict(state["model"])
     per_step, steps = config.per_step(n)
     scorer = fresh_scorer(model, data, recipe)

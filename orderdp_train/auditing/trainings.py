@@ -67,7 +67,7 @@ def live_points(
     `recordings` is where a static method's proxies are kept.
     """
     torch.manual_seed(config.seed)
-    model = model_for(config.model, data)
+    model = model_for(config.model, data, config.recipe.drop_path)
     recipe, seconds = config.recipe, 0.0
     scorer = fresh_scorer(model, data, recipe)
     built = rule_of(config, rule, data, scorer, recordings, show_progress=False)

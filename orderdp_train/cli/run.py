@@ -44,7 +44,7 @@ def run(
         str | None,
         Option(
             help="By data and model if not given; smoke, elpv-resnet18, prose, and for "
-            "{cifar,imagenet}-resnet{18,50} -paper or -release."
+            "{cifar,imagenet}-resnet{18,50} -paper or -release; others in docs/recipes."
         ),
     ] = None,
     epochs: Annotated[int | None, Option(help="Overrides the recipe's.")] = None,

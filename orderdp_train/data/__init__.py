@@ -12,6 +12,7 @@ from orderdp_train.data.dataset import DataSet, Pictures, TrainTestData
 from orderdp_train.data.identity import fingerprint
 from orderdp_train.data.imagenet import StreamedDataSet
 from orderdp_train.data.label_noise import flip_labels
+from orderdp_train.data.policy import Policy
 from orderdp_train.data.prose import TextDataSet
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Augmentation",
     "DataSet",
     "Pictures",
+    "Policy",
     "StreamedDataSet",
     "TextDataSet",
     "TrainTestData",

@@ -10,7 +10,8 @@ from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
-from orderdp_train.data.augment import Augmentation
+from orderdp_train.data.augment import Augmentation, seed_of
+from orderdp_train.data.policy import Policy
 from orderdp_train.devices import sent
 
 Split = Literal["train", "test"]
@@ -48,6 +49,13 @@ class TrainTestData(Protocol):
         images are augmented by draws from it; without one they are the plain images, or the
         augmented ones of that `view`, a number: in a view every image has one look. Of
         text all are the tokens, int64 `(b, length)`.
+        """
+        ...
+
+    def with_policy(self, policy: Policy) -> Self:
+        """The same data, whose training images and views are augmented by `policy` too.
+
+        Raises `InputError` for text.
         """
         ...
 
@@ -115,6 +123,7 @@ class DataSet(HeldData):
     num_classes: int
     flipped: Bool[Tensor, "n"]
     augmentation: Augmentation = field(default_factory=Augmentation)
+    policy: Policy = field(default_factory=Policy)
 
     def __post_init__(self) -> None:
         for split, images, labels in (
@@ -134,6 +143,18 @@ class DataSet(HeldData):
 
     def samples(self, split: Split) -> UInt8[Tensor, "n c h w"]:
         return self.train_images if split == "train" else self.test_images
+
+    @property
+    def device(self) -> torch.device:
+        return self.train_labels.device
+
+    @property
+    def index_device(self) -> torch.device:
+        return self.train_images.device
+
+    def with_policy(self, policy: Policy) -> Self:
+        """See `TrainTestData.with_policy`; the training images then lie on the CPU."""
+        return replace(self, policy=policy, train_images=self.train_images.cpu())
 
     @property
     def in_channels(self) -> int:
@@ -158,13 +179,20 @@ class DataSet(HeldData):
         images = self.samples(split)
         labels = self.train_labels if split == "train" else self.test_labels
         for indices in index_batches:
-            indices = sent(indices, self.device)
-            batch = images.index_select(0, indices)  # several times faster than images[indices]
+            rows = sent(indices, images.device)
+            batch = images.index_select(0, rows)  # several times faster than images[rows]
             if generator is not None:
                 batch = self.augmentation(batch, generator)
+                if self.policy:
+                    where = {"generator": generator, "device": generator.device}
+                    seeds = torch.randint(2**62, (len(batch),), **where)
+                    batch = self.policy.batch(batch, seeds.tolist())
             elif view is not None:
-                batch = self.augmentation.view(batch, indices, len(labels), view)
-            yield indices, self.normalise(batch), labels[indices]
+                batch = self.augmentation.view(batch, rows, len(labels), view)
+                if self.policy:
+                    batch = self.policy.batch(batch, (seed_of(view, i) for i in rows.tolist()))
+            indices = sent(rows, self.device)
+            yield indices, self.normalise(sent(batch, self.device)), labels[indices]
 
 
 def normalise(

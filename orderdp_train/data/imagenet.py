@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from orderdp_theory.common.errors import InputError
 from orderdp_train.data.augment import seed_of
 from orderdp_train.data.dataset import Batch, Split, normalise
+from orderdp_train.data.policy import Policy
 from orderdp_train.devices import sent
 
 if TYPE_CHECKING:  # importing torchvision takes seconds, which other data sets need not wait for
@@ -31,7 +32,8 @@ Request = tuple[int, int | None]
 class StreamedDataSet:
     """A data set whose images stay on disk; the fields are those of `DataSet` with paths.
 
-    Training images are a random resized crop and a flip, test images a resize and a centre crop.
+    Training images are a random resized crop, a flip and what `policy` does, test images a resize
+    and a centre crop.
     Each image's augmentation has a seed of its own, so it does not depend on `num_workers`. The
     worker processes start once and serve a whole training.
     """
@@ -48,6 +50,7 @@ class StreamedDataSet:
     num_workers: int
     image_size: int = 224
     device: torch.device = CPU
+    policy: Policy = field(default_factory=Policy)
     _idle: dict[Split, list[DataLoader[Any]]] = field(
         default_factory=lambda: defaultdict(list), init=False, repr=False, compare=False
     )
@@ -73,6 +76,10 @@ class StreamedDataSet:
         names = ("train_labels", "test_labels", "mean", "std", "flipped")
         moved = {name: getattr(self, name).to(device) for name in names}
         return replace(self, **moved, device=torch.device(device))
+
+    def with_policy(self, policy: Policy) -> "StreamedDataSet":
+        """See `TrainTestData.with_policy`."""
+        return replace(self, policy=policy)
 
     def batches(
         self,
@@ -137,7 +144,7 @@ class StreamedDataSet:
 
     def _loader(self, split: Split) -> DataLoader[Any]:
         return DataLoader(
-            _Files(self._paths(split), self.image_size),
+            _Files(self._paths(split), self.image_size, policy=self.policy),
             batch_sampler=_Requests(),
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
@@ -200,10 +207,17 @@ class _Files(Dataset[tuple[int, Tensor | str]]):
     A DataLoader would hand an exception on as several lines of a worker's traceback.
     """
 
-    def __init__(self, paths: tuple[str, ...], image_size: int, *, only_read: bool = False) -> None:
+    def __init__(
+        self,
+        paths: tuple[str, ...],
+        image_size: int,
+        *,
+        policy: Policy | None = None,
+        only_read: bool = False,
+    ) -> None:
         from torchvision.transforms import v2
 
-        self.paths, self.only_read = paths, only_read
+        self.paths, self.policy, self.only_read = paths, policy, only_read
         self.augmented = v2.Compose([v2.RandomResizedCrop(image_size), v2.RandomHorizontalFlip()])
         shorter_side = round(image_size * 256 / 224)
         self.plain = v2.Compose([v2.Resize(shorter_side), v2.CenterCrop(image_size)])
@@ -226,7 +240,8 @@ class _Files(Dataset[tuple[int, Tensor | str]]):
             return index, self.plain(image)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return index, self.augmented(image)
+            image = self.augmented(image)
+        return index, self.policy(image, seed) if self.policy else image
 
 
 def decoded(path: str) -> Tensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from jaxtyping import UInt8
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
 from orderdp_train.data.dataset import Batch, HeldData, Split
+from orderdp_train.data.policy import Policy
 from orderdp_train.devices import sent
 
 LENGTH = 64
@@ -44,6 +46,10 @@ class TextDataSet(HeldData):
 
     def samples(self, split: Split) -> UInt8[Tensor, "n length"]:
         return self.train_bytes if split == "train" else self.test_bytes
+
+    def with_policy(self, policy: Policy) -> Self:
+        """See `TrainTestData.with_policy`."""
+        raise InputError("RandAugment and random erasing are of images: leave them off for text")
 
     def batches(
         self,

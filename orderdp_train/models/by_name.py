@@ -87,19 +87,30 @@ class Block(nn.Module):
         return x + self.down(F.gelu(self.up(self.norm2(x))))
 
 
+# Two stages, patches of 2×2.
+SWIN_SMOKE: tuple[str, dict[str, Any]] = (
+    "swin_tiny_patch4_window7_224",
+    {"patch_size": 2, "embed_dim": 32, "depths": (2, 2), "num_heads": (2, 4)},
+)
 GPT_TINY = {"width": 64, "depth": 2, "heads": 4}  # 137 thousand parameters
 
 
-def build_model(name: str, *, in_channels: int, num_classes: int, image_size: int) -> nn.Module:
+def build_model(
+    name: str, *, in_channels: int, num_classes: int, image_size: int, drop_path: float = 0.0
+) -> nn.Module:
     """Build a model with fresh weights from torch's global generator (seed it first).
 
     `cnn` is `SmallCNN`. `resnet18` and `resnet50` are torchvision's; for images up to
     64×64 their stem is one 3×3 convolution of stride 1 without pooling, as usual for CIFAR.
     `mae-tiny` and `mae-base` are masked autoencoders, which map images to losses and know no
-    classes, and `vit-tiny` and `vit-base` classifiers with the same encoders. Any other name is
-    looked up in timm. Raises `ValueError` for a name that nobody knows and for a
+    classes, and `vit-tiny` and `vit-base` classifiers with the same encoders. `swin-smoke` is a
+    Swin transformer of 100 thousand parameters for small images. Any other name is looked up in
+    timm. Swin and timm's models drop paths with probability `drop_path` in the last block and less
+    before it. Raises `ValueError` for a name that nobody knows and for a
     model that cannot take images of this size.
     """
+    if drop_path and name in OURS:
+        raise InputError(f"{name} has no paths to drop: leave drop_path at 0")
     if name == "cnn":
         return SmallCNN(in_channels, num_classes, image_size)
     if name in ("resnet18", "resnet50"):
@@ -110,10 +121,10 @@ def build_model(name: str, *, in_channels: int, num_classes: int, image_size: in
         if kind == "mae":
             return MaskedAutoencoder(SIZES[size], **images)
         return vision_transformer(SIZES[size], num_classes=num_classes, **images)
-    return _timm(name, in_channels, num_classes, image_size)
+    return _timm(name, in_channels, num_classes, image_size, drop_path)
 
 
-def model_for(name: str, data: TrainTestData) -> nn.Module:
+def model_for(name: str, data: TrainTestData, drop_path: float = 0.0) -> nn.Module:
     """The model that fits a data set, on the data's device; for text that is `gpt-tiny`."""
     if isinstance(data, TextDataSet) != (name == "gpt-tiny"):
         raise InputError(f"{name} does not take {data.name}: text goes with the model gpt-tiny")
@@ -125,6 +136,7 @@ def model_for(name: str, data: TrainTestData) -> nn.Module:
         in_channels=data.in_channels,
         num_classes=data.num_classes,
         image_size=data.image_size,
+        drop_path=drop_path,
     )
     return model.to(data.device)
 
@@ -155,18 +167,22 @@ def _resnet(name: str, in_channels: int, num_classes: int, image_size: int) -> n
     return model
 
 
-def _timm(name: str, in_channels: int, num_classes: int, image_size: int) -> nn.Module:
+def _timm(
+    name: str, in_channels: int, num_classes: int, image_size: int, drop_path: float
+) -> nn.Module:
     import timm
 
+    name, options = SWIN_SMOKE if name == "swin-smoke" else (name, {})
     if not timm.is_model(name):
-        known = {*OURS, *timm.list_models()}
+        known = {*OURS, "swin-smoke", *timm.list_models()}
         close = ", ".join(difflib.get_close_matches(name, sorted(known), n=3)) or "cnn"
         raise InputError(f"unknown model {name!r}, the nearest names here or in timm are: {close}")
     # Transformers are built for one image size and have to be told another.
     fixed = timm.models.get_pretrained_cfg_value(name, "fixed_input_size")
-    size: dict[str, Any] = {"img_size": image_size} if fixed else {}
+    options = {**options, "img_size": image_size} if fixed else options
+    options |= {"drop_path_rate": drop_path} if drop_path else {}
     try:
-        model = timm.create_model(name, in_chans=in_channels, num_classes=num_classes, **size)
+        model = timm.create_model(name, in_chans=in_channels, num_classes=num_classes, **options)
         with torch.no_grad():
             model.eval()(torch.zeros(1, in_channels, image_size, image_size))
     # timm refuses sizes in many ways, some only when an image arrives.
@@ -174,4 +190,7 @@ def _timm(name: str, in_channels: int, num_classes: int, image_size: int) -> nn.
         shape = f"{in_channels}×{image_size}×{image_size}"
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{name} cannot take {shape} images ({reason}): choose another") from None
+    for path in model.modules():
+        if not drop_path and isinstance(path, timm.layers.DropPath):
+            path.drop_prob = 0.0  # which some models have otherwise
     return model.train()

@@ -38,7 +38,7 @@ def measure_gradients(folder: RunFolder, data: TrainTestData) -> None:
         return
     n = data.num_train
     with torch.random.fork_rng(devices=[]):  # a look leaves the training as it is
-        model = model_for(config.model, data)
+        model = model_for(config.model, data, config.recipe.drop_path)
     model.load_state_dict(state["model"])
     scorer = fresh_scorer(model, data, config.recipe)
     rule = config.rule.build(

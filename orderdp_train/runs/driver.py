@@ -90,7 +90,7 @@ def run(
         )
         data = check_readable(data, unreadable)
         torch.manual_seed(config.seed)
-        model = model_for(config.model, data)
+        model = model_for(config.model, data, config.recipe.drop_path)
         recipe, n, content = config.recipe, data.num_train, fingerprint(data)
         scorer = fresh_scorer(model, data, recipe)
         per_step, steps = config.per_step(n)

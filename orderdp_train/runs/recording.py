@@ -123,7 +123,7 @@ def _proxies(
     validation = _stratified(labels, held_out, generator)
     own_seed = int(torch.randint(2**62, (number + 1,), generator=generator)[number]) % 2**32
     torch.manual_seed(own_seed)
-    model = model_for(name, data)
+    model = model_for(name, data, recipe.drop_path)
     training = torch.ones(n, dtype=torch.bool).index_fill(0, validation, False).nonzero().flatten()
     rule = FixedSubset(n, training, device=data.device) if held_out else FullData(n)
 

@@ -15,7 +15,7 @@ from orderdp_train.data import TrainTestData
 from orderdp_train.devices import sent
 from orderdp_train.rules import Scorer, SelectionRule
 from orderdp_train.training.finite import check_weights
-from orderdp_train.training.mixing import hits, mix, sample_losses
+from orderdp_train.training.mixing import augmented, hits, mix, sample_losses
 from orderdp_train.training.optim import follow
 from orderdp_train.training.processes import (
     all_reduce_sum,
@@ -97,12 +97,13 @@ def train(
         [450, 450]
     """
     check_length(rule.n, data.num_train)
+    data = augmented(data, recipe)
+    if recipe.channels_last:
+        model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     state = TrainState(model, rule, recipe, seed)
     if resume is not None:
         state.load_state_dict(resume)
     device, pixels = state.device, state.pixels
-    if recipe.channels_last:
-        model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     parameters = [p for p in model.parameters() if p.requires_grad]
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()] if frozen else []
     sampler = RuleSampler(rule, state.draws, index_device=data.index_device)
@@ -153,16 +154,20 @@ def train(
                             at = f"epoch {state.epoch + 1}, step {len(norms)}"
                             what = f"the gradient is not finite at {at}"
                             sampler.watch.see(norms[-1], indices, what)
+                        if recipe.clip:
+                            nn.utils.clip_grads_with_norm_(parameters, recipe.clip, norms[-1])
                         state.scaler.step(state.optimizer)
                         state.scaler.update()
+                        state.count_step()
                 share_buffers(model)  # the next selection may score, and the epoch's end evaluates
                 seen.append(sampler.told)
 
             sampler.watch.settle()
             check_weights(model, state.epoch + 1)
+            share_buffers(state.evaluated)
             indices, losses = (torch.cat(v) for v in zip(*seen, strict=True))
             with clock("evaluation"):
-                accuracy = evaluate(model, data, recipe) if evaluated else math.nan
+                accuracy = evaluate(state.evaluated, data, recipe) if evaluated else math.nan
             grad_norms = torch.stack(norms)
             grad_norms = grad_norms[grad_norms.isfinite()]  # fp16 skips steps that overflow
             counts = torch.bincount(indices, minlength=rule.n)

@@ -1,4 +1,4 @@
-"""MixUp and CutMix with per-sample losses that stay well defined."""
+"""What a recipe does to images; under MixUp and CutMix per-sample losses stay well defined."""
 
 import torch
 import torch.nn.functional as F
@@ -6,8 +6,15 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
+from orderdp_train.data import Policy, TrainTestData
 from orderdp_train.training.recipe import Recipe
 from orderdp_train.training.text import next_token_accuracy, sequence_losses
+
+
+def augmented(data: TrainTestData, recipe: Recipe) -> TrainTestData:
+    """`data` with the recipe's RandAugment and random erasing, in training and in views."""
+    policy = Policy(recipe.randaugment, recipe.erasing)
+    return data.with_policy(policy) if policy else data
 
 
 def mix(

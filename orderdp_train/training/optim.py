@@ -20,13 +20,13 @@ def follow(optimizer: torch.optim.Optimizer, recipe: Recipe, progress: float) ->
 
 
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimizer over all parameters; the loop sets the rate at every step.
+    """The recipe's optimizer over all parameters; `follow` sets the rate at every step.
 
     On a GPU the fused ones skip a step that overflows by themselves; with lars and lamb
     `GradScaler` has the host wait for each fp16 step.
     """
     rate, decay, momentum = recipe.learning_rate(0.0), recipe.weight_decay, recipe.momentum
-    parameters = _parameters(model, recipe)
+    parameters = _groups(model, recipe)
     fused = True if next(model.parameters()).device.type == "cuda" else None
     betas = (momentum, recipe.second_beta)
     if recipe.optimizer == "sgd":
@@ -43,13 +43,16 @@ def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return create_optimizer_v2(parameters, "lamb", lr=rate, weight_decay=decay, betas=betas)
 
 
-def _parameters(model: nn.Module, recipe: Recipe) -> list[Any]:
-    """All parameters, in groups with a rate and a decay of their own if the layers have them."""
-    if recipe.layer_decay == 1:
+def _groups(model: nn.Module, recipe: Recipe) -> list[Any]:
+    """Parameters, or groups of them where not all have the same decay and rate; timm's."""
+    if recipe.decay_all and recipe.layer_decay == 1:
         return list(model.parameters())
-    from timm.optim import param_groups_layer_decay
+    from timm.optim import param_groups_layer_decay, param_groups_weight_decay
 
-    undecayed = getattr(model, "no_weight_decay", set)()
-    return param_groups_layer_decay(
-        model, recipe.weight_decay, undecayed, layer_decay=recipe.layer_decay
-    )
+    excluded = () if recipe.decay_all else getattr(model, "no_weight_decay", tuple)()
+    which: dict[str, Any] = {"no_weight_decay_list": excluded}
+    which["weight_decay_exclude_1d"] = not recipe.decay_all
+    if recipe.layer_decay == 1:
+        return param_groups_weight_decay(model, recipe.weight_decay, **which)
+    which["layer_decay"] = recipe.layer_decay
+    return param_groups_layer_decay(model, recipe.weight_decay, **which)

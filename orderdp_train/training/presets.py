@@ -78,6 +78,62 @@ _cifar_50 = Preset(
 _imagenet = Recipe(epochs=90, batch_size=1024, optimizer="lars")
 _imagenet_18 = Preset(replace(_imagenet, max_lr=1.98), IMAGENET, ("resnet18",), _IMAGENET)
 _imagenet_50 = Preset(replace(_imagenet, max_lr=6.4), IMAGENET, ("resnet50",), _IMAGENET)
+_timm_50 = Preset(
+    Recipe(
+        epochs=100,
+        batch_size=2048,
+        optimizer="lamb",
+        schedule="cosine",
+        max_lr=8e-3,
+        warm_up=0.05,
+        weight_decay=0.02,
+        decay_all=False,
+        clip=1.0,
+        ema=0.9999,
+        randaugment="rand-m6-mstd0.5-inc1",
+        erasing=0.25,
+        mixup=0.1,
+        cutmix=1.0,
+        precision="bf16",
+        channels_last=True,
+    ),
+    IMAGENET,
+    ("resnet50",),
+    {
+        "Section 5.4": "We adopt the Timm (Wightman et al., 2021) ImageNet training stack, which "
+        "combines mixed-precision training with strong augmentation and regularization methods "
+        "such as MixUp, and CutMix",
+        "Wightman et al. 2021": "Procedure A3 for optimizer, schedule, decay, RandAugment and the "
+        "two mixings; averaging of the weights, erasing and cross-entropy are ours, at 224 pixels",
+    },
+    usual=False,
+)
+_swin = Preset(
+    Recipe(
+        epochs=300,
+        batch_size=1024,
+        optimizer="adamw",
+        schedule="cosine",
+        max_lr=1e-3,
+        warm_up=20 / 300,
+        weight_decay=0.05,
+        decay_all=False,
+        clip=5.0,
+        drop_path=0.2,
+        randaugment="rand-m9-mstd0.5-inc1",
+        erasing=0.25,
+        mixup=0.8,
+        cutmix=1.0,
+        precision="bf16",
+    ),
+    IMAGENET,
+    ("swin_tiny_patch4_window7_224",),
+    {
+        "Table 5": "Swin-Tiny is trained from scratch with OrderDP .",
+        "Liu et al. 2021": "Regular ImageNet-1K training, all numbers",
+    },
+)
+_mild = {"randaugment": "rand-m3-mstd0.5-inc1", "erasing": 0.1, "mixup": 0.1, "cutmix": 0.1}
 
 # He et al. (2022), Tables 8 and 9, and their code: rates are for 256 samples a batch there, and 40
 # of the epochs of a pre-training warm up. Of the numbers the paper on OrderDP gives the epochs.
@@ -90,6 +146,7 @@ _mae = Recipe(
     warm_up=40 / 300,
     second_beta=0.95,
     weight_decay=0.05,
+    decay_all=False,
     label_smoothing=0.0,
     precision="bf16",
 )
@@ -101,19 +158,26 @@ _vit = Recipe(
     max_lr=5e-4 * 4,
     warm_up=0.05,
     weight_decay=0.05,
+    decay_all=False,
     layer_decay=0.65,
+    randaugment="rand-m9-mstd0.5-inc1",
+    erasing=0.25,
     mixup=0.8,
     cutmix=1.0,
     precision="bf16",
 )
 _MAE = {"Table 5": "for 300 epochs and fine-tuned for 100 epochs."}
-_small_mae = replace(_mae, epochs=20, batch_size=64, max_lr=2e-3, warm_up=0.1, precision="fp32")
+_small_mae = replace(
+    _mae, epochs=20, batch_size=64, max_lr=2e-3, warm_up=0.1, decay_all=True, precision="fp32"
+)
 _small_vit = replace(
     _vit,
     epochs=10,
     batch_size=64,
     max_lr=2e-3,
     warm_up=0.1,
+    randaugment="",
+    erasing=0.0,
     mixup=0.0,
     cutmix=0.0,
     precision="fp32",
@@ -124,6 +188,33 @@ PRESETS = {
         Recipe(epochs=20, batch_size=64, max_lr=0.1),
         ("digits", "mnist5k", "synthetic", "elpv"),
         CNNS,
+    ),
+    "smoke-timm": Preset(
+        replace(
+            _timm_50.recipe,
+            epochs=20,
+            batch_size=64,
+            ema=0.99,
+            precision="fp32",
+            channels_last=False,
+            **_mild,
+        ),
+        ("digits", "mnist5k"),
+        ("cnn",),
+        usual=False,
+    ),
+    "smoke-swin": Preset(
+        replace(
+            _swin.recipe,
+            epochs=20,
+            batch_size=64,
+            max_lr=2e-3,
+            drop_path=0.1,
+            precision="fp32",
+            **_mild,
+        ),
+        ("digits", "mnist5k"),
+        ("swin-smoke",),
     ),
     "elpv-resnet18": Preset(
         Recipe(epochs=20, batch_size=64, max_lr=0.05), ("elpv",), ("resnet18",)
@@ -159,6 +250,8 @@ PRESETS = {
     "smoke-vit": Preset(_small_vit, SMALL, ("vit-tiny",)),
     "imagenet-mae": Preset(_mae, IMAGENET, ("mae-base",), _MAE),
     "imagenet-vit": Preset(_vit, IMAGENET, ("vit-base",), _MAE),
+    "imagenet-resnet50-timm": _timm_50,
+    "imagenet-swin-tiny": _swin,
 }
 RECIPES = {name: preset.recipe for name, preset in PRESETS.items()}
 

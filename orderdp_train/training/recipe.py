@@ -14,6 +14,11 @@ Schedule = Literal["onecycle", "cosine"]
 LARGEST = 1e30  # of a setting: its products with parameters are still numbers in single precision
 
 
+def _most_one(default: float) -> Any:
+    """A number in [0, 1]."""
+    return field(default=default, metadata={"most": 1})
+
+
 def _share(default: float | None) -> Any:
     """A number in [0, 1)."""
     return field(default=default, metadata={"below": 1})
@@ -26,10 +31,14 @@ class Recipe:
     The rate rises to `max_lr` over the fraction `warm_up` of training and falls to its end: both by
     cosines under "onecycle" (PyTorch's defaults), by a line and a cosine under "cosine".
     `momentum`, the first beta of adamw and lamb, may be another one when the rate is at its peak,
-    `peak_momentum`, and then goes there and back by cosines. `layer_decay`, if not 1, is the factor
-    from each block's rate to that of the one below it; norms, biases and positions do not decay
-    then. `mixup` and `cutmix` are the alphas of
-    the two mixings, 0 for off; with both on each batch uses one of them.
+    `peak_momentum`, and then goes there and back by cosines. `mixup` and `cutmix` are the alphas of
+    the two mixings, 0 for off; with both on each batch uses one of them. `randaugment` and
+    `erasing` are those of `data.Policy`, `drop_path` is the stochastic depth of timm's models.
+
+    Unless `decay_all`, weights decay but norms, biases and what a model of timm excludes. A layer's
+    rate is `layer_decay` times that of the one above it. Gradients longer than `clip` are scaled
+    to that length (0: none is). With `ema` test accuracies are those of the weights' moving average
+    of that decay, which rises to it by timm's warm-up.
 
     Raises `ValueError` for values that no training could use. A field's type says how it is
     checked: a new one is listed nowhere else.
@@ -54,8 +63,14 @@ class Recipe:
     peak_momentum: float | None = _share(None)
     second_beta: float = _share(0.999)
     weight_decay: float = 5e-4
-    layer_decay: float = 1.0
+    decay_all: bool = True
+    layer_decay: float = _most_one(1.0)
+    clip: float = 0.0
     label_smoothing: float = _share(0.1)
+    ema: float = _share(0.0)
+    drop_path: float = _share(0.0)
+    randaugment: str = ""
+    erasing: float = _most_one(0.0)
     mixup: float = 0.0
     cutmix: float = 0.0
     precision: Precision = "fp32"
@@ -72,10 +87,14 @@ class Recipe:
                 object.__setattr__(self, name, integer(name, value))
                 if value < 1:
                     raise InputError(f"{name} must be at least 1, got {value}")
+            elif setting.type is str:
+                if not isinstance(value, str):
+                    raise InputError(f"{name} must be a word, got {value!r}")
             elif setting.type is not bool and value is not None:
-                if not 0 <= number(name, value) <= LARGEST:
+                most = setting.metadata.get("most", LARGEST)
+                if not 0 <= number(name, value) <= most:
                     raise InputError(
-                        f"{name} must be a non-negative number of at most {LARGEST:g}, got {value}"
+                        f"{name} must be a non-negative number of at most {most:g}, got {value}"
                     )
                 if value >= setting.metadata.get("below", math.inf):
                     raise InputError(f"{name} must be below 1, got {value}")

@@ -1,6 +1,8 @@
 """Everything that changes while training, in one place that can be saved and restored."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +12,9 @@ from orderdp_train.rules import SelectionRule
 from orderdp_train.training.optim import build_optimizer
 from orderdp_train.training.processes import gather_objects, rank, world_size
 from orderdp_train.training.recipe import Recipe
+
+if TYPE_CHECKING:  # timm takes a second to import, which most trainings can save
+    from timm.utils.model_ema import ModelEmaV3
 
 
 class TrainState:
@@ -27,6 +32,8 @@ class TrainState:
         if recipe.precision == "fp16" and self.device.type != "cuda":
             raise InputError("fp16 needs a CUDA device for its loss scaling: use bf16 here")
         self.optimizer = build_optimizer(model, recipe)
+        self.steps = 0
+        self.ema = _moving_average(model, recipe) if recipe.ema else None
         self.scaler = torch.amp.GradScaler("cuda", enabled=recipe.precision == "fp16")
         streams = torch.Generator().manual_seed(check_seed(seed))
         seeds = torch.randint(2**62, (1 + 2 * world_size(),), generator=streams).tolist()
@@ -37,10 +44,23 @@ class TrainState:
         self.usage = torch.zeros(rule.n, dtype=torch.int32, device=self.device)
         self.previous = torch.zeros(rule.n, dtype=torch.bool, device=self.device)
 
+    @property
+    def evaluated(self) -> nn.Module:
+        """The model whose test accuracy counts: the moving average, if there is one."""
+        return self.model if self.ema is None else self.ema.module
+
+    def count_step(self) -> None:
+        """The optimizer has made a step."""
+        self.steps += 1
+        if self.ema is not None:
+            self.ema.update(self.model, self.steps)
+
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values, not copied; of several processes all must call it."""
         return {
             "epoch": self.epoch,
+            "steps": self.steps,
+            "ema": None if self.ema is None else self.ema.module.state_dict(),
             "model": self.model.state_dict(),
             "rule": self.rule.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -75,6 +95,9 @@ class TrainState:
         except RuntimeError:
             raise InputError("the state is of another model: its parameters do not fit") from None
         self.epoch = state["epoch"]
+        self.steps = state.get("steps", 0)  # which states before moving averages have not
+        if self.ema is not None:
+            self.ema.module.load_state_dict(state["ema"])
         self.rule.load_state_dict(state["rule"])
         self.rule.set_epoch(self.epoch)
         self.optimizer.load_state_dict(state["optimizer"])
@@ -101,6 +124,12 @@ class TrainState:
         if self.device.type == "cuda":
             states["cuda"] = torch.cuda.get_rng_state(self.device)
         return states
+
+
+def _moving_average(model: nn.Module, recipe: Recipe) -> ModelEmaV3:
+    from timm.utils.model_ema import ModelEmaV3
+
+    return ModelEmaV3(model, recipe.ema, use_warmup=True)
 
 
 def check_seed(seed: int) -> int:

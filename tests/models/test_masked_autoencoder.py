@@ -224,5 +224,6 @@ def test_the_recipes_are_the_published_ones(model, beta):
     assert recipe.max_lr == pytest.approx(base * batch / 256)
     assert (recipe.momentum, recipe.second_beta, recipe.weight_decay) == (0.9, beta, 0.05)
     network = torch.nn.Linear(2, 2)
-    [group] = build_optimizer(network, replace(recipe, layer_decay=1.0)).param_groups
+    plain = replace(recipe, layer_decay=1.0, decay_all=True)
+    [group] = build_optimizer(network, plain).param_groups
     assert group["betas"] == (0.9, beta)

@@ -2,6 +2,7 @@
 not finite all the same."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -80,6 +81,7 @@ def test_survey_sampling_is_drawn_on_the_host(data):
     [
         *({"precision": "bf16"}, {"precision": "fp16"}, {"channels_last": True}),
         *({"mixup": 0.3}, {"cutmix": 1.0}, {"mixup": 0.3, "cutmix": 1.0}),
+        *({"clip": 0.1}, {"decay_all": False, "layer_decay": 0.5}),
         *({"optimizer": "adamw"}, {"optimizer": "lars"}, {"optimizer": "lamb"}),
     ],
     ids=str,
@@ -94,6 +96,21 @@ def test_images_on_disk_make_the_host_wait_once_a_selection(tmp_path):
     streamed = replace(streamed, image_size=16)
     many, few = (waits(streamed, "orderdp", batch=b) for b in (1, 4))
     assert many == few
+
+
+def test_a_moving_average_makes_the_host_wait_at_no_step(data, monkeypatch):
+    """It has a generator on the model's device, which only a real GPU has."""
+    from timm.utils import model_ema
+
+    pretended = SimpleNamespace(**vars(torch))
+    pretended.Generator = lambda device: torch.Generator()
+    monkeypatch.setattr(model_ema, "torch", pretended)
+    assert waits(data, "orderdp", batch=30, ema=0.9) == waits(data, "orderdp", batch=4, ema=0.9)
+
+
+def test_images_that_the_host_augments_make_it_wait_once_a_selection(data):
+    how = {"randaugment": "rand-m9-mstd0.5-inc1", "erasing": 0.5}
+    assert waits(data, "orderdp", batch=30, **how) == waits(data, "orderdp", batch=4, **how)
 
 
 def test_text_makes_the_host_wait_at_no_step():
