@@ -8,6 +8,7 @@ from importlib.metadata import version as _version
 
 from orderdp_train.auditing import audit
 from orderdp_train.data import load_data
+from orderdp_train.models import model_for
 from orderdp_train.rules import (
     RULES,
     UCB,
@@ -79,6 +80,7 @@ __all__ = [
     "fresh_scorer",
     "load_data",
     "losses_of",
+    "model_for",
     "register",
     "run",
     "sequence_losses",

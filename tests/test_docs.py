@@ -21,6 +21,7 @@ from orderdp_train.rules import RULES
 ROOT = Path(__file__).parents[1]
 DOCUMENTED = {
     "theory": "orderdp_theory",
+    "figures": "orderdp_theory.figures",
     "claims": "orderdp_theory.claims",
     "train": "orderdp_train",
     "auditing": "orderdp_train.auditing",
@@ -94,7 +95,8 @@ def test_the_examples_print_what_they_show(out):
 def without_example(page: str, package: ModuleType) -> list[str]:
     """Public names without an example; that of a class may be of a function that returns one."""
     written = (ROOT / "docs" / "api" / f"{page}.md").read_text()
-    data = dict(re.findall(r"```\{py:data\} (\w+)\n(.*?)```", written, re.DOTALL))
+    blocks = re.findall(r"py:data(?:\}|::)((?:\s+\w+\n)+)(.*?)```", written, re.DOTALL)
+    data = {name: says for names, says in blocks for name in names.split()}
     found = []
     for name in package.__all__:
         thing = getattr(package, name)

@@ -1,6 +1,8 @@
-"""A notebook's output widget does not make its cell wait."""
+"""Notebooks ask a question, and answer it with public names; no widget makes a cell wait."""
 
+import ast
 import asyncio
+import importlib
 import select
 import time
 from types import SimpleNamespace
@@ -10,7 +12,27 @@ import pytest
 import zmq
 from jupyter_client.asynchronous import AsyncKernelClient
 
-from notebooks.execute import Output, execute
+from notebooks.execute import FOLDER, Output, execute
+from tests.test_docs import DOCUMENTED
+
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_opens_with_a_question_and_needs_public_names_only(path) -> None:
+    first, *cells = nbformat.read(path, as_version=4).cells
+    assert first.cell_type == "markdown"
+    assert "**The question.**" in first.source
+    assert "?" in first.source
+    code = (cell.source for cell in cells if cell.cell_type == "code")
+    tree = ast.parse("\n".join(line for c in code for line in c.splitlines() if line[:1] != "%"))
+    ours = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module is not None]
+    ours = [node for node in ours if node.module.startswith("orderdp_")]
+    assert ours
+    for node in ours:
+        assert node.module in DOCUMENTED.values(), node.module
+        public = importlib.import_module(node.module).__all__
+        assert [alias.name for alias in node.names if alias.name not in public] == []
 
 
 def by_widget(client: AsyncKernelClient) -> None:

@@ -10,6 +10,7 @@ from importlib import import_module
 
 from orderdp_theory.claims.reading import Reading, UndecidedError, Verdict, decided, tally
 from orderdp_theory.claims.registry import Claim, Quote, Result, all_claims, claim, decide
+from orderdp_theory.claims.report import TITLES, headline
 from orderdp_theory.claims.tables import printed_tables, read_table, table_source
 
 # Importing a module enters its claims; the report keeps this order, which is the paper's.
@@ -33,6 +34,7 @@ for _module in MODULES:
     import_module(f"{__name__}.{_module}")
 
 __all__ = [
+    "TITLES",
     "Claim",
     "Quote",
     "Reading",
@@ -43,6 +45,7 @@ __all__ = [
     "claim",
     "decide",
     "decided",
+    "headline",
     "printed_tables",
     "read_table",
     "table_source",

@@ -49,7 +49,13 @@ def counts(results: Sequence[Result]) -> dict[str, int]:
 
 
 def headline(results: Sequence[Result]) -> Iterator[Count]:
-    """The claims about the paper, its four parts, the release's and the toolkit's; none empty."""
+    """The claims about the paper, its four parts, the release's and the toolkit's; none empty.
+
+    Example:
+        >>> results = list(decide([all_claims()["thm1-unbiased-stale"]]))
+        >>> [(count.name, str(count)) for count in headline(results)]
+        [('paper', '1 refuted'), ('theory', '1 refuted')]
+    """
     for about in TITLES:
         group = [result for result in results if result.claim.about == about]
         if group:

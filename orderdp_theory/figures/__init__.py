@@ -1,7 +1,7 @@
-"""Figures of the theory, one module a family; `FIGURES` lists them, `style` is what they share.
+"""Figures of the theory, one module a family, listed in `FIGURES`, and the style that they share.
 
-A new figure is a function decorated with `orderdp_theory.common.style.styled` and a line in
-`FIGURES`. Nothing in a figure is typed in: it draws what the public functions compute.
+A new figure is a function decorated with `styled` and a line in `FIGURES`. Nothing in a figure is
+typed in: it draws what the public functions compute.
 """
 
 from collections.abc import Callable
@@ -9,12 +9,19 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
+from orderdp_theory.common.palette import BLACK, BLUE, GREEN, GREY, ORANGE, SKY
+from orderdp_theory.common.style import COLUMN, WIDE, new_figure, render, styled
 from orderdp_theory.figures import choice, convergence, deviation, limits, selection, toy
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure that can be drawn, with the sentence that belongs under it."""
+    """A figure that can be drawn, with the sentence that belongs under it.
+
+    Example:
+        >>> FIGURES["toy-example"].caption[:30]
+        'The example of Appendix E.1 wi'
+    """
 
     draw: Callable[[], Figure]
     caption: str
@@ -98,4 +105,19 @@ FIGURES = {
 
 CAPTIONS = {name: drawing.caption for name, drawing in FIGURES.items()}
 
-__all__ = ["CAPTIONS", "FIGURES", "Drawing"]
+__all__ = [
+    "BLACK",
+    "BLUE",
+    "CAPTIONS",
+    "COLUMN",
+    "FIGURES",
+    "GREEN",
+    "GREY",
+    "ORANGE",
+    "SKY",
+    "WIDE",
+    "Drawing",
+    "new_figure",
+    "render",
+    "styled",
+]

@@ -3,7 +3,12 @@
 from orderdp_train.auditing.agreement import Agreement
 from orderdp_train.auditing.one_model import audit
 from orderdp_train.auditing.point import AuditedPoint, Effort, Point, audit_point
-from orderdp_train.auditing.population import Population, cross_entropy, supervised
+from orderdp_train.auditing.population import (
+    Population,
+    cross_entropy,
+    population_of_images,
+    supervised,
+)
 from orderdp_train.auditing.result import Audit, Layer, RuleAudit, Surrogate
 from orderdp_train.auditing.walk import expected_gradients, parts
 
@@ -22,5 +27,6 @@ __all__ = [
     "cross_entropy",
     "expected_gradients",
     "parts",
+    "population_of_images",
     "supervised",
 ]

@@ -185,6 +185,12 @@ def population_of_images(
     """The training images with the loss and precision that `recipe` trains in.
 
     They are unaugmented, or those of a `view` of the augmentation.
+
+    Example:
+        >>> data = load_data("digits")
+        >>> population = population_of_images(data, RECIPES["smoke"])
+        >>> population.n, population.labels.shape
+        (1500, torch.Size([1500]))
     """
 
     seen = data if view is None else augmented(data, recipe)

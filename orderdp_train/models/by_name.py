@@ -125,7 +125,16 @@ def build_model(
 
 
 def model_for(name: str, data: TrainTestData, drop_path: float = 0.0) -> nn.Module:
-    """The model that fits a data set, on the data's device; for text that is `gpt-tiny`."""
+    """The model that fits a data set, on the data's device; for text that is `gpt-tiny`.
+
+    Example:
+        >>> type(model_for("cnn", load_data("digits"))).__name__
+        'SmallCNN'
+        >>> model_for("nobody", load_data("digits"))
+        Traceback (most recent call last):
+            ...
+        orderdp_theory.common.errors.InputError: unknown model 'nobody', the nearest names ...
+    """
     if isinstance(data, TextDataSet) != (name == "gpt-tiny"):
         raise InputError(f"{name} does not take {data.name}: text goes with the model gpt-tiny")
     if isinstance(data, TextDataSet):

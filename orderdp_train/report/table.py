@@ -11,19 +11,28 @@ from orderdp_train.report.document import Document
 
 
 def legend(document: Document) -> str:
-    """What the columns of the table are."""
-    scores = "stale (stored − fresh scores)"
-    if is_split(document):
-        scores = (
-            "noise (scores of one pass as in training − fresh scores), surv. (what the rule would "
-            "store if the model stood still − those), stale (stored scores − those)"
-        )
-    return (
-        "cosine, scale: direction and length of E g̃ against ∇L.  bias = ‖E g̃ − ∇L‖/‖∇L‖, the sum "
-        f"of {'five' if is_split(document) else 'three'} vectors: ranking (fresh scores − ∇L), "
-        f"{scores}, norm. (weights not summing to 1).  std: ‖·‖ of one selection's noise.  z: "
-        f"Monte Carlo against the closed form.  {view_in_words(document)}"
+    """What the columns of the table are, a line each."""
+    split = is_split(document)
+    stored = (
+        {
+            "  noise": "scores of one pass as in training − fresh scores",
+            "  surv.": "what the rule would store if the model stood still − those",
+            "  stale": "stored scores − those",
+        }
+        if split
+        else {"  stale": "stored − fresh scores"}
     )
+    lines = {
+        "cosine, scale": "direction and length of E g̃ against ∇L",
+        "bias": f"‖E g̃ − ∇L‖ / ‖∇L‖, the norm of a sum of {'five' if split else 'three'} vectors:",
+        "  ranking": "fresh scores − ∇L",
+        **stored,
+        "  norm.": "weights that do not sum to 1",
+        "std": "‖·‖ of one selection's noise",
+        "z": "Monte Carlo against the closed form",
+    }
+    shown = [f"{name:<15}{meaning}" for name, meaning in lines.items()]
+    return "\n".join([*shown, view_in_words(document)])
 
 
 def is_split(document: Document) -> bool:

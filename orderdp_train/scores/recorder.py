@@ -15,11 +15,10 @@ import numpy as np
 import torch
 from filelock import FileLock
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.files import write_atomically
+from orderdp_theory.common.output import progress
 from orderdp_train.scores._el2n import el2n
 from orderdp_train.scores._grand import grand
 from orderdp_train.scores._last_layer import LastLayer
@@ -73,19 +72,14 @@ def record(
     home.mkdir(parents=True, exist_ok=True)
     write_atomically(home / "configuration.json", text)
     lengths = [schedule.epochs_of(seed) for seed in range(schedule.proxies)]
-    columns = (TextColumn("proxies"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    console = Console(stderr=True)
-    with (
-        FileLock(home / ".lock"),
-        Progress(*columns, console=console, disable=not show_progress) as progress,
-    ):
-        bar = progress.add_task("", total=sum(lengths))
+    with FileLock(home / ".lock"), progress("proxies", quiet=not show_progress) as bar:
+        task = bar.add_task("", total=sum(lengths))
         for seed in range(schedule.proxies):
             file = home / f"proxy-{seed}.npz"
             if not file.exists():
-                arrays = _follow(train(seed), seed, schedule, partial(progress.advance, bar))
+                arrays = _follow(train(seed), seed, schedule, partial(bar.advance, task))
                 write_atomically(file, _packed(arrays))
-            progress.update(bar, completed=sum(lengths[: seed + 1]))
+            bar.update(task, completed=sum(lengths[: seed + 1]))
     return _summed_up(home, schedule)
 
 

@@ -218,7 +218,8 @@ def test_a_full_disk_leaves_no_half_written_proxy(tmp_path, monkeypatch):
     assert after.trained[0] == (0, 1)
 
 
-def test_the_bar_counts_epochs(tmp_path, capsys):
+def test_the_bar_counts_epochs(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     record(Trainer(), {}, SCHEDULE, tmp_path)
     assert "11/11" in capsys.readouterr().err
     record(Trainer(), {}, SCHEDULE, tmp_path)
