@@ -6,3 +6,4 @@ From OrderDP Require Export Convex Surrogate Counterexamples Gap HorvitzThompson
 From OrderDP Require Export Ties RankDesign Window Limit.
 From OrderDP Require Export Vectors Convergence Epoch Staleness Impossibility.
 From OrderDP Require Export Transfer Sandwich Generalization Selection Stability Population.
+From OrderDP Require Export Differences Corrected.
