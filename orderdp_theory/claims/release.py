@@ -108,3 +108,63 @@ def release_init_cifar100(score: int = 3, classes: int = 100) -> list[Reading]:
 @claim("release", Quote("ImageNet code"))
 def release_init_imagenet(score: int = 1, classes: int = 1000) -> list[Reading]:
     return initial_score(score, classes)
+
+
+@claim("release", Quote("CIFAR and ImageNet code: OneCycleLR at PyTorch's defaults"))
+def release_momentum(
+    ends: Fraction = Fraction(95, 100), peak: Fraction = Fraction(85, 100)
+) -> list[Reading]:
+    """`ends` is the momentum at both ends of training and `peak` that at the rate's peak."""
+    printed = Fraction(9, 10)
+    # Each half of a cosine spends its time evenly on both sides of its middle.
+    mean = (ends + peak) / 2
+    return [
+        Reading(
+            "The code trains with the momentum of 0.9 that Section 4.2 states.",
+            ends == peak == printed,
+            f"it goes from {float(ends)} to {float(peak)} and back to {float(ends)}",
+            "comparison of printed words",
+            {"at the ends": ends, "at the peak": peak},
+            correction="0.9 is the mean over training of a momentum that is cycled.",
+        ),
+        Reading(
+            "The mean of the momentum over training is 0.9.",
+            mean == printed,
+            f"the mean of both halves is {float(mean)}",
+            "exact rational",
+            {"mean": mean},
+            words="not in the words",
+        ),
+    ]
+
+
+@claim("release", Quote("ImageNet code: the scripts do not override the default"))
+def release_weight_decay(decay: Fraction = Fraction(1, 10**5)) -> list[Reading]:
+    printed = Fraction(5, 10**4)
+    return [
+        Reading(
+            "The code trains ImageNet with the weight decay of 5e-4 that Section 4.2 states of all "
+            "models.",
+            decay == printed,
+            f"it is {float(decay):g}, {float(printed / decay):g} times less",
+            "comparison of printed words",
+            {"paper": printed, "release": decay},
+            correction="The weight decay is 1e-5.",
+        )
+    ]
+
+
+@claim("release", Quote("ImageNet code: the script for ResNet-18"))
+def release_batch_size(batch: int = 512) -> list[Reading]:
+    printed = 1024
+    return [
+        Reading(
+            "The code trains ResNet-18 on ImageNet at the batch size of 1024 that Appendix D.1 "
+            "states for its peak rate of 1.98.",
+            batch == printed,
+            f"it is {batch}, at the same rate",
+            "comparison of printed words",
+            {"paper": printed, "release": batch},
+            correction="The batch size of its script is 512.",
+        )
+    ]

@@ -110,7 +110,7 @@ def build_model(
     model that cannot take images of this size.
     """
     if drop_path and name in OURS:
-        raise InputError(f"{name} has no paths to drop: leave drop_path at 0")
+        raise InputError(f"{name} takes no drop_path: leave it at 0")
     if name == "cnn":
         return SmallCNN(in_channels, num_classes, image_size)
     if name in ("resnet18", "resnet50"):

@@ -174,6 +174,9 @@ MENDED: dict[str, dict] = {
     "d5-time-to-accuracy": {"tables": curves(9.0)},
     "release-current-loss": {"ranking": "fresh"},
     "release-init-cifar100": {"score": 5},
+    "release-momentum": {"ends": Fraction(9, 10), "peak": Fraction(9, 10)},
+    "release-weight-decay": {"decay": Fraction(5, 10**4)},
+    "release-batch-size": {"batch": 1024},
     "release-init-imagenet": {"score": 7},
     "tab9-shared-means": {
         "table": patched(9, {"mean": "1.11"}, method="OrderDP", quantity="gradient_norm")

@@ -278,7 +278,7 @@ def test_what_cannot_be_had_is_said_in_a_line(data):
         trained(cnn(data), data, Recipe(randaugment="rand-x9"))
     with pytest.raises(InputError, match="leave them off for text"):
         load_data("prose").with_policy(Policy(erasing=0.5))
-    with pytest.raises(InputError, match="cnn has no paths to drop"):
+    with pytest.raises(InputError, match="cnn takes no drop_path"):
         model_for("cnn", data, 0.1)
     with pytest.raises(InputError, match="layer_decay must be a non-negative number of at most 1"):
         Recipe(layer_decay=2.0)

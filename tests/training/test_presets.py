@@ -1,11 +1,13 @@
 """Presets are what the paper prints and what the release does, and nothing is guessed."""
 
 import dataclasses
+import inspect
 import re
 
 import pytest
 import torch
 
+from orderdp_theory.claims import all_claims
 from orderdp_theory.common.errors import InputError
 from orderdp_train import RECIPES, Recipe
 from orderdp_train.training.presets import PRESETS, RELEASE, default_recipe, in_words, recipe_of
@@ -52,6 +54,20 @@ def test_the_release_departs_as_it_does(network):
     assert differ == expected
     assert expected - {"peak_momentum"} <= set(dataclasses.asdict(release))
     assert {getattr(release, s) for s in expected} <= printed(f"{network}-release")
+
+
+def test_the_ledger_knows_the_same_release():
+    """What the claims about the release take as printed is what the presets train with."""
+    eighteen, fifty = (RECIPES[f"imagenet-resnet{k}-release"] for k in (18, 50))
+    said = {
+        parameter.name: parameter.default
+        for name in ("release-momentum", "release-weight-decay", "release-batch-size")
+        for parameter in inspect.signature(all_claims()[name].check).parameters.values()
+    }
+    for recipe in (eighteen, fifty):
+        assert (recipe.momentum, recipe.peak_momentum) == (float(said["ends"]), float(said["peak"]))
+        assert recipe.weight_decay == float(said["decay"])
+    assert eighteen.batch_size == said["batch"]
 
 
 def test_every_preset_is_the_usual_one_of_a_pair_or_named_as_another():
