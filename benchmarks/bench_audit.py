@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from benchmarks.common import Ratio, duration, report, seconds
 from orderdp_theory import Design, inclusion_probabilities
 from orderdp_train.auditing import Population, audit, expected_gradients, supervised
+from orderdp_train.auditing.layers import audit_mode
 from orderdp_train.auditing.population import population_of_images
-from orderdp_train.auditing.walk import audit_mode, plan
+from orderdp_train.auditing.walk import plan
 from orderdp_train.data import load_data
 from orderdp_train.models import build_model
 from orderdp_train.rules import OrderDP

@@ -17,6 +17,7 @@ times the smallest of theirs, so a correct rule alarms at most as often as state
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -30,6 +31,8 @@ from orderdp_train.rules import SelectionRule
 # Of a rule, for a test in all directions that commands use.
 LEAST_DRAWS = 50
 DRAW = 500  # bytes of memory that a draw of a rule takes, the test of it included
+# Draws are looked at so many selected samples at a time.
+ENTRIES = 2**16
 # A feature whose draws vary by less than this fraction of its size is taken as not random.
 ROUNDING = 1e-6
 # Directions of the draws' correlation matrix below this share of its largest are not random.
@@ -63,7 +66,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Draws:
-    """Many selections of one rule: statistics `(draws, d)`, mean weight of each sample `(n,)`.
+    """Many selections of one rule: statistics `(draws, d)`.
 
     `totals` `(draws,)` are the sums of weights, `counts` `(n,)` how often each sample was
     drawn, `smallest` and `largest` `(n,)` its weights then (infinite if never); all weights
@@ -71,7 +74,6 @@ class Draws:
     """
 
     statistics: Float64[Tensor, "draws d"]
-    weights: Float64[Tensor, "n"]
     totals: Float64[Tensor, "draws"]
     counts: Int64[Tensor, "n"]
     smallest: Float64[Tensor, "n"]
@@ -79,45 +81,78 @@ class Draws:
     kept: float
 
 
-def draw(
-    rule: SelectionRule,
-    features: Float64[Tensor, "{rule.n} d"],
-    draws: int,
-    generator: torch.Generator,
-) -> Draws:
-    """Call `rule.select` `draws` times; `features` is float64 `(n, d)` on the CPU.
+def selections(
+    rule: SelectionRule, draws: int, generator: torch.Generator
+) -> Iterator[tuple[Int64[Tensor, "m"], Float[Tensor, "m"]]]:
+    """Call `rule.select` `draws` times.
 
     Raises `ValueError` if the rule returns something that is not a selection.
     """
-    if draws < 2:
-        raise InputError(f"the test needs at least two draws to see a variance, got {draws}")
-    n = rule.n
-    mean, counts = torch.zeros(n, dtype=torch.float64), torch.zeros(n, dtype=torch.int64)
-    smallest, largest = torch.full((2, n), math.inf, dtype=torch.float64)
-    largest.neg_()
-    totals = torch.empty(draws, dtype=torch.float64)
-    statistics = torch.empty(draws, features.shape[1], dtype=torch.float64)
-    kept = 0
-    for r in range(draws):
+    for _ in range(draws):
         indices, weights = rule.select(generator)
-        indices, weights = indices.cpu(), weights.to("cpu", torch.float64)
         m = len(indices)
         if m == 0 or weights.shape != (m,) or indices.ndim != 1:
             raise InputError(
                 f"{type(rule).__name__}.select gave indices {tuple(indices.shape)} and weights "
                 f"{tuple(weights.shape)}; both must be (m,) with m at least 1"
             )
-        if int(indices.min()) < 0 or int(indices.max()) >= n:
-            raise InputError(f"{type(rule).__name__}.select gave an index outside 0..{n - 1}")
-        weights = weights / m
-        mean.index_add_(0, indices, weights / draws)
-        counts.index_add_(0, indices, torch.ones_like(indices))
+        low, high = indices.aminmax()
+        if low < 0 or high >= rule.n:
+            raise InputError(f"{type(rule).__name__}.select gave an index outside 0..{rule.n - 1}")
+        yield indices, weights
+
+
+def drawn_of(
+    n: int, drawn: Iterable[tuple[Tensor, Tensor]], features: Float64[Tensor, "{n} d"]
+) -> Draws | None:
+    """The statistics of `selections` of n samples; None without any, `ValueError` for one.
+
+    `features` is float64 `(n, d)` on the CPU.
+    """
+    counts = torch.zeros(n, dtype=torch.int64)
+    smallest, largest = torch.full((2, n), math.inf, dtype=torch.float64)
+    largest.neg_()
+    totals, statistics, kept = [], [], 0
+    for some in _some(drawn):
+        sizes = torch.tensor([len(indices) for indices, _ in some])
+        indices = torch.cat([indices for indices, _ in some]).cpu()
+        weights = torch.cat([weights for _, weights in some]).to("cpu", torch.float64)
+        weights /= sizes.repeat_interleave(sizes)
+        counts += torch.bincount(indices, minlength=n)
         smallest.scatter_reduce_(0, indices, weights, "amin")
         largest.scatter_reduce_(0, indices, weights, "amax")
-        totals[r] = weights.sum()
-        statistics[r] = weights @ features[indices]
-        kept += m
-    return Draws(statistics, mean, totals, counts, smallest, largest, kept / draws)
+        by_draw = zip(*(x.split(sizes.tolist()) for x in (indices, weights)), strict=True)
+        for own, weight in by_draw:
+            totals.append(weight.sum())
+            statistics.append(weight @ features[own])
+        kept += len(indices)
+    if not totals:
+        return None
+    if len(totals) < 2:
+        raise InputError("the test needs at least two draws to see a variance, got 1")
+    found = torch.stack(statistics)
+    return Draws(found, torch.stack(totals), counts, smallest, largest, kept / len(totals))
+
+
+def _some(drawn: Iterable[tuple[Tensor, Tensor]]) -> Iterator[list[tuple[Tensor, Tensor]]]:
+    """Selections in lists of at least `ENTRIES` samples together, but for the last."""
+    some, entries = [], 0
+    for selection in drawn:
+        some.append(selection)
+        entries += len(selection[0])
+        if entries >= ENTRIES:
+            yield some
+            some, entries = [], 0
+    if some:
+        yield some
+
+
+def mean_weights(n: int, drawn: Collection[tuple[Tensor, Tensor]]) -> Float64[Tensor, "{n}"]:
+    """The mean weight of each sample over selections, each divided by its size."""
+    mean = torch.zeros(n, dtype=torch.float64)
+    for indices, weights in drawn:
+        mean.index_add_(0, indices.cpu(), weights.to("cpu", torch.float64) / len(indices))
+    return mean / len(drawn)
 
 
 def contrasts(

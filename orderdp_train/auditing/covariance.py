@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +14,10 @@ from torch.func import functional_call, grad, vmap
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from orderdp_theory import Ranking
+from orderdp_train.auditing.layers import audit_mode
+from orderdp_train.auditing.per_sample import SMALL
 from orderdp_train.auditing.population import Loss, Population
-from orderdp_train.auditing.walk import COLUMNS, MEMORY_LIMIT, audit_mode, parts, trainable, within
+from orderdp_train.auditing.walk import COLUMNS, MEMORY_LIMIT, parts, trainable, within
 from orderdp_train.rules.pairs import SecondOrder, SequencePairs
 
 CHUNK_BYTES = 2**28
@@ -38,6 +40,19 @@ class Products:
     between: Float64[Tensor, "n layers"]
     within: Float64[Tensor, "n layers"]
     projections: Float64[Tensor, "n d"]
+
+    def replaced(self, other: Products, layers: Sequence[int]) -> Products:
+        """With the products of another of some layers, and its projections added."""
+        squares, between, within = (
+            mine.index_copy(1, torch.tensor(layers), theirs[:, layers])
+            for mine, theirs in (
+                (self.squares, other.squares),
+                (self.between, other.between),
+                (self.within, other.within),
+            )
+        )
+        extra = other.projections if other.projections.shape[1] else 0.0
+        return Products(squares, between, within, self.projections + extra)
 
 
 class _Lossy(nn.Module):
@@ -145,11 +160,13 @@ def products(
     directions: Sequence[int] | None = None,
     memory_limit: int = MEMORY_LIMIT,
     on_slow: Callable[[str], None] | None = None,
+    layers: Collection[int] | None = None,
 ) -> Products:
-    """All `Products` from one pass over the samples in rank order.
+    """All `Products` from one pass over the samples in rank order, a mapped pass a sample.
 
     `coefficient` float64 `(n,)` holds the `a_i` in input order. `directions` are a seed for
-    each direction of random signs, see `signs`. O(n P) time. What does not fit into
+    each direction of random signs, see `signs`, for parameters of at most `SMALL` entries.
+    `layers`: only these parameters; zero for the others. O(n P) time. What does not fit into
     `memory_limit` bytes takes a pass for each part of the parameters.
     """
     n = population.n
@@ -164,7 +181,9 @@ def products(
     projections = torch.zeros(n, len(directions or ()), dtype=torch.float64, device=device)
     chunk_bytes = min(CHUNK_BYTES, memory_limit // 8)
     for part in parts(ROWS, sum(sizes), memory_limit):
-        cuts = within(part, sizes)
+        cuts = [(i, cut) for i, cut in within(part, sizes) if layers is None or i in layers]
+        if not cuts:
+            continue
         lengths = [cut.stop - cut.start for _, cut in cuts]
         turned = [signs(directions or (), i, sizes[i])[:, cut].to(device) for i, cut in cuts]
         running = [torch.zeros(size, dtype=torch.float64, device=device) for size in lengths]
@@ -185,7 +204,7 @@ def products(
                 a = coefficient[order[start:stop]].to(device)
                 for k, ((layer, cut), gradient) in enumerate(zip(cuts, grads, strict=True)):
                     g = gradient.flatten(1)[:, cut].double()
-                    if directions is not None:
+                    if directions is not None and sizes[layer] <= SMALL:
                         projections[where] += _project(g, turned[k])
                     h = g.mul_(a[:, None])
                     gram = h @ h.T

@@ -15,8 +15,9 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor, nn
 
+from orderdp_train.auditing.layers import audit_mode
 from orderdp_train.auditing.population import Population
-from orderdp_train.auditing.walk import audit_mode, trainable
+from orderdp_train.auditing.walk import trainable
 from orderdp_train.data import TrainTestData
 from orderdp_train.rules import SelectionRule
 from orderdp_train.training.loop import train

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from statistics import stdev
 from typing import Any
 
@@ -28,16 +29,19 @@ from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.limits import require_room
 from orderdp_train.auditing.agreement import (
     DRAW,
-    Agreement,
     Draws,
     agreement,
     contrasts,
-    draw,
+    drawn_of,
+    mean_weights,
     ranks,
+    selections,
 )
 from orderdp_train.auditing.covariance import Products, covariance_trace, products, sequence_trace
 from orderdp_train.auditing.followed import EPOCH_CAUSES, FollowedEpoch
 from orderdp_train.auditing.inner import Inner, pieces
+from orderdp_train.auditing.layers import FEW, audit_mode, contraction
+from orderdp_train.auditing.moments import RankedMoments
 from orderdp_train.auditing.population import (
     FORWARD_BATCH,
     Loss,
@@ -56,21 +60,21 @@ from orderdp_train.auditing.result import (
 from orderdp_train.auditing.split import CAUSES, split_bias
 from orderdp_train.auditing.walk import (
     MEMORY_LIMIT,
-    audit_mode,
+    TOLERANCE,
+    TOLERANCE_FLOAT64,
     expected_gradients,
     parts,
     trainable,
 )
 from orderdp_train.rules import OrderDP, SelectionRule
 from orderdp_train.rules.base import ScoredRule, finite
-from orderdp_train.rules.pairs import SecondOrder, second_order
+from orderdp_train.rules.pairs import RankPairs, SecondOrder, second_order
+from orderdp_train.training.processes import world_size
 
 DRAWS = 400
 FALSE_ALARM = 0.01
 PROJECTIONS = 4
 FAILURE = 0.05  # of the corrected bound on the population risk, over the draw of the data
-# A contraction costs up to half of a pass.
-WORTH_A_WALK = 3
 VIEW = 2000  # bytes of memory of a view, however small its data
 
 
@@ -159,37 +163,37 @@ def audit(
     generator = torch.Generator().manual_seed(seed)
     with audit_mode(model):
         losses = population.all_losses(model, max(batch_size, FORWARD_BATCH))
-    designs = (second_order(rule) for rule in named.values()) if moments else ()
-    first = next((d.pairs.ranking for d in designs if d and d.pairs), None)
-    shared = _Pass(model, population, losses, generator, first, draws, moments, memory_limit)
+    shared = _Pass(model, population, losses, generator, draws, moments, memory_limit)
     level = false_alarm / len(named)
     candidates = [
         _Candidate(name, rule, shared, draws, level, monte_carlo, (followed or {}).get(name))
         for name, rule in named.items()
     ]
-    walks = _walks(candidates, shared)
+    walks = _walks(candidates, shared, batch_size)
     size = sum(shared.sizes)
-    rows = len(looks) * sum(len(rows) for _, rows in walks)
+    rows = len(looks) * sum(len(walk.rows) for walk in walks) + moments
     for part in parts(rows, size, memory_limit):
         gradients: list[dict[str, Tensor]] = []
         for look in looks:
             gradients.append({})
-            for order, weights in walks:
+            for walk in walks:
                 found = expected_gradients(
                     model,
                     look,
-                    torch.stack(list(weights.values())),
-                    order=order,
+                    torch.stack(list(walk.rows.values())),
+                    order=walk.order,
                     batch_size=batch_size,
                     part=part,
                     memory_limit=memory_limit,
                     on_batch=on_batch,
                     on_general=shared.general.add,
+                    moments=walk.moments,
                 )
-                gradients[-1].update(zip(weights, found, strict=True))
+                gradients[-1].update(zip(walk.rows, found, strict=True))
                 del found
         _add(gradients, part, candidates, shared)
         gradients.clear()  # before the next part takes as much
+    shared.finish([walk.moments for walk in walks if walk.moments is not None])
     norm = math.sqrt(shared.inner.total("full"))
     if not (math.isfinite(norm) and norm > 0):
         raise InputError(
@@ -246,7 +250,6 @@ class _Pass:
         population: Population,
         losses: Tensor,
         generator: torch.Generator,
-        first: Ranking | None,
         draws: int,
         moments: bool,
         memory_limit: int,
@@ -262,21 +265,38 @@ class _Pass:
         self.generator = generator
         self.names, parameters = zip(*trainable(model), strict=True)
         self.sizes = [p.numel() for p in parameters]
+        self.device = parameters[0].device
+        double = parameters[0].dtype == torch.float64
+        self.tolerance = TOLERANCE_FLOAT64 if double else TOLERANCE
         self.inner = Inner(len(self.sizes))
         self._rankings: list[tuple[Tensor, Ranking, Tensor]] = []
         self._latest: tuple[object, Tensor] = None, losses
-        fresh, self.order = self.ranking(losses)
+        _, self.order = self.ranking(losses)
         self.moments = moments
         self.features = contrasts(self.order, generator if draws else None)
+        self.directions: list[int] = []
+        if moments:
+            self.directions = torch.randint(2**62, (PROJECTIONS,), generator=generator).tolist()
         self._by_ranking: list[tuple[Ranking, Products]] = []
         self.largest_gradient: float | None = None
-        if moments:
-            first = first or fresh
-            directions = torch.randint(2**62, (PROJECTIONS,), generator=generator).tolist()
-            base = self._products(first, directions=directions)
-            self._by_ranking.append((first, base))
-            self.features = torch.cat([self.features, ranks(base.projections)], 1)
-            self.largest_gradient = math.sqrt(float(base.squares.sum(1).max()))
+
+    def finish(self, moments: list[RankedMoments]) -> None:
+        """Take what walks have seen of single samples, and add what they could not see."""
+        if not self.moments:
+            return
+        for seen in moments:
+            first = not self._by_ranking
+            found, missing = seen.products(), seen.missing
+            if missing:
+                slow = self._slowly(seen.ranking, self.directions if first else None, missing)
+                found = found.replaced(slow, missing)
+            self._by_ranking.append((seen.ranking, found))
+        if not self._by_ranking:
+            _, ranking, _ = self._rankings[0]
+            self._by_ranking.append((ranking, self._slowly(ranking, self.directions)))
+        base = self._by_ranking[0][1]
+        self.features = torch.cat([self.features, ranks(base.projections)], 1)
+        self.largest_gradient = math.sqrt(float(base.squares.sum(1).max()))
 
     def ranking(self, scores: Tensor) -> tuple[Ranking, Tensor]:
         """The ranking of `scores` and its order, the same objects for the same scores."""
@@ -304,13 +324,13 @@ class _Pass:
     def products(self, design: SecondOrder) -> Products:
         """Products with the design's coefficients, in the order of its ranking if it has one."""
         a = design.coefficient
-        uniform = bool((a == a[0]).all())
         pairs = design.pairs
-        if pairs is not None and not uniform:
-            return self._products(pairs.ranking, a)
+        if pairs is not None and not _uniform(a):
+            return self._slowly(pairs.ranking, coefficient=a)
         base = self._by_ranking[0][1]
         if pairs is not None:
-            base = self._ranked(pairs.ranking)
+            ranked = self._ranked(pairs.ranking)
+            base = replace(base, between=ranked.between, within=ranked.within)
         square = (a * a)[:, None]
         return Products(
             base.squares * square,
@@ -321,19 +341,20 @@ class _Pass:
 
     def _ranked(self, ranking: Ranking) -> Products:
         for known, found in self._by_ranking:
-            same = np.array_equal(known.order, ranking.order)
-            if same and np.array_equal(known.starts, ranking.starts):
+            if _same(known, ranking):
                 return found
-        found = self._products(ranking)
+        found = self._slowly(ranking)
         self._by_ranking.append((ranking, found))
         return found
 
-    def _products(
+    def _slowly(
         self,
         ranking: Ranking,
-        coefficient: Tensor | None = None,
         directions: list[int] | None = None,
+        layers: list[int] | None = None,
+        coefficient: Tensor | None = None,
     ) -> Products:
+        """By a mapped backward pass for each sample, of all or of some parameters."""
         if coefficient is None:
             coefficient = torch.ones(self.population.n, dtype=torch.float64)
         return products(
@@ -344,7 +365,14 @@ class _Pass:
             directions,
             self.memory_limit,
             self._because,
+            layers,
         )
+
+    def contraction(self) -> float:
+        """What another row of weights costs in every batch, in plain passes."""
+        few = torch.arange(min(FEW, self.population.n))
+        losses = partial(self.population.losses, self.model, few, self.population.batch(few))
+        return contraction(self.model, losses, each=self.moments)
 
     def slow(self) -> list[str]:
         """In words, where no fast path fitted."""
@@ -382,11 +410,13 @@ class _Candidate:
         fresh = shared.expected_weights(rule, shared.losses)
         self.stored = self._weights(stored)
         self.fresh = self.stored if fresh is stored else self._weights(fresh)
-        self.draws: Draws | None = None
-        self.agreement: Agreement | None = None
-        if draws:
-            self.draws = draw(rule, shared.features, draws, shared.generator)
-            self.agreement = agreement(self.draws, shared.features, self.stored, level)
+        self.level = level
+        self.selections: Iterable[tuple[Tensor, Tensor]]
+        self.selections = selections(rule, draws, shared.generator)
+        self.drawn: Tensor | None = None
+        if self.monte_carlo:  # the gradient and the test are of the same selections
+            self.selections = list(self.selections)
+            self.drawn = mean_weights(rule.n, self.selections)
         self.design = second_order(rule) if shared.moments else None
 
     def _weights(self, weights: Tensor) -> Tensor:
@@ -414,8 +444,8 @@ class _Candidate:
         rows = {"stored": self.stored}
         if self.fresh is not self.stored and not torch.equal(self.stored, self.fresh):
             rows["fresh"] = self.fresh
-        if self.draws is not None and self.monte_carlo:
-            rows["drawn"] = self.draws.weights
+        if self.drawn is not None:
+            rows["drawn"] = self.drawn
         if self.design is not None:
             rows["sum"] = self.design.coefficient
         return rows
@@ -458,6 +488,11 @@ class _Candidate:
 
     def result(self, norm: float) -> RuleAudit:
         """`norm` is that of the full-data gradient."""
+        tested = None
+        draws = drawn_of(self.rule.n, self.selections, self.shared.features)
+        if draws is not None:
+            tested = agreement(draws, self.shared.features, self.stored, self.level)
+        kept = self._kept(draws)
         bias = self.inner.norm("bias")
         scale = self.inner.norm("stored")
         total = float(self.stored.sum())
@@ -484,12 +519,12 @@ class _Candidate:
         variance = None if trace is None else float(trace.sum())
         drawn = self.inner.norm("drawn") if self.monte_carlo else None
         expected = None
-        if variance is not None and self.draws is not None and drawn is not None:
-            expected = math.sqrt(variance / len(self.draws.statistics)) / norm
+        if variance is not None and draws is not None and drawn is not None:
+            expected = math.sqrt(variance / len(draws.statistics)) / norm
         return RuleAudit(
             method=self.name,
-            kept=self._kept(),
-            kept_fraction=self._kept() / self.rule.n,
+            kept=kept,
+            kept_fraction=kept / self.rule.n,
             cosine=_cosine(self.inner.total("along"), scale, norm),
             scale=scale / norm,
             scale_predicted=self.rule.n * float(self.stored.max()),
@@ -498,7 +533,7 @@ class _Candidate:
             parts_residual=self.inner.norm("residual") / norm,
             variance=None if variance is None else variance / norm**2,
             bias_to_variance=_ratio(bias**2, variance),
-            agreement=self.agreement,
+            agreement=tested,
             monte_carlo=None if drawn is None else drawn / norm,
             monte_carlo_expected=expected,
             surrogate=surrogate,
@@ -517,12 +552,12 @@ class _Candidate:
             unreachable_samples=unreachable,
         )
 
-    def _kept(self) -> float:
+    def _kept(self, draws: Draws | None) -> float:
         budget = getattr(self.rule, "budget", None)
         if budget is not None:
             return float(budget)
-        if self.draws is not None:
-            return self.draws.kept
+        if draws is not None:
+            return draws.kept
         return float(len(self.rule.select(self.shared.generator)[0]))
 
     def _layers(self, trace: Tensor | None) -> list[Layer]:
@@ -587,34 +622,85 @@ def by_class(samples: Int64[Tensor, "m"], labels: Int64[Tensor, "n"] | None) -> 
     return torch.bincount(labels[samples], minlength=int(labels.max()) + 1).tolist()
 
 
-def _walks(candidates: list[_Candidate], shared: _Pass) -> list[tuple[Tensor, dict[str, Tensor]]]:
-    """The orders in which to walk, each with the weights in that order by their names.
+@dataclass
+class _Walk:
+    """An order, rows of weights in it by their names, and what looks at single samples."""
 
-    One walk, in the order of the current losses, does for all. A row that is not constant over
-    long stretches of it costs a contraction a batch there. Rows of designs that rank by the same
-    stored scores share another order in which they are, and if they are many it is worth a walk.
+    order: Tensor
+    rows: dict[str, Tensor]
+    moments: RankedMoments | None = None
+
+
+def _walks(candidates: list[_Candidate], shared: _Pass, batch_size: int) -> list[_Walk]:
+    """The walks that give everything.
+
+    Covariances need one in the order of each ranking; else one in the order of the current
+    losses does. A row that is not constant over long stretches of it costs a contraction a batch.
+    Rows that share another order in which they are, are worth a walk if there are many.
     """
     n = shared.population.n
-    first = {"full": torch.full((n,), 1 / n, dtype=torch.float64)}
-    others: list[tuple[Tensor, dict[str, Tensor]]] = []
+    walks = [_Walk(seen.order, {}, seen) for seen in _moments(candidates, shared, batch_size)]
+    walks = walks or [_Walk(shared.order, {})]
+    walks[0].rows["full"] = torch.full((n,), 1 / n, dtype=torch.float64)
+    others: list[_Walk] = []
     for candidate in candidates:
         for row, weights in candidate.rows().items():
-            name, ordered = f"{candidate.name}/{row}", weights.take(shared.order)
-            if row == "stored" and not _monotone(ordered):
-                order = candidate.order
-                alike = next((rows for known, rows in others if known is order), None)
-                if alike is None:
-                    others.append((order, alike := {}))
-                alike[name] = weights
+            name = f"{candidate.name}/{row}"
+            fits = [walk for walk in walks if _monotone(weights.take(walk.order))]
+            if fits or row not in ("stored", "fresh"):
+                chosen = fits[0] if fits else walks[0]
             else:
-                first[name] = ordered
-    walks = [(shared.order, first)]
-    for order, rows in others:
-        if len(rows) >= WORTH_A_WALK:
-            walks.append((order, {name: weights.take(order) for name, weights in rows.items()}))
+                order = candidate.order if row == "stored" else shared.order
+                same = [walk for walk in others if walk.order is order]
+                chosen = same[0] if same else _Walk(order, {})
+                others += [] if same else [chosen]
+            chosen.rows[name] = weights.take(chosen.order)
+    cost = shared.contraction() if others else 0.0
+    for walk in others:
+        if len(walk.rows) * cost >= 1:
+            walks.append(walk)
         else:
-            first |= {name: weights.take(shared.order) for name, weights in rows.items()}
-    return walks
+            back = torch.empty_like(walk.order)
+            back[walk.order] = torch.arange(n)
+            walks[0].rows |= {k: w.take(back).take(walks[0].order) for k, w in walk.rows.items()}
+    return [walk for walk in walks if walk.rows or walk.moments]
+
+
+def _moments(candidates: list[_Candidate], shared: _Pass, batch_size: int) -> list[RankedMoments]:
+    """One for each ranking with pair probabilities; if there is none, for the current losses."""
+    if not shared.moments or world_size() > 1:
+        return []
+    by_ranking: list[tuple[Ranking, list[RankPairs]]] = []
+    for design in (candidate.design for candidate in candidates):
+        if design is None or design.pairs is None or not _uniform(design.coefficient):
+            continue
+        for known, alike in by_ranking:
+            if _same(known, design.pairs.ranking):
+                alike.append(design.pairs)
+                break
+        else:
+            by_ranking.append((design.pairs.ranking, [design.pairs]))
+    by_ranking = by_ranking or [(shared.ranking(shared.losses)[0], [])]
+    return [
+        RankedMoments(
+            ranking,
+            shared.sizes,
+            pairs,
+            batch_size=batch_size,
+            tolerance=shared.tolerance,
+            directions=() if k else shared.directions,
+            device=shared.device,
+        )
+        for k, (ranking, pairs) in enumerate(by_ranking)
+    ]
+
+
+def _uniform(coefficient: Tensor) -> bool:
+    return bool((coefficient == coefficient[0]).all())
+
+
+def _same(a: Ranking, b: Ranking) -> bool:
+    return a is b or (np.array_equal(a.order, b.order) and np.array_equal(a.starts, b.starts))
 
 
 def _monotone(weights: Tensor) -> bool:

@@ -22,8 +22,9 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -32,6 +33,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from orderdp_theory.common.errors import InputError
+from orderdp_train.auditing.layers import FEW, Layers, audit_mode
+from orderdp_train.auditing.per_sample import PerSample
 from orderdp_train.auditing.population import Population
 from orderdp_train.training.processes import all_reduce_sum, rank, world_size
 
@@ -41,12 +44,8 @@ TOLERANCE = 1e-8
 TOLERANCE_FLOAT64 = 1e-13
 # Default limit for the accumulators, K + 1 vectors of float64 with one entry a parameter.
 MEMORY_LIMIT = 4 * 2**30
-# Convolutions go by patches and per-sample gradients if neither takes more bytes than this a batch.
-SMALL = 2**24
 # Of long gradients, so many entries are added up at a time, so as to stay in the cache.
 COLUMNS = 2**16
-# Samples on which the contractions are compared with autograd.
-FEW = 4
 
 
 @dataclass(frozen=True)
@@ -116,200 +115,6 @@ def plan(
         yield Block(int(start), int(stop), level, moved, rows, coefficients, basis)
 
 
-@contextmanager
-def audit_mode(model: nn.Module) -> Iterator[None]:
-    """Normalisation and dropout in eval mode, no in-place activations; restored on exit.
-
-    In training mode batch normalisation makes samples see each other and a per-sample loss is
-    not defined. In-place activations would overwrite the layer outputs that the walk reads.
-    """
-    training = {m: m.training for m in model.modules()}
-    inplace = [m for m in model.modules() if getattr(m, "inplace", False) is True]
-    model.eval()
-    for m in inplace:
-        m.inplace = False  # pyright: ignore[reportArgumentType]
-    try:
-        yield
-    finally:
-        for m, was in training.items():
-            m.training = was
-        for m in inplace:
-            m.inplace = True  # pyright: ignore[reportArgumentType]
-
-
-class _Layers:
-    """Outputs of the leaf layers during one forward pass, for weight-gradient contractions.
-
-    A layer is *local* if it is called once in every batch, its output has the batch as first
-    dimension, and the contraction of its output's gradient gives its parameters' gradient; the
-    last is checked against autograd on a few samples, and again where another layer turns out not
-    to be local. The parameters of all other layers (shared, called repeatedly, in some batches
-    only, used without their module's forward, windowed) take the general way, a backward pass
-    each; `general` says which.
-    """
-
-    def __init__(self, model: nn.Module, parameters: Sequence[Tensor]) -> None:
-        self.index = index = {id(p): i for i, p in enumerate(parameters)}
-        owned: dict[nn.Module, list[int]] = {}
-        for module in model.modules():
-            own = [index[id(p)] for p in module.parameters(recurse=False) if id(p) in index]
-            if own and not any(True for _ in module.children()):
-                owned[module] = own
-        self.parameters = parameters
-        self.owned = owned
-        self.verified = False
-        self.outputs: dict[nn.Module, list[tuple[object, object]]] = {}
-        self.inputs: dict[nn.Module, Tensor] = {}
-
-    @property
-    def general(self) -> list[int]:
-        """The parameters that belong to no local layer."""
-        local = {i for own in self.owned.values() for i in own}
-        return [i for i in range(len(self.parameters)) if i not in local]
-
-    @contextmanager
-    def recording(self) -> Iterator[None]:
-        """Remember the outputs of the forward pass inside, for what follows it inside."""
-        handles = [module.register_forward_hook(self._record) for module in self.owned]
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
-            self.outputs.clear()
-            self.inputs.clear()
-
-    def _record(self, module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
-        if type(module) is nn.Conv2d:
-            self.inputs[module] = inputs[0]
-        self.outputs.setdefault(module, []).append((output, getattr(output, "grad_fn", None)))
-
-    def verify(self, losses: Tensor) -> None:
-        """Give up the layers that are not local in the pass recorded, whose losses these are.
-
-        The first pass, and one in which a layer is given up, are compared with autograd for random
-        sample weights.
-        """
-        size = losses.shape[0]
-        usable = {}
-        for module, own in self.owned.items():
-            calls = self.outputs.get(module, [])
-            if len(calls) != 1:
-                continue
-            output, fn = calls[0]
-            if isinstance(output, Tensor) and output.grad_fn is fn and output.shape[:1] == (size,):
-                usable[module] = own
-        if self.verified and len(usable) == len(self.owned):
-            return
-        self.verified = True
-        self.owned = usable
-        if not usable:
-            return
-        generator = torch.Generator().manual_seed(size)
-        phi = (torch.rand(size, generator=generator, dtype=torch.float64) + 0.5).to(losses)
-        want = torch.autograd.grad(
-            (phi * losses).sum(), self.parameters, retain_graph=True, materialize_grads=True
-        )
-        signals = torch.autograd.grad(
-            losses.sum(), self.outputs_used(), retain_graph=True, materialize_grads=True
-        )
-        got = dict(self.contract(signals, phi[None]))
-        # Half of the digits of the least precise layer; a wrong contraction has none.
-        dtypes = {losses.dtype, *(output.dtype for output in self.outputs_used())}
-        tolerance = math.sqrt(max(torch.finfo(dtype).eps for dtype in dtypes))
-        for module, own in list(self.owned.items()):
-            if any((got[i] - want[i].flatten()).norm() > tolerance * want[i].norm() for i in own):
-                del self.owned[module]
-
-    def gradients(self, losses: Tensor, basis: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """Each parameter's index with its gradients of `sum(losses)` and `basis @ losses`.
-
-        They are `(1 + r, size)` for a basis `(r, B)`. The losses are those of the pass
-        recorded.
-        """
-        loose = {i: self.parameters[i] for i in self.general}
-        grads = torch.autograd.grad(
-            losses.sum(),
-            [*loose.values(), *self.outputs_used()],
-            retain_graph=True,
-            materialize_grads=True,
-        )
-        yield from self.contract(
-            grads[len(loose) :], torch.cat([basis.new_ones(1, len(losses)), basis])
-        )
-        if loose:
-            rows = [grads[: len(loose)]]
-            for phi in basis:
-                weighted = (phi.to(losses.dtype) * losses).sum()
-                rows.append(
-                    torch.autograd.grad(
-                        weighted, list(loose.values()), retain_graph=True, materialize_grads=True
-                    )
-                )
-            for i, found in zip(loose, zip(*rows, strict=True), strict=True):
-                yield i, torch.stack([grad.flatten() for grad in found])
-
-    def outputs_used(self) -> list[Tensor]:
-        return [self.outputs[m][0][0] for m in self.owned]  # pyright: ignore[reportReturnType]
-
-    def contract(self, signals: Sequence[Tensor], basis: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """Each local parameter's index with `basis @ per-sample gradients`, `(r, size)`.
-
-        `basis` is `(r, B)`. A small convolution's per-sample gradients are made once for all r.
-        """
-        for (module, own), output, signal in zip(
-            self.owned.items(), self.outputs_used(), signals, strict=True
-        ):
-            patches = self._patches(module, output)
-            if patches is not None:
-                assert isinstance(module, nn.Conv2d)
-                phi, signal = basis.to(signal.dtype), signal.flatten(2)
-                weight = (phi @ (signal @ patches).flatten(1)).unflatten(
-                    1, (module.out_channels, *module.kernel_size, module.in_channels)
-                )
-                yield self.index[id(module.weight)], weight.movedim(4, 2).flatten(1)
-                if module.bias is not None:
-                    yield self.index[id(module.bias)], phi @ signal.sum(2)
-                continue
-            rows = []
-            for phi in basis:
-                column = phi.to(signal.dtype).reshape(-1, *[1] * (signal.dim() - 1))
-                grads = torch.autograd.grad(
-                    output,
-                    [self.parameters[i] for i in own],
-                    signal * column,
-                    retain_graph=True,
-                    materialize_grads=True,
-                )
-                rows.append([grad.flatten() for grad in grads])
-            yield from zip(own, map(torch.stack, zip(*rows, strict=True)), strict=True)
-
-    def _patches(self, module: nn.Module, output: Tensor) -> Tensor | None:
-        """What a small convolution multiplies, `(B, positions, k * k * in)`; None for others.
-
-        Channels come last since rows of them can be copied whole.
-        """
-        if (
-            type(module) is not nn.Conv2d
-            or module.groups > 1
-            or module.dilation != (1, 1)
-            or isinstance(module.padding, str)
-            or module.padding_mode != "zeros"
-            or not all(id(p) in self.index for p in module.parameters())
-        ):
-            return None
-        inputs = self.inputs[module].detach().to(output.dtype)  # autocast multiplies in that
-        patch, positions = module.weight[0].numel(), output[0, 0].numel()
-        largest = len(inputs) * max(patch * positions, module.weight.numel())
-        if inputs.element_size() * largest > SMALL:
-            return None
-        (high, wide), (down, right) = module.padding, module.stride
-        padded = nn.functional.pad(inputs.movedim(1, 3), (0, 0, wide, wide, high, high))
-        windows = padded.unfold(1, module.kernel_size[0], down)
-        windows = windows.unfold(2, module.kernel_size[1], right)
-        return windows.movedim(3, 5).flatten(3).flatten(1, 2)
-
-
 class _Sums:
     """`K` weighted sums of gradients, float64 `(K, p)`, and the plain sum that they share.
 
@@ -333,6 +138,10 @@ class _Sums:
             self.total[row].sub_(self.running, alpha=block.level[row] - self._level[row])
         self._level = block.level
 
+    def running_of(self, parameter: int) -> Tensor:
+        """The sum of a parameter's gradients so far, its slice."""
+        return self._running_of[parameter]
+
     def add_plain(self, gradients: Sequence[Tensor]) -> None:
         """Add a batch's gradient sums, one of each parameter's shape."""
         for running, cut, gradient in zip(self._running_of, self._cuts, gradients, strict=True):
@@ -342,6 +151,8 @@ class _Sums:
         """Add a batch's gradient sum, the first of `(1 + r, size)`, and those of its basis."""
         gradients = gradients[:, self._cuts[parameter]]
         self._running_of[parameter].add_(gradients[0])
+        if not block.rows:
+            return
         coefficients = block.coefficients.to(gradients.device)
         total = self._total_of[parameter]
         for start in range(0, gradients.shape[1], COLUMNS):
@@ -353,6 +164,26 @@ class _Sums:
     def result(self) -> Tensor:
         level = torch.from_numpy(self._level).to(self.total.device)
         return self.total.addr_(level, self.running)
+
+
+class Moments(Protocol):
+    """What looks at single samples on the way of a walk."""
+
+    def take(
+        self,
+        start: int,
+        layer: int,
+        cut: slice,
+        running: Tensor,
+        total: Tensor,
+        single: PerSample | None,
+    ) -> None:
+        """Look at a parameter's gradients in the batch that begins at `start` of the order.
+
+        `running` is their sum before it, of the `cut` only, and `total` `(size,)` that of the
+        batch; None for the gradients if they do not follow from a layer.
+        """
+        ...
 
 
 def trainable(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
@@ -405,6 +236,7 @@ def expected_gradients(
     memory_limit: int = MEMORY_LIMIT,
     on_batch: Callable[[int], None] | None = None,
     on_general: Callable[[str], None] | None = None,
+    moments: Moments | None = None,
 ) -> Float64[Tensor, "rows parameters"]:
     """All `sum_i weights[k, i] grad L_i` at once: float64 `(K, P)` on the model's device.
 
@@ -414,7 +246,8 @@ def expected_gradients(
     float64. `part`: these entries of the gradients only. With an initialised
     `torch.distributed` group the batches are dealt out to the processes and the result is summed
     over them. `on_general` is told the names of the parameters for which no contraction was
-    found, so that each batch that is not constant takes a backward pass a direction.
+    found, so that each batch that is not constant takes a backward pass a direction. `moments`
+    looks at every batch's single samples too, in one process and with batches of its size.
 
     Error: float32 gradients summed in float64, so about 1e-7 relative to
     `sum_i |weights[k, i]| |grad L_i|`; weights are used to 1e-8 of their row's largest. On digits
@@ -455,27 +288,34 @@ def expected_gradients(
         weights, order = weights[:, own], order[own]
     sums = _Sums(k, device, [cut for _, cut in cuts])
     tolerance = TOLERANCE_FLOAT64 if parameters[0].dtype == torch.float64 else TOLERANCE
-    layers = _Layers(model, parameters)
-    batches = population.batches(order, batch_size)
+    layers = Layers(model, parameters)
+    batches, seen = population.batches(order, batch_size), 0
     with audit_mode(model):
         for block in plan(weights, batch_size, tolerance):
             sums.move(block)
             for indices, batch in itertools.islice(
                 batches, -(-(block.stop - block.start) // batch_size)
             ):
-                if not block.rows:
+                if not block.rows and moments is None:
                     losses = population.losses(model, indices, batch)
                     grads = torch.autograd.grad(losses.sum(), parameters, materialize_grads=True)
                     sums.add_plain(grads)
                 else:
                     if not layers.verified:
-                        with layers.recording():
-                            layers.verify(population.losses(model, indices[:FEW]))
+                        few = indices[:FEW]
+                        layers.verify_on(
+                            partial(population.losses, model, few, population.batch(few))
+                        )
                     with layers.recording():
                         losses = population.losses(model, indices, batch)
                         layers.verify(losses)
-                        for i, found in layers.gradients(losses, block.basis.to(device)):
+                        basis = block.basis.to(device).view(-1, len(losses))
+                        each = moments is not None
+                        for i, found, single in layers.gradients(losses, basis, each=each):
+                            if moments is not None:
+                                moments.take(seen, *cuts[i], sums.running_of(i), found[0], single)
                             sums.add(i, found, block)
+                seen += len(indices)
                 if on_batch is not None:
                     on_batch(len(indices))
     if on_general is not None and layers.verified:

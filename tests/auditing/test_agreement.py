@@ -6,7 +6,15 @@ from scipy import stats
 from torch import Tensor
 
 from orderdp_theory import Design
-from orderdp_train.auditing.agreement import LEAST_DRAWS, agreement, contrasts, draw, ranks
+from orderdp_train.auditing.agreement import (
+    LEAST_DRAWS,
+    Draws,
+    agreement,
+    contrasts,
+    drawn_of,
+    ranks,
+    selections,
+)
 from orderdp_train.rules import (
     FullData,
     InfoBatch,
@@ -22,6 +30,12 @@ LEVEL = 0.01
 
 def losses() -> Tensor:
     return torch.rand(N, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+def draw(rule: SelectionRule, features: Tensor, draws: int, generator: torch.Generator) -> Draws:
+    found = drawn_of(rule.n, selections(rule, draws, generator), features)
+    assert found is not None
+    return found
 
 
 def p_value(rule: SelectionRule, draws: int = 400, seed: int = 0) -> float:

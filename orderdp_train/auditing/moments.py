@@ -1,0 +1,174 @@
+"""What covariances need of single samples, taken on the way of a walk in rank order.
+
+Where the pair probabilities of all designs are constant on a batch it is enough to know their
+products' sum, and for samples j < k of a batch with gradient sum G that is
+`sum_{j<k} <h_j, h_k> = (|G|² - sum |h|²) / 2`, beside `<G, R>` with the sum R of all before it.
+Only where they are not, in the transition, are there inner products of single samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from orderdp_theory import Ranking
+from orderdp_train.auditing.covariance import Products, signs
+from orderdp_train.auditing.per_sample import SMALL, PerSample
+from orderdp_train.rules.pairs import RankPairs
+
+# How the products of a batch are found.
+TOGETHER, IN_ONE_GROUP, SINGLY = 0, 1, 2
+
+
+class RankedMoments:
+    """Takes the `Products` of coefficients 1 from a walk in the order of `ranking`.
+
+    Pair probabilities are those of `designs`, which share the ranking. On a batch on which they are
+    constant (to `tolerance` of their largest) `between` and `within` hold the means over the batch,
+    whose products with the probabilities have the same sum. Projections are of parameters of
+    at most `SMALL` entries.
+    """
+
+    def __init__(
+        self,
+        ranking: Ranking,
+        sizes: Sequence[int],
+        designs: Sequence[RankPairs],
+        *,
+        batch_size: int,
+        tolerance: float,
+        directions: Sequence[int] = (),
+        device: torch.device | str = "cpu",
+    ) -> None:
+        n = len(ranking)
+        self.ranking = ranking
+        self.order = torch.from_numpy(ranking.order)
+        self.batch_size, self.sizes, self.directions = batch_size, sizes, directions
+        self.squares, self.between, self.within = (
+            torch.zeros(n, len(sizes), dtype=torch.float64, device=device) for _ in range(3)
+        )
+        self.projections = torch.zeros(n, len(directions), dtype=torch.float64, device=device)
+        self._group_start = ranking.starts[ranking.group_of_rank()]
+        self._ways = _ways(self._group_start, designs, batch_size, tolerance)
+        self._missing: set[int] = set()
+        self._at_group: dict[int, Tensor] = {}
+        self._turned: dict[int, Tensor] = {}
+
+    @property
+    def missing(self) -> list[int]:
+        """The parameters of which some batch had no per-sample gradients."""
+        return sorted(self._missing)
+
+    def take(
+        self,
+        start: int,
+        layer: int,
+        cut: slice,
+        running: Tensor,
+        total: Tensor,
+        single: PerSample | None,
+    ) -> None:
+        """As `walk.Moments` says."""
+        if single is None or layer in self._missing:
+            self._missing.add(layer)
+            return
+        here = slice(start, min(start + self.batch_size, len(self.order)))
+        count, own = here.stop - start, 0.0
+        if cut.start == 0:  # of a parameter that is cut, with its first piece
+            squares = single.squares().double()
+            own = -float(squares.sum()) / 2
+            self.squares[here, layer] = squares
+            if self.directions and self.sizes[layer] <= SMALL:
+                self.projections[here] += single.dots(self._directions(layer, total))
+        if not len(self._ways):
+            return
+        way = self._ways[start // self.batch_size]
+        if way == SINGLY:
+            self._singly(here, layer, cut, running, single)
+        else:
+            sums = total[cut].double()
+            own += float(sums @ sums) / 2
+            if way == TOGETHER:
+                self.between[here, layer] += (float(sums @ running) + own) / count
+            else:
+                before = running if self._group_start[start] == start else self._at_group[layer]
+                between = float(sums @ before)
+                self.between[here, layer] += between / count
+                self.within[here, layer] += (float(sums @ running) - between + own) / count
+        self._carry(here, layer, cut, running, single)
+
+    def products(self) -> Products:
+        """Of the parameters that are not missing; of those they mean nothing."""
+        by_sample = [torch.empty_like(x, device="cpu") for x in (self.squares, self.projections)]
+        for found, x in zip(by_sample, (self.squares, self.projections), strict=True):
+            found[self.order] = x.cpu()
+        squares, projections = by_sample
+        return Products(squares, self.between.cpu(), self.within.cpu(), projections)
+
+    def _singly(
+        self, here: slice, layer: int, cut: slice, running: Tensor, single: PerSample
+    ) -> None:
+        first = torch.from_numpy(self._group_start[here]).to(running.device)
+        carried = first < here.start  # groups that begin before this batch
+        before = running[None]
+        if bool(carried.any()):
+            before = torch.stack([running, self._at_group[layer]])
+        vectors = before.new_zeros(len(before), self.sizes[layer])
+        vectors[:, cut] = before
+        dots = single.dots(vectors).double()
+        own = torch.zeros_like(dots[:, 0])
+        if bool(carried.any()):
+            own = (dots[:, 0] - dots[:, 1]) * carried
+        all_before = dots[:, 0]
+        if cut.start == 0:
+            rank = torch.arange(here.start, here.stop, device=running.device)
+            pairs = single.gram().double().tril(-1)
+            own = own + (pairs * (rank[None, :] >= first[:, None])).sum(1)
+            all_before = all_before + pairs.sum(1)
+        self.within[here, layer] += own
+        self.between[here, layer] += all_before - own
+
+    def _carry(
+        self, here: slice, layer: int, cut: slice, running: Tensor, single: PerSample
+    ) -> None:
+        """Keep the sum of everything before the group that the next batch may continue."""
+        first, stop = self._group_start, here.stop
+        if stop == len(self.order) or first[stop] == stop:
+            self._at_group.pop(layer, None)
+            return
+        if first[stop] < here.start:
+            return
+        before = running.clone()
+        if first[stop] > here.start:
+            opened = torch.arange(here.start, stop, device=running.device) < int(first[stop])
+            before += single.sums(opened.to(running)[None])[0, cut]
+        self._at_group[layer] = before
+
+    def _directions(self, layer: int, like: Tensor) -> Tensor:
+        if layer not in self._turned:
+            self._turned[layer] = signs(self.directions, layer, self.sizes[layer]).to(like)
+        return self._turned[layer]
+
+
+def _ways(
+    group_start: np.ndarray, designs: Sequence[RankPairs], batch_size: int, tolerance: float
+) -> np.ndarray:
+    """How the products of each batch are found, `(batches,)`; none without designs."""
+    n = len(group_start)
+    starts = np.arange(0, n, batch_size) if designs else np.zeros(0, dtype=int)
+    together = np.ones(len(starts), dtype=bool)
+    in_one = group_start[np.minimum(starts + batch_size, n) - 1] <= starts
+    for design in designs:
+        between, within = design.between.numpy(), design.within.numpy()
+        error = tolerance * max(np.abs(between).max(), np.abs(within).max())
+
+        def spread(*values: np.ndarray, starts: np.ndarray = starts) -> np.ndarray:
+            high = np.max([np.maximum.reduceat(v, starts) for v in values], axis=0)
+            return high - np.min([np.minimum.reduceat(v, starts) for v in values], axis=0)
+
+        together &= spread(between, within) <= error
+        in_one &= (spread(between) <= error) & (spread(within) <= error)
+    return np.where(together, TOGETHER, np.where(in_one, IN_ONE_GROUP, SINGLY))

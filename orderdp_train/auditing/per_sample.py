@@ -1,0 +1,363 @@
+"""Per-sample gradients of one parameter, made or not, from a layer's inputs and output gradients.
+
+A sample's gradient of a weight is the sum over positions of outer products of what the layer gave
+back and what it read. Small ones are made, `(B, size)`; of large ones there are only what is asked:
+squared norms from Gram matrices of the positions, inner products, weighted sums. Source: Goodfellow
+2015 for linear layers; Rochette, Manoel and Tramel 2019 for convolutions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+# Parameters of up to so many entries have their per-sample gradients made.
+SMALL = 2**16
+# Bytes of what is unfolded, or of pairs of positions, at a time: about what a cache holds.
+AT_ONCE = 2**24
+
+
+class PerSample(Protocol):
+    """The gradients `(B, size)` of one parameter for the samples of a batch."""
+
+    def squares(self) -> Float[Tensor, "B"]:
+        """Squared norms."""
+        ...
+
+    def dots(self, vectors: Float[Tensor, "d size"]) -> Float[Tensor, "B d"]:
+        """Inner products with vectors."""
+        ...
+
+    def gram(self) -> Float[Tensor, "B B"]:
+        """Inner products with each other."""
+        ...
+
+    def sums(self, phi: Float[Tensor, "r B"]) -> Float[Tensor, "r size"]:
+        """Weighted sums over the samples."""
+        ...
+
+
+@dataclass(frozen=True)
+class Made:
+    """Gradients that exist; those of a convolution `(o, i, k)` may be kept as `(o, k, i)`."""
+
+    rows: Float[Tensor, "B size"]
+    kept_as: tuple[int, int, int] | None = None
+
+    def squares(self) -> Tensor:
+        return torch.linalg.vector_norm(self.rows, dim=1).square()
+
+    def dots(self, vectors: Tensor) -> Tensor:
+        vectors = vectors.to(self.rows)
+        if self.kept_as is not None:
+            o, k, i = self.kept_as
+            vectors = vectors.unflatten(1, (o, i, k)).mT.flatten(1)
+        return self.rows @ vectors.T
+
+    def gram(self) -> Tensor:
+        return self.rows @ self.rows.T
+
+    def sums(self, phi: Tensor) -> Tensor:
+        found = phi.to(self.rows) @ self.rows
+        return found if self.kept_as is None else found.unflatten(1, self.kept_as).mT.flatten(1)
+
+
+@dataclass(frozen=True)
+class Outer:
+    """`sum_p signal[b, g, p, :] ⊗ inputs[b, g, p, :]` for groups g and positions p."""
+
+    signal: Float[Tensor, "B g p o"]
+    inputs: Float[Tensor, "B g p i"]
+
+    def squares(self) -> Tensor:
+        (size, groups, positions, o), i = self.signal.shape, self.inputs.shape[3]
+        if positions * (o + i) >= o * i:
+            return sum((x.square().sum(1) for x in self._pieces()), self.signal.new_zeros(size))
+        few = max(1, AT_ONCE // (8 * groups * positions**2))
+        pairs = zip(self.signal.split(few), self.inputs.split(few), strict=True)
+        found = [((s @ s.mT) * (x @ x.mT)).sum((1, 2, 3)) for s, x in pairs]
+        return torch.cat(found)
+
+    def dots(self, vectors: Tensor) -> Tensor:
+        shape = self.signal.shape[1], self.signal.shape[3], self.inputs.shape[3]
+        matrices = [vector.view(shape).mT for vector in vectors.to(self.signal)]
+        return torch.stack([(self.inputs @ m * self.signal).sum((1, 2, 3)) for m in matrices], 1)
+
+    def gram(self) -> Tensor:
+        size = len(self.signal)
+        return sum((x @ x.T for x in self._pieces()), self.signal.new_zeros(size, size))
+
+    def sums(self, phi: Tensor) -> Tensor:
+        inputs = self.inputs.transpose(0, 1).flatten(1, 2)
+        rows = []
+        for row in phi.to(self.signal):
+            signal = self.signal * row[:, None, None, None]
+            rows.append((signal.transpose(0, 1).flatten(1, 2).mT @ inputs).flatten())
+        return torch.stack(rows)
+
+    def made(self) -> Tensor:
+        """All of them, `(B, size)`."""
+        return (self.signal.mT @ self.inputs).flatten(1)
+
+    def _pieces(self) -> Iterator[Tensor]:
+        """A few outputs' at a time, `(B, part of size)`."""
+        size, groups, _, _ = self.signal.shape
+        entries = self.signal.element_size() * size * groups * self.inputs.shape[3]
+        for signal in self.signal.split(max(1, AT_ONCE // entries), 3):
+            yield (signal.mT @ self.inputs).flatten(1)
+
+
+@dataclass(frozen=True)
+class Convolved:
+    """Of a convolution's weight, without unfolding what it read for more than is asked."""
+
+    module: Any
+    inputs: Tensor
+    signal: Tensor
+
+    def squares(self) -> Tensor:
+        outers = unfolded(self.module, self.inputs, self.signal)
+        return torch.cat([outer.squares() for outer in outers])
+
+    def dots(self, vectors: Tensor) -> Tensor:
+        found = []
+        for vector in vectors.to(self.signal):
+            weight = vector.view_as(self.module.weight)
+            out = self.module._conv_forward(self.inputs, weight, None)
+            found.append((out * self.signal).flatten(1).sum(1))
+        return torch.stack(found, 1)
+
+    def gram(self) -> Tensor:
+        (whole,) = unfolded(self.module, self.inputs, self.signal, len(self.signal))
+        return whole.gram()
+
+    def sums(self, phi: Tensor) -> Tensor:
+        module, ones = self.module, [1] * (self.signal.dim() - 1)
+        inputs, padding = self.inputs, module.padding
+        if module.padding_mode != "zeros" or isinstance(padding, str):
+            inputs, padding = _padded(module, inputs), [0] * len(ones[1:])
+        rows = []
+        for row in phi.to(self.signal):
+            _, weight, _ = torch.ops.aten.convolution_backward(
+                *(self.signal * row.view(-1, *ones), inputs, module.weight.to(inputs), None),
+                *(module.stride, padding, module.dilation, False, [0] * len(ones[1:])),
+                *(module.groups, [False, True, False]),
+            )
+            rows.append(weight.flatten())
+        return torch.stack(rows)
+
+
+@dataclass(frozen=True)
+class Looked:
+    """Of an embedding's rows, which tokens `(B, t)` looked up."""
+
+    signal: Float[Tensor, "B t d"]
+    tokens: Int64[Tensor, "B t"]
+    size: int
+
+    def squares(self) -> Tensor:
+        few = max(1, AT_ONCE // (8 * self.tokens.shape[1] ** 2))
+        found = []
+        for s, t in zip(self.signal.split(few), self.tokens.split(few), strict=True):
+            found.append(((s @ s.mT) * (t[:, :, None] == t[:, None, :])).sum((1, 2)))
+        return torch.cat(found)
+
+    def dots(self, vectors: Tensor) -> Tensor:
+        tables = vectors.to(self.signal).unflatten(1, (self.size, -1))
+        return torch.stack([(t[self.tokens] * self.signal).sum((1, 2)) for t in tables], 1)
+
+    def gram(self) -> Tensor:
+        seen, where = self.tokens.unique(return_inverse=True)
+        batch = len(self.signal)
+        found = self.signal.new_zeros(batch, batch)
+        sample = torch.arange(batch, device=where.device)[:, None] * len(seen)
+        few = max(1, AT_ONCE // (self.signal.element_size() * batch * len(seen)))
+        for signal in self.signal.split(few, 2):
+            rows = signal.new_zeros(batch * len(seen), signal.shape[2])
+            rows.index_add_(0, (sample + where).flatten(), signal.flatten(0, 1))
+            rows = rows.view(batch, -1)
+            found += rows @ rows.T
+        return found
+
+    def sums(self, phi: Tensor) -> Tensor:
+        rows = self.signal.new_zeros(len(phi), self.size, self.signal.shape[2])
+        for row, weights in zip(rows, phi.to(self.signal), strict=True):
+            weighted = self.signal * weights[:, None, None]
+            row.index_add_(0, self.tokens.flatten(), weighted.flatten(0, 1))
+        return rows.flatten(1)
+
+
+def unfolded(module: Any, inputs: Tensor, signal: Tensor, few: int = 0) -> Iterator[Outer]:
+    """A convolution as outer products, `few` samples at a time or as fit into `AT_ONCE`.
+
+    Input channels come last, since rows of them can be copied whole.
+    """
+    kernel, dims, groups = module.kernel_size, len(module.kernel_size), module.groups
+    positions = signal[0, 0].numel()
+    entries = inputs.element_size() * positions * inputs.shape[1] * module.weight[0, 0].numel()
+    few = few or max(1, AT_ONCE // max(entries, 1))
+    for x, s in zip(inputs.split(few), signal.split(few), strict=True):
+        windows = _padded(module, x).movedim(1, -1)
+        for d in range(dims):
+            dilation = module.dilation[d]
+            windows = windows.unfold(1 + d, (kernel[d] - 1) * dilation + 1, module.stride[d])
+            windows = windows[..., ::dilation]
+        # (b, *positions, channels, *kernel) to (b, groups, positions, kernel * channels).
+        windows = windows.movedim(1 + dims, -1).flatten(1, dims).flatten(2, 1 + dims)
+        if groups > 1:
+            windows = windows.unflatten(3, (groups, -1)).movedim(3, 1)
+        else:
+            windows = windows[:, None]
+        yield Outer(s.flatten(2).unflatten(1, (groups, -1)).mT, windows.flatten(3))
+
+
+def _padded(module: Any, inputs: Tensor) -> Tensor:
+    mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
+    return F.pad(inputs, module._reversed_padding_repeated_twice, mode=mode)
+
+
+Found = dict[str, "PerSample"] | None
+
+
+def _linear(module: nn.Linear, inputs: Tensor, signal: Tensor, each: bool) -> Found:
+    s, x = (t.reshape(len(t), 1, -1, t.shape[-1]) for t in (signal, inputs))
+    outer = Outer(s, x)
+    made = each and module.weight.numel() <= SMALL
+    return {"weight": Made(outer.made()) if made else outer, "bias": Made(s.sum((1, 2)))}
+
+
+def _convolution(module: Any, inputs: Tensor, signal: Tensor, each: bool) -> Found:
+    if inputs.dim() != module.weight.dim():
+        return None
+    bias = Made(signal.flatten(2).sum(2))
+    if not _is_made(module, inputs, signal, each):
+        return {"weight": Convolved(module, inputs, signal), "bias": bias}
+    first, *rest = (outer.made() for outer in unfolded(module, inputs, signal))
+    rows = torch.cat([first, *rest]) if rest else first
+    o, i, *kernel = module.weight.shape
+    return {"weight": Made(rows, (o, math.prod(kernel), i)), "bias": bias}
+
+
+def _is_made(module: Any, inputs: Tensor, signal: Tensor, each: bool) -> bool:
+    """Whether a convolution's gradients are made: for `each` where norms cost less so."""
+    (o, i), positions = module.weight.flatten(1).shape, signal[0, 0].numel()
+    if each:
+        return o * i <= max(SMALL, positions * (o // module.groups + i))
+    largest = len(inputs) * max(i * module.groups * positions, o * i)
+    return inputs.element_size() * largest <= AT_ONCE
+
+
+def _embedding(module: nn.Embedding, tokens: Tensor, signal: Tensor, each: bool) -> Found:
+    if module.max_norm is not None or module.scale_grad_by_freq or module.sparse:
+        return None
+    signal = signal.reshape(len(signal), -1, signal.shape[-1])
+    tokens = tokens.reshape(len(tokens), -1)
+    if module.padding_idx is not None:
+        signal = signal * (tokens != module.padding_idx)[..., None]
+    return {"weight": Looked(signal, tokens, module.num_embeddings)}
+
+
+def _by_channel(signal: Tensor, normalised: Tensor) -> Found:
+    both = {"weight": signal * normalised, "bias": signal}
+    return {name: Made(x.flatten(2).sum(2) if x.dim() > 2 else x) for name, x in both.items()}
+
+
+def _batch_norm(module: Any, inputs: Tensor, signal: Tensor, each: bool) -> Found:
+    mean, var = module.running_mean, module.running_var
+    if module.training or mean is None:
+        return None
+    bias, product = (
+        x.flatten(2).sum(2) if x.dim() > 2 else x for x in (signal, inputs.to(signal) * signal)
+    )
+    return {
+        "weight": Made((product - mean * bias) * (var + module.eps).rsqrt()),
+        "bias": Made(bias),
+    }
+
+
+def _group_norm(module: nn.GroupNorm, inputs: Tensor, signal: Tensor, each: bool) -> Found:
+    return _by_channel(signal, F.group_norm(inputs, module.num_groups, eps=module.eps))
+
+
+def _last_dimensions(
+    module: nn.LayerNorm | nn.RMSNorm, signal: Tensor, normalised: Tensor
+) -> Found:
+    size = module.normalized_shape
+    rows = (len(signal), -1, torch.Size(size).numel())
+    return {
+        "weight": Made((signal * normalised).reshape(rows).sum(1)),
+        "bias": Made(signal.reshape(rows).sum(1)),
+    }
+
+
+def _layer_norm(module: nn.LayerNorm, inputs: Tensor, signal: Tensor, each: bool) -> Found:
+    shape = list(module.normalized_shape)
+    return _last_dimensions(module, signal, F.layer_norm(inputs, shape, eps=module.eps))
+
+
+def _rms_norm(module: nn.RMSNorm, inputs: Tensor, signal: Tensor, each: bool) -> Found:
+    shape = list(module.normalized_shape)
+    return _last_dimensions(module, signal, F.rms_norm(inputs, shape, eps=module.eps))
+
+
+Rule = Callable[[Any, Tensor, Tensor, bool], Found]
+RULES: Mapping[type[nn.Module], Rule] = {
+    nn.Linear: _linear,
+    **dict.fromkeys((nn.Conv1d, nn.Conv2d, nn.Conv3d), _convolution),
+    nn.Embedding: _embedding,
+    **dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d), _batch_norm),
+    nn.GroupNorm: _group_norm,
+    nn.LayerNorm: _layer_norm,
+    nn.RMSNorm: _rms_norm,
+}
+"""By the layer's own class: a subclass may compute something else."""
+
+
+def by_rule(module: nn.Module, inputs: Tensor, signal: Tensor, each: bool) -> Found:
+    """Per-sample gradients of a layer's parameters by their names, None without a rule.
+
+    `inputs` `(B, ...)` is what the layer read, `signal` `(B, ...)` the gradient at its output.
+    `each`: single samples will be asked for, not weighted sums alone.
+    """
+    rule = RULES.get(type(module))
+    if rule is None:
+        return None
+    dtype = torch.promote_types(signal.dtype, torch.float32)
+    inputs, signal = inputs.detach(), signal.detach().to(dtype)
+    return rule(module, inputs.to(dtype) if inputs.is_floating_point() else inputs, signal, each)
+
+
+def one_by_one(
+    module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], signal: Tensor
+) -> dict[str, PerSample]:
+    """The same for any layer: its own forward and backward pass, a sample at a time."""
+    own = dict(module.named_parameters(recurse=False))
+    leaves, form = tree_flatten((args, kwargs))
+    rows: list[list[Tensor]] = []
+    for b in range(len(signal)):
+        alone = [
+            x[b : b + 1].detach() if isinstance(x, Tensor) and len(x) == len(signal) else x
+            for x in leaves
+        ]
+        args, kwargs = tree_unflatten(alone, form)
+        with torch.enable_grad():
+            output = module.forward(*args, **kwargs)
+            grads = torch.autograd.grad(
+                output,
+                list(own.values()),
+                signal[b : b + 1].to(output.dtype),
+                materialize_grads=True,
+            )
+        rows.append([grad.flatten() for grad in grads])
+    return {
+        name: Made(torch.stack(column))
+        for name, column in zip(own, zip(*rows, strict=True), strict=True)
+    }

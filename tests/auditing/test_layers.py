@@ -1,0 +1,230 @@
+"""Per-sample gradients by a layer's rule, made or not, against one backward pass a sample."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from orderdp_theory import Design, Ranking
+from orderdp_train.auditing import Population, audit, supervised
+from orderdp_train.auditing import per_sample as rules_of_layers
+from orderdp_train.auditing.covariance import products
+from orderdp_train.auditing.layers import Layers, audit_mode
+from orderdp_train.auditing.per_sample import RULES, Made, PerSample
+from orderdp_train.rules import OrderDP, RandomSubset
+from orderdp_train.rules.pairs import second_order
+from tests.auditing.problem import INPUTS, N, small
+
+B = 5
+TOKENS = torch.tensor([[1, 3, 1], [0, 0, 2], [3, 1, 0], [2, 2, 2], [0, 1, 3]])
+
+
+class Tenfold(nn.Linear):
+    """A layer of its own, so without a rule."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return 10 * super().forward(input.tanh())
+
+
+def trained(norm: nn.Module) -> nn.Module:
+    """Statistics and parameters that are not those of the beginning."""
+    for name, value in norm.state_dict().items():
+        if value.is_floating_point():
+            value += 0.1 + 0.3 * torch.rand(value.shape) * (1 if "var" in name else -1)
+    return norm
+
+
+CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...] | Tensor]] = {
+    "linear": (lambda: nn.Linear(4, 3), (4,)),
+    "linear at positions": (lambda: nn.Linear(4, 3), (2, 3, 4)),
+    "linear without bias": (lambda: nn.Linear(4, 3, bias=False), (7, 4)),
+    "conv1d": (lambda: nn.Conv1d(4, 6, 3, groups=2, stride=2, padding=1), (4, 9)),
+    "conv2d": (lambda: nn.Conv2d(4, 6, (3, 2), stride=(1, 2), padding=(0, 1)), (4, 6, 7)),
+    "conv2d, 1×1": (lambda: nn.Conv2d(4, 6, 1, stride=2), (4, 5, 5)),
+    "conv2d, depthwise": (lambda: nn.Conv2d(4, 8, 3, groups=4, bias=False), (4, 5, 5)),
+    "conv2d, dilated": (lambda: nn.Conv2d(2, 3, 3, dilation=2, padding="same"), (2, 6, 5)),
+    "conv2d, circular": (
+        lambda: nn.Conv2d(2, 3, 3, padding=1, stride=2, padding_mode="circular"), (2, 5, 6),
+    ),
+    "conv3d": (lambda: nn.Conv3d(2, 4, 2, groups=2, dilation=(1, 2, 1)), (2, 3, 5, 4)),
+    "embedding": (lambda: nn.Embedding(4, 3), TOKENS),
+    "embedding with padding": (lambda: nn.Embedding(4, 3, padding_idx=0), TOKENS),
+    "batch norm": (lambda: trained(nn.BatchNorm1d(4)), (4,)),
+    "batch norm 2d": (lambda: trained(nn.BatchNorm2d(4)), (4, 3, 2)),
+    "group norm": (lambda: trained(nn.GroupNorm(2, 4)), (4, 3, 3)),
+    "layer norm": (lambda: trained(nn.LayerNorm([3, 4])), (2, 3, 4)),
+    "rms norm": (lambda: trained(nn.RMSNorm(4)), (3, 4)),
+    "no rule": (lambda: Tenfold(4, 3), (2, 4)),
+    "no rule, two inputs": (lambda: nn.PReLU(4), (4, 3)),
+}  # fmt: skip
+
+
+def inputs_of(shape: tuple[int, ...] | Tensor) -> Tensor:
+    if isinstance(shape, Tensor):
+        return shape
+    return torch.randn(B, *shape, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("name", CASES)
+def test_a_rule_gives_what_autograd_gives(
+    name: str, large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small parameters have their gradients made; with `large` none is small, and no cache is."""
+    torch.manual_seed(0)
+    build, shape = CASES[name]
+    layer, inputs = build().double(), inputs_of(shape)
+    if large:
+        monkeypatch.setattr(rules_of_layers, "SMALL", 0)
+        monkeypatch.setattr(rules_of_layers, "AT_ONCE", 64)
+    model = nn.Sequential(layer, nn.Tanh())
+    mix = torch.randn_like(model.eval()(inputs)[0])
+    parameters = list(model.parameters())
+
+    def losses() -> Tensor:
+        return (model(inputs) * mix).flatten(1).sum(1).square()
+
+    rows = [torch.autograd.grad(loss, parameters, retain_graph=True) for loss in losses()]
+    phi = torch.randn(2, B, dtype=torch.float64)
+    layers = Layers(model, parameters)
+    with audit_mode(model):
+        layers.verify_on(losses)
+        assert layers.general == []
+        for each in (False, True):
+            with layers.recording():
+                found = list(layers.gradients(losses(), phi, each=each))
+            assert [i for i, _, _ in found] == list(range(len(parameters)))
+            for i, sums, single in found:
+                exact = torch.stack([row[i].flatten() for row in rows])
+                torch.testing.assert_close(sums[0], exact.sum(0))
+                torch.testing.assert_close(sums[1:], phi @ exact)
+                if not each:
+                    continue
+                assert single is not None
+                torch.testing.assert_close(single.squares(), exact.square().sum(1))
+                torch.testing.assert_close(single.gram(), exact @ exact.T)
+                torch.testing.assert_close(single.sums(phi), phi @ exact)
+                vectors = torch.randn(3, exact.shape[1], dtype=torch.float64)
+                torch.testing.assert_close(single.dots(vectors), exact @ vectors.T)
+
+
+class Attention(nn.Module):
+    """Torch's attention reads its projections itself, so no call of theirs is seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read = nn.Linear(INPUTS, 8)
+        self.mix = nn.MultiheadAttention(4, 2, batch_first=True)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.read(x).view(-1, 2, 4)
+        return self.head(torch.tanh(x + self.mix(x, x, x, need_weights=False)[0]).flatten(1))
+
+
+def test_attention_goes_the_slow_way_alone() -> None:
+    problem = small()
+    torch.manual_seed(0)
+    model = Attention().double().eval()
+    population = problem.population
+    losses = population.all_losses(model)
+    parameters = list(model.parameters())
+    rows = torch.stack(
+        [
+            torch.cat([g.flatten() for g in torch.autograd.grad(loss, parameters)])
+            for loss in (population.losses(model, torch.tensor([i]))[0] for i in range(N))
+        ]
+    )
+    rule = OrderDP(Design(N, 20, 9), scorer=lambda i: losses[i])
+    found = audit(model, population, {"rule": rule, "random": RandomSubset(N, 9)}, draws=0)
+    centred = float((rows - rows.mean(0)).square().sum()) / (N - 1)
+    norm = float(rows.mean(0).norm())
+    assert found["random"].variance == pytest.approx(centred * (1 / 9 - 1 / N) / norm**2, rel=1e-9)
+    (slow,) = found.slow
+    assert "mix.in_proj_weight" in slow
+    assert "read" not in slow
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("batch_size", [1, 6, 41])
+def test_moments_of_a_walk_are_those_of_single_samples(tied: bool, batch_size: int) -> None:
+    """The variance from the walk, against pair sums over per-sample gradients."""
+    problem = small()
+    scores = torch.rand(N, generator=torch.Generator().manual_seed(1))
+    if tied:
+        scores = (scores * 5).floor()
+        scores[:20] = 9.0  # a group that goes over many batches
+    designs = {f"{s} {q}": Design(N, s, q) for s, q in ((N, 9), (20, 9), (30, 29), (7, 1))}
+    rules = {}
+    for name, design in designs.items():
+        rules[name] = OrderDP(design)
+        rules[name].update(torch.arange(N), scores)
+    found = audit(problem.model, problem.population, rules, draws=0, batch_size=batch_size)
+    ranking = Ranking.of(scores.double().numpy())
+    ones = torch.ones(N, dtype=torch.float64)
+    slow = products(problem.model, problem.population, ranking, ones)
+    norm = problem.gradients.mean(0).norm()
+    for name, rule in rules.items():
+        second, q = second_order(rule), rule.design.q
+        assert second is not None
+        assert second.pairs is not None
+        pairs = second.pairs
+        p = rule.expected_weights() * q
+        mean = p @ problem.gradients
+        both = pairs.between @ slow.between.sum(1) + pairs.within @ slow.within.sum(1)
+        exact = (p @ slow.squares.sum(1) + 2 * both - mean @ mean) / q**2 / norm**2
+        assert found[name].variance == pytest.approx(float(exact), rel=1e-9, abs=1e-12)
+
+
+def test_a_rule_that_is_wrong_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It forgets the last sample's gradient: seen on the first samples, and done the slow way."""
+    problem = small()
+    rules = {"random": RandomSubset(N, 9)}
+    right = audit(problem.model, problem.population, rules, draws=0)
+
+    def wrong(
+        module: nn.Linear, inputs: Tensor, signal: Tensor, each: bool
+    ) -> dict[str, PerSample]:
+        found = RULES[nn.Linear](module, inputs, signal, each)
+        assert found is not None
+        rows = found["weight"].sums(torch.eye(len(signal)))
+        rows[-1] = 0
+        return {"weight": Made(rows), "bias": found["bias"]}
+
+    monkeypatch.setattr(rules_of_layers, "RULES", {nn.Linear: wrong})
+    layers = Layers(problem.model, list(problem.model.parameters()))
+    with audit_mode(problem.model):
+        layers.verify_on(lambda: problem.population.losses(problem.model, torch.arange(4)))
+    assert layers.owned == {}
+    found = audit(problem.model, problem.population, rules, draws=0)
+    assert found["random"].variance == pytest.approx(right["random"].variance, rel=1e-9)
+
+
+def test_inputs_that_are_written_over_are_noticed() -> None:
+    """Autograd does not mind where it needs them no more; a rule would read what is new."""
+
+    class Overwriting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.shift = nn.Linear(INPUTS, INPUTS)
+            self.shift.weight.requires_grad_(False)
+            self.head = nn.Linear(INPUTS, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = x * 1
+            y = self.shift(x)
+            x.zero_()
+            return self.head(torch.tanh(y))
+
+    torch.manual_seed(0)
+    model = Overwriting().double()
+    population = Population(
+        N, small().population.batch, supervised(lambda out, _: out.square().sum(1))
+    )
+    layers = Layers(model, [p for p in model.parameters() if p.requires_grad])
+    with audit_mode(model):
+        layers.verify_on(lambda: population.losses(model, torch.arange(4)))
+    assert [type(m) for m in layers.owned] == [nn.Linear]
+    assert np.array_equal(layers.general, [0])
