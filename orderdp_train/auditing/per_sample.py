@@ -147,7 +147,12 @@ class Convolved:
         rows = []
         for row in phi.to(self.signal):
             _, weight, _ = torch.ops.aten.convolution_backward(
-                *(self.signal * row.view(-1, *ones), inputs, module.weight.to(inputs), None),
+                *(
+                    self.signal * row.view(-1, *ones),
+                    inputs,
+                    module.weight.detach().to(inputs),
+                    None,
+                ),
                 *(module.stride, padding, module.dilation, False, [0] * len(ones[1:])),
                 *(module.groups, [False, True, False]),
             )

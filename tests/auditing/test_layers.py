@@ -98,6 +98,7 @@ def test_a_rule_gives_what_autograd_gives(
             assert [i for i, _, _ in found] == list(range(len(parameters)))
             for i, sums, single in found:
                 exact = torch.stack([row[i].flatten() for row in rows])
+                assert not sums.requires_grad
                 torch.testing.assert_close(sums[0], exact.sum(0))
                 torch.testing.assert_close(sums[1:], phi @ exact)
                 if not each:
