@@ -214,7 +214,8 @@ def _page(
         stand_ins = {"digits": "CIFAR-10", "mnist5k": "CIFAR-100 and ImageNet"}
         used = {m.number.cell.config.data for m in measured}
         standing = ", ".join(f"{d} for {p}" for d, p in stand_ins.items() if d in used)
-        words += f" At this scale stand {standing}, and the small CNN for the ResNets."
+        usual = f"At this scale stand {standing}, and the small CNN for the ResNets."
+        words += f" {result.stand_ins or usual}"
     return (
         f"# {result.title}\n\n`orderdp-train reproduce {result.name} --scale {scale.name} "
         f"--seeds {seeds}`\n\n{words}\n\n{markdown(measured)}\n"

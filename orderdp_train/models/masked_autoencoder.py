@@ -76,7 +76,9 @@ class MaskedAutoencoder(nn.Module):
                 layer_norm_eps=1e-6,
             )
         )
-        patches = (image_size // patch) ** 2
+        side = image_size // patch
+        _initialise(self.network, side)
+        patches = side**2
         generator = torch.Generator().manual_seed(0)
         plain = torch.rand(1, patches, generator=generator, device=generator.device)
         self.register_buffer("plain_noise", plain, persistent=False)
@@ -178,6 +180,38 @@ def _timm_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
             for own, theirs in parts.items():
                 found[f"{block}.{own}.{kind}"] = encoder[f"{layer}.{theirs}.{kind}"]
     return found
+
+
+@torch.no_grad()
+def _initialise(network: nn.Module, side: int) -> None:
+    """The authors' fresh weights, drawn from torch's global generator, and their fixed positions.
+
+    Transformers 5.24 leaves positions and mask token at zero in a model that is built from a
+    configuration, and no reconstruction is learnt without them.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            nn.init.zeros_(module.bias)
+    parameters = dict(network.named_parameters())
+    nn.init.xavier_uniform_(
+        parameters["vit.embeddings.patch_embeddings.projection.weight"].flatten(1)
+    )
+    for token in ("vit.embeddings.cls_token", "decoder.mask_token"):
+        nn.init.normal_(parameters[token], std=0.02)
+    for name in ("vit.embeddings.position_embeddings", "decoder.decoder_pos_embed"):
+        parameters[name][0, 1:] = positions(side, parameters[name].shape[-1])
+
+
+def positions(side: int, width: int) -> Float[Tensor, "patches {width}"]:
+    """Sines and cosines of column and row of the patches of a square image, `(side², width)`.
+
+    Frequencies are 10,000^(−4 k / width): sines, then cosines of the column, then of the row.
+    """
+    frequencies = 10_000.0 ** (-4 * torch.arange(width // 4) / width)
+    angles = torch.arange(side)[:, None] * frequencies
+    waves = torch.cat([angles.sin(), angles.cos()], 1)
+    return torch.cat([waves.repeat(side, 1), waves.repeat_interleave(side, 0)], 1)
 
 
 def _transformers() -> tuple[Any, Any]:

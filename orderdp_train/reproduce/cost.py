@@ -20,12 +20,19 @@ SECONDS_PER_MULTIPLICATIONS = 70.4 * 3600 / (90 * SAMPLES["imagenet"]) / 4.1
 SECONDS = {
     ("digits", "cnn"): 1.5e-4,
     ("mnist5k", "cnn"): 2e-4,
+    ("digits", "swin-smoke"): 6e-4,
+    ("digits", "mae-tiny"): 5e-4,
+    ("digits", "vit-tiny"): 4e-4,
     ("cifar10", "resnet18"): 0.56 * SECONDS_PER_MULTIPLICATIONS,
     ("cifar10", "resnet50"): 1.3 * SECONDS_PER_MULTIPLICATIONS,
     ("cifar100", "resnet18"): 0.56 * SECONDS_PER_MULTIPLICATIONS,
     ("cifar100", "resnet50"): 1.3 * SECONDS_PER_MULTIPLICATIONS,
     ("imagenet", "resnet18"): 1.8 * SECONDS_PER_MULTIPLICATIONS,
     ("imagenet", "resnet50"): 4.1 * SECONDS_PER_MULTIPLICATIONS,
+    ("imagenet", "swin_tiny_patch4_window7_224"): 4.5 * SECONDS_PER_MULTIPLICATIONS,
+    ("imagenet", "vit-base"): 17.5 * SECONDS_PER_MULTIPLICATIONS,
+    # A quarter of the encoder, and the decoder.
+    ("imagenet", "mae-base"): (17.5 / 4 + 5.2) * SECONDS_PER_MULTIPLICATIONS,
 }
 BELOW_MEAN = 0.7  # share of the samples that InfoBatch may prune: typical of a trained network
 START_UP = 4.0  # seconds to read the data and set up
@@ -65,4 +72,5 @@ def _seconds(cell: Cell) -> float:
     epochs = config.recipe.epochs * kept
     if cell.gradients:
         epochs += 3 * len(looked_at(config.recipe.epochs))  # three gradients over all samples
-    return START_UP + epochs * SAMPLES[config.data] * SECONDS[config.data, config.model]
+    before = _seconds(Cell(cell.pretraining)) if cell.pretraining else 0.0
+    return before + START_UP + epochs * SAMPLES[config.data] * SECONDS[config.data, config.model]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import cycle
+from textwrap import fill as wrapped
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from orderdp_train.runs.panels import band, joint, usage
 
 COLOURS = {m: colour for m, name in METHODS.items() if (colour := rule_class(name).colour)}
 MANY = 24  # rows that still stand beside each other
+FEW = 4  # columns whose names do, in two lines
 Series = dict[str, list[Measured]]
 
 
@@ -75,7 +77,7 @@ def _panels(
     figure = new_figure(WIDE, height * lines)
     axes = figure.subplots(lines, columns, squeeze=False).flatten()
     for ax, (quantity, series) in zip(axes, quantities.items(), strict=False):
-        ax.set_ylabel(quantity)
+        ax.set_ylabel(wrapped(quantity, 24))
         fill(ax, series)
         # Above the panel, where it hides no point.
         ax.legend(fontsize=6, loc="lower left", bbox_to_anchor=(0, 1), ncols=4 if count == 1 else 2)
@@ -85,19 +87,25 @@ def _panels(
 
 
 def _points(ax: Axes, series: Series) -> None:
-    """Mean ± standard deviation, filled; what the paper prints, hollow beside it."""
+    """Mean ± what tables have there, filled; what the paper prints, hollow beside it."""
     columns = list(dict.fromkeys(m.number.column for row in series.values() for m in row))
     colours = _colours(list(series))
     for k, (label, row) in enumerate(series.items()):
         shift = 0.7 * ((k + 0.5) / len(series) - 0.5)
         x = np.array([columns.index(m.number.column) for m in row]) + shift
-        mean, std = [m.mean for m in row], np.nan_to_num([m.std for m in row])
-        ax.errorbar(x, mean, std, fmt="o", color=colours[label], elinewidth=0.8, label=label)
+        mean, spread = [m.mean for m in row], np.nan_to_num([m.spread for m in row])
+        ax.errorbar(x, mean, spread, fmt="o", color=colours[label], elinewidth=0.8, label=label)
         printed = [np.nan if m.number.printed is None else m.number.printed for m in row]
         ax.plot(x, printed, "o", color=colours[label], markerfacecolor="none", alpha=0.7)
     if any(m.number.printed is not None for row in series.values() for m in row):
         ax.plot([], [], "o", color=BLACK, markerfacecolor="none", label="paper")
-    ax.set_xticks(range(len(columns)), [str(c) for c in columns], rotation=40, ha="right")
+    names = [str(c) for c in columns]
+    if len(names) > FEW:
+        ax.set_xticks(range(len(names)), names, rotation=40, ha="right")
+    else:
+        ax.set_xticks(
+            range(len(names)), [wrapped(name.replace(" %", "\u00a0%"), 16) for name in names]
+        )
 
 
 def _dots(ax: Axes, series: Series) -> None:

@@ -82,9 +82,13 @@ def infobatch_savings(result: Result, scale: Scale, seeds: int, root: Path) -> s
 
 def recipes(measured: Sequence[Measured]) -> str:
     """A sentence on the presets that the trainings follow, and where they depart from them."""
-    configs = (m.number.cell.config for m in measured)
-    words = dict.fromkeys(f"{in_words(c.recipe, c.data, c.model)} on {c.data}" for c in configs)
+    cells = (m.number.cell for m in measured)
+    words = dict.fromkeys(f"{_recipe(cell)} on {cell.config.data}" for cell in cells)
     return f"Recipes: {'; '.join(words)}."
+
+
+def _recipe(cell: Cell) -> str:
+    return ", then ".join(in_words(c.recipe, c.data, c.model) for c in cell.stages)
 
 
 def digits(measured: Sequence[Measured]) -> int:
@@ -132,17 +136,17 @@ def to_csv(measured: Sequence[Measured]) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
     for m in measured:
-        n, c = m.number, m.number.cell.config
+        n, c, rule = m.number, m.number.cell.config, m.number.cell.stages[0].rule
         std = "" if math.isnan(m.std) else f"{m.std:.9g}"
         printed = ("" if p is None else p for p in (n.printed, n.printed_std))
         where = (
             c.data,
             c.model,
-            c.rule.name,
-            c.rule.keep,
-            c.rule.options.get("explore", ""),
+            rule.name,
+            rule.keep,
+            rule.options.get("explore", ""),
             c.recipe.epochs,
-            in_words(c.recipe, c.data, c.model),
+            _recipe(n.cell),
         )
         values = " ".join(f"{v:.9g}" for v in m.values)
         writer.writerow(

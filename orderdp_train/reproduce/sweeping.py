@@ -24,15 +24,25 @@ from orderdp_train.training.processes import gather_objects, rank, world_size
 
 @dataclass(frozen=True)
 class Cell:
-    """One training of a sweep, with or without a look at its gradients on the way."""
+    """One training of a sweep, with or without a look at its gradients on the way.
+
+    With a `pretraining`, of a masked autoencoder, it fine-tunes the encoder that comes out of that.
+    """
 
     config: RunConfig
     gradients: bool = False
+    pretraining: RunConfig | None = None
+
+    @property
+    def stages(self) -> list[RunConfig]:
+        """Its trainings in their order; the method is that of the first."""
+        return [stage for stage in (self.pretraining, self.config) if stage]
 
     def folder(self, root: Path) -> RunFolder:
         """Its run folder: readable, and different for whatever may change the result."""
         c = self.config
-        digest = hashlib.sha256(c.to_json().encode()).hexdigest()[:8]
+        whole = "".join(stage.to_json() for stage in self.stages[::-1])
+        digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
         kind = "-gradients" if self.gradients else ""
         name = f"{c.data}-{c.model}-{c.rule.name}-{c.rule.keep:g}-{c.seed}-{digest}{kind}"
         return RunFolder(root / name)
@@ -50,11 +60,12 @@ class Environment:
 def with_seeds(cells: Sequence[Cell], seeds: int) -> list[Cell]:
     """Each distinct cell once for every seed 0 … seeds − 1, one seed after the other."""
     distinct = list(dict.fromkeys(cells))
-    return [
-        replace(cell, config=replace(cell.config, seed=seed))
-        for seed in range(seeds)
-        for cell in distinct
-    ]
+
+    def seeded(cell: Cell, seed: int) -> Cell:
+        before = cell.pretraining and replace(cell.pretraining, seed=seed)
+        return replace(cell, config=replace(cell.config, seed=seed), pretraining=before)
+
+    return [seeded(cell, seed) for seed in range(seeds) for cell in distinct]
 
 
 Ended = tuple[Cell, Exception | None]
@@ -196,12 +207,20 @@ def train_cell(cell: Cell, root: Path, environment: Environment) -> None:
         measure_gradients(folder, data)
     options: dict[str, Any] = {"checkpoints": 1, "show_progress": False, **vars(environment)}
     options["recordings"] = root / "recordings"
+    before = cell.pretraining and Cell(cell.pretraining).folder(root)
+    if before:
+        assert cell.pretraining
+        for _ in run(cell.pretraining, before.path, resume=before.exists, **options):
+            pass
+        options["pretrained"] = before.checkpoints()[-1]
     for _ in run(cell.config, folder.path, resume=folder.exists, **options):
         if data:
             gather_objects(None)  # the first process has written the epoch
             measure_gradients(folder, data)
     if rank() == 0:
         folder.drop_latest()  # hundreds of them would fill a disk
+        if before:
+            before.drop_latest()
 
 
 def _load(config: RunConfig, environment: Environment) -> TrainTestData:

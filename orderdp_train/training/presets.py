@@ -167,12 +167,10 @@ _vit = Recipe(
     precision="bf16",
 )
 _MAE = {"Table 5": "for 300 epochs and fine-tuned for 100 epochs."}
-_small_mae = replace(
-    _mae, epochs=20, batch_size=64, max_lr=2e-3, warm_up=0.1, decay_all=True, precision="fp32"
-)
+_small_mae = replace(_mae, epochs=8, batch_size=64, max_lr=2e-3, warm_up=0.1, precision="fp32")
 _small_vit = replace(
     _vit,
-    epochs=10,
+    epochs=6,
     batch_size=64,
     max_lr=2e-3,
     warm_up=0.1,
