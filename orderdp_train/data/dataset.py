@@ -153,8 +153,9 @@ class DataSet(HeldData):
         return self.train_images.device
 
     def with_policy(self, policy: Policy) -> Self:
-        """See `TrainTestData.with_policy`; the training images then lie on the CPU."""
-        return replace(self, policy=policy, train_images=self.train_images.cpu())
+        """See `TrainTestData.with_policy`; where it changes images they lie on the CPU."""
+        images = self.train_images.cpu() if policy else self.train_images
+        return replace(self, policy=policy, train_images=images)
 
     @property
     def in_channels(self) -> int:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # importing torchvision takes seconds, which other data sets 
     from torchvision.datasets import ImageFolder
 
 CPU = torch.device("cpu")
+NO_POLICY = Policy()
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MOST_ELONGATED = 100  # the ratio of the sides; resized to a shorter side of 256 it is 20 MB
 # One item asked of a worker: the image's index and, when it is to be augmented, its own seed.
@@ -212,13 +213,14 @@ class _Files(Dataset[tuple[int, Tensor | str]]):
         paths: tuple[str, ...],
         image_size: int,
         *,
-        policy: Policy | None = None,
+        policy: Policy = NO_POLICY,
         only_read: bool = False,
     ) -> None:
         from torchvision.transforms import v2
 
         self.paths, self.policy, self.only_read = paths, policy, only_read
-        self.augmented = v2.Compose([v2.RandomResizedCrop(image_size), v2.RandomHorizontalFlip()])
+        crop = v2.RandomResizedCrop(image_size, scale=(policy.crop, 1.0))
+        self.augmented = v2.Compose([crop, v2.RandomHorizontalFlip()])
         shorter_side = round(image_size * 256 / 224)
         self.plain = v2.Compose([v2.Resize(shorter_side), v2.CenterCrop(image_size)])
 

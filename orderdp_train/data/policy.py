@@ -20,19 +20,22 @@ GREY, SPREAD = 128, 64  # of the noise where an image is erased; powers of two, 
 
 @dataclass(frozen=True)
 class Policy:
-    """What is done to a training image after crop and flip; the default does nothing.
+    """What is done to a training image beside crop and flip; the default does nothing.
 
+    A crop of an image on disk has at least the share `crop` of its area, before it is resized.
     `randaugment` is timm's configuration, like "rand-m9-mstd0.5-inc1". With probability `erasing` a
     rectangle of 2 to 33 % of the image is filled with normal noise, grey ± a quarter of the range.
     """
 
     randaugment: str = ""
     erasing: float = 0.0
+    crop: float = 0.08
 
     def __post_init__(self) -> None:
         _check(self.randaugment)
 
     def __bool__(self) -> bool:
+        """Whether images are changed after crop and flip."""
         return bool(self.randaugment or self.erasing)
 
     def __call__(self, image: UInt8[Tensor, "c h w"], seed: int) -> UInt8[Tensor, "c h w"]:

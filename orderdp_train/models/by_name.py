@@ -105,22 +105,24 @@ def build_model(
     `mae-tiny` and `mae-base` are masked autoencoders, which map images to losses and know no
     classes, and `vit-tiny` and `vit-base` classifiers with the same encoders. `swin-smoke` is a
     Swin transformer of 100 thousand parameters for small images. Any other name is looked up in
-    timm. Swin and timm's models drop paths with probability `drop_path` in the last block and less
-    before it. Raises `ValueError` for a name that nobody knows and for a
-    model that cannot take images of this size.
+    timm. Swin, `vit-…` and timm's models drop paths with probability `drop_path` in the last block
+    and less before it. Raises `ValueError` for a name that nobody knows and for a model that cannot
+    take images of this size.
     """
-    if drop_path and name in OURS:
+    kind, _, size = name.partition("-")
+    if drop_path and name in OURS and kind != "vit":
         raise InputError(f"{name} takes no drop_path: leave it at 0")
     if name == "cnn":
         return SmallCNN(in_channels, num_classes, image_size)
     if name in ("resnet18", "resnet50"):
         return _resnet(name, in_channels, num_classes, image_size)
-    kind, _, size = name.partition("-")
     if kind in ("mae", "vit") and size in SIZES:
         images = {"in_channels": in_channels, "image_size": image_size}
         if kind == "mae":
             return MaskedAutoencoder(SIZES[size], **images)
-        return vision_transformer(SIZES[size], num_classes=num_classes, **images)
+        return vision_transformer(
+            SIZES[size], num_classes=num_classes, drop_path=drop_path, **images
+        )
     return _timm(name, in_channels, num_classes, image_size, drop_path)
 
 

@@ -29,7 +29,6 @@ class Size:
     decoder_depth: int
     decoder_heads: int
     patch: int | None = None
-    drop_path: float = 0.0  # of the classifier
 
     def patch_of(self, image_size: int) -> int:
         """Side of a patch: small images still have some 16 to 64 of them."""
@@ -39,7 +38,7 @@ class Size:
 # By what follows "mae-" and "vit-" in a model's name; base is ViT-B of the paper on MAE.
 SIZES = {
     "tiny": Size(48, 3, 3, 32, 1, 2),
-    "base": Size(768, 12, 12, 512, 8, 16, patch=16, drop_path=0.1),
+    "base": Size(768, 12, 12, 512, 8, 16, patch=16),
 }
 
 
@@ -110,7 +109,7 @@ class MaskedAutoencoder(nn.Module):
 
 
 def vision_transformer(
-    size: Size, *, in_channels: int, num_classes: int, image_size: int
+    size: Size, *, in_channels: int, num_classes: int, image_size: int, drop_path: float = 0.0
 ) -> nn.Module:
     """The classifier with the encoder of a `MaskedAutoencoder` of that size, and fresh weights."""
     from timm.models import VisionTransformer
@@ -124,7 +123,7 @@ def vision_transformer(
         embed_dim=size.width,
         depth=size.depth,
         num_heads=size.heads,
-        drop_path_rate=size.drop_path,
+        drop_path_rate=drop_path,
     )
 
 

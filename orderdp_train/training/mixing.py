@@ -12,9 +12,9 @@ from orderdp_train.training.text import next_token_accuracy, sequence_losses
 
 
 def augmented(data: TrainTestData, recipe: Recipe) -> TrainTestData:
-    """`data` with the recipe's RandAugment and random erasing, in training and in views."""
-    policy = Policy(recipe.randaugment, recipe.erasing)
-    return data.with_policy(policy) if policy else data
+    """`data` with the recipe's crops, RandAugment and random erasing, in training and in views."""
+    policy = Policy(recipe.randaugment, recipe.erasing, recipe.crop)
+    return data if policy == Policy() else data.with_policy(policy)
 
 
 def mix(

@@ -148,6 +148,7 @@ _mae = Recipe(
     weight_decay=0.05,
     decay_all=False,
     label_smoothing=0.0,
+    crop=0.2,
     precision="bf16",
 )
 _vit = Recipe(
@@ -160,6 +161,7 @@ _vit = Recipe(
     weight_decay=0.05,
     decay_all=False,
     layer_decay=0.65,
+    drop_path=0.1,
     randaugment="rand-m9-mstd0.5-inc1",
     erasing=0.25,
     mixup=0.8,
@@ -167,13 +169,16 @@ _vit = Recipe(
     precision="bf16",
 )
 _MAE = {"Table 5": "for 300 epochs and fine-tuned for 100 epochs."}
-_small_mae = replace(_mae, epochs=8, batch_size=64, max_lr=2e-3, warm_up=0.1, precision="fp32")
+_small_mae = replace(
+    _mae, epochs=8, batch_size=64, max_lr=2e-3, warm_up=0.1, crop=0.08, precision="fp32"
+)
 _small_vit = replace(
     _vit,
     epochs=6,
     batch_size=64,
     max_lr=2e-3,
     warm_up=0.1,
+    drop_path=0.0,
     randaugment="",
     erasing=0.0,
     mixup=0.0,

@@ -32,8 +32,9 @@ class Recipe:
     cosines under "onecycle" (PyTorch's defaults), by a line and a cosine under "cosine".
     `momentum`, the first beta of adamw and lamb, may be another one when the rate is at its peak,
     `peak_momentum`, and then goes there and back by cosines. `mixup` and `cutmix` are the alphas of
-    the two mixings, 0 for off; with both on each batch uses one of them. `randaugment` and
-    `erasing` are those of `data.Policy`, `drop_path` is the stochastic depth of timm's models.
+    the two mixings, 0 for off; with both on each batch uses one of them. `randaugment`,
+    `erasing` and `crop` are those of `data.Policy`, `drop_path` is the stochastic depth of timm's
+    models.
 
     Unless `decay_all`, weights decay but norms, biases and what a model of timm excludes. A layer's
     rate is `layer_decay` times that of the one above it. Gradients longer than `clip` are scaled
@@ -71,6 +72,7 @@ class Recipe:
     drop_path: float = _share(0.0)
     randaugment: str = ""
     erasing: float = _most_one(0.0)
+    crop: float = _most_one(0.08)
     mixup: float = 0.0
     cutmix: float = 0.0
     precision: Precision = "fp32"
