@@ -8,7 +8,8 @@ import torch
 
 from orderdp_theory.common.command import run as command_line
 from orderdp_train.cli.app import app
-from orderdp_train.data import load_data
+from orderdp_train.data import Policy, load_data
+from orderdp_train.data.imagenet import _Files
 from orderdp_train.models import MaskedAutoencoder, build_model, load_encoder, model_for
 from orderdp_train.rules import RuleConfig
 from orderdp_train.runs import RunConfig, RunFolder, run
@@ -101,6 +102,39 @@ def loss_on_test(model: torch.nn.Module) -> float:
     with torch.no_grad():
         _, x, _ = next(data.batches([torch.arange(data.num_test)], "test"))
         return float(model(x).mean())
+
+
+def test_positions_are_waves_of_column_and_row():
+    """As published, and as no fresh model of transformers 5.24 has them, which leaves zeros."""
+    model = autoencoder(3, 32)
+    parts = {"vit.embeddings.position_embeddings": 48, "decoder.decoder_pos_embed": 32}
+    for name, width in parts.items():
+        found = dict(model.network.named_parameters())[name][0]
+        assert not found[0].any()
+        quarter = width // 4
+        for place in range(64):
+            row, column = divmod(place, 8)
+            angles = [
+                (x, x / 10_000 ** (k / quarter)) for x in (column, row) for k in range(quarter)
+            ]
+            waves = [np.sin(a) for _, a in angles], [np.cos(a) for _, a in angles]
+            q = quarter
+            expected = [*waves[0][:q], *waves[1][:q], *waves[0][q:], *waves[1][q:]]
+            assert np.allclose(found[1 + place].detach().numpy(), expected, atol=1e-5)
+    assert model.network.decoder.mask_token.std() > 0.01
+
+
+@pytest.mark.parametrize("placed", [True, False])
+def test_reconstruction_is_learnt_where_patches_have_a_place(placed):
+    """Two epochs on digits; what predicts the mean of every patch has a loss of 0.565."""
+    data, model = load_data("digits"), autoencoder()
+    if not placed:
+        for name, parameter in model.named_parameters():
+            if "position_embeddings" in name or "pos_embed" in name:
+                parameter.data.zero_()
+    recipe = replace(RECIPES["smoke-mae"], epochs=2)
+    *_, last = train(model, data, RuleConfig("full").build(1500), recipe)
+    assert (1 - last.test_accuracy < 0.54) == placed
 
 
 def test_a_pretraining_goes_on_bit_for_bit(tmp_path):
@@ -213,6 +247,21 @@ def test_layers_have_the_rates_of_the_published_fine_tuning():
         assert group["lr"] == pytest.approx(recipe.learning_rate(0.5) * 0.65**exponent), name
         decayed = name.endswith("weight") and "norm" not in name
         assert group["weight_decay"] == (0.05 if decayed else 0), name
+
+
+def test_published_crops_and_paths_are_in_the_recipes():
+    """He et al. (2022): crops of at least 20 % in pre-training, dropped paths in fine-tuning."""
+    assert (RECIPES["imagenet-mae"].crop, RECIPES["imagenet-vit"].crop) == (0.2, 0.08)
+    for crop, policy in ((0.2, Policy(crop=0.2)), (0.08, Policy())):
+        first, _ = _Files((), 224, policy=policy).augmented.transforms
+        assert first.scale == (crop, 1.0)
+        assert not policy
+    assert RECIPES["imagenet-vit"].drop_path == 0.1
+    model = model_for("vit-tiny", load_data("digits"), 0.1)
+    paths = [m.drop_prob for m in model.modules() if type(m).__name__ == "DropPath"]
+    assert max(paths) == pytest.approx(0.1)
+    with pytest.raises(ValueError, match="mae-tiny takes no drop_path"):
+        model_for("mae-tiny", load_data("digits"), 0.1)
 
 
 @pytest.mark.parametrize(("model", "beta"), [("mae-base", 0.95), ("vit-base", 0.999)])
