@@ -34,7 +34,10 @@ SCORE = 0.98
 # What a room's tests depend on, and where they lie.
 BOTH = ("orderdp_theory", "orderdp_train")
 ROOMS = {
-    "orderdp_theory": (("orderdp_theory",), ("tests/theory", "tests/common/test_limits.py")),
+    "orderdp_theory": (
+        ("orderdp_theory",),
+        ("tests/theory", "tests/common/test_limits.py", "tests/cli/test_weights.py"),
+    ),
     "orderdp_train/rules": (BOTH, ("tests/rules", "tests/test_users_rule.py")),
     "orderdp_train/runs": (BOTH, ("tests/runs",)),
     "orderdp_train/auditing": (BOTH, ("tests/auditing",)),

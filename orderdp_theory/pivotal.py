@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from orderdp_theory.arguments import checked
+from orderdp_theory.arguments import checked, double_array
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.limits import require_room
 
@@ -48,7 +48,7 @@ def pivotal_sample(inclusion: ArrayLike, uniforms: ArrayLike) -> NDArray[np.int6
         (2, dtype('int64'))
     """
     pi, certain, clusters = _checked(inclusion)
-    uniforms = np.asarray(uniforms, dtype=np.float64)
+    uniforms = double_array(uniforms, "uniforms")
     kept = np.flatnonzero(certain)
     if uniforms.shape != (2, clusters + len(kept)):
         raise InputError(f"need uniforms (2, {clusters + len(kept)}), got {uniforms.shape}")
@@ -107,7 +107,7 @@ def pivotal_joint(inclusion: ArrayLike) -> Array:
         >>> pivotal_joint([0.5, 0.5, 0.5, 0.5])[0].tolist()  # neighbours exclude each other
         [0.5, 0.0, 0.25, 0.25]
     """
-    pi = np.asarray(inclusion, dtype=np.float64)
+    pi = double_array(inclusion, "inclusion")
     pairs = pivotal_pairs(pi)
     require_room("n", len(pi), 16, power=2)
     joint = np.outer(pi, pi)
@@ -134,8 +134,8 @@ def pivotal_covariance_trace(gradients: ArrayLike, inclusion: ArrayLike) -> floa
         >>> float(pivotal_covariance_trace(np.array([[1.0], [0.0], [1.0], [0.0]]), inclusion))
         0.125
     """
-    pi = np.asarray(inclusion, dtype=np.float64)
-    g = np.asarray(gradients, dtype=np.float64)
+    pi = double_array(inclusion, "inclusion")
+    g = double_array(gradients, "gradients")
     if g.ndim != 2 or len(g) != len(pi):
         raise InputError(f"gradients must have shape ({len(pi)}, d), got {g.shape}")
     if not np.all(pi > 0):
@@ -151,7 +151,7 @@ def pivotal_covariance_trace(gradients: ArrayLike, inclusion: ArrayLike) -> floa
 
 def _checked(inclusion: ArrayLike) -> tuple[Array, NDArray[np.bool_], int]:
     """The probabilities, which of them are 1, and the sum of the others, an integer."""
-    pi = np.asarray(inclusion, dtype=np.float64)
+    pi = double_array(inclusion, "inclusion")
     if pi.ndim != 1 or not pi.size or not np.all((pi >= 0) & (pi <= 1)):
         raise InputError(f"inclusion probabilities must be (n,) numbers in [0, 1], got {pi.shape}")
     certain = pi > 1 - ROUNDING

@@ -7,7 +7,7 @@ the inclusion probabilities over their sum. Statements and proofs: proofs/survey
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from orderdp_theory.arguments import checked
+from orderdp_theory.arguments import checked, double_array
 from orderdp_theory.common.errors import InputError
 
 Array = NDArray[np.float64]
@@ -33,7 +33,7 @@ def poisson_mean_weights(inclusion: ArrayLike) -> Array:
         >>> poisson_mean_weights([0.5, 0.5]).round(12).tolist()  # alone 1/4, of two 1/4 times 1/2
         [0.375, 0.375]
     """
-    pi = np.asarray(inclusion, dtype=np.float64)
+    pi = double_array(inclusion, "inclusion")
     if pi.ndim != 1 or not pi.size or not np.all((pi >= 0) & (pi <= 1)):
         raise InputError(f"inclusion probabilities must be (n,) numbers in [0, 1], got {pi.shape}")
     mean = max(float(pi.sum()), 1.0)

@@ -10,7 +10,7 @@ import operator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from orderdp_theory.arguments import checked
+from orderdp_theory.arguments import checked, double_array
 from orderdp_theory.common.errors import InputError
 
 Array = NDArray[np.float64]
@@ -35,7 +35,7 @@ def proportional_inclusion(sizes: ArrayLike, m: int, floor: float = 0.0) -> Arra
         >>> proportional_inclusion([6.0, 3.0, 2.0, 1.0], m=2, floor=0.25).round(4).tolist()
         [0.9545, 0.4773, 0.3182, 0.25]
     """
-    sizes = np.asarray(sizes, dtype=np.float64)
+    sizes = double_array(sizes, "sizes")
     if sizes.ndim != 1 or not sizes.size or not np.all(np.isfinite(sizes) & (sizes >= 0)):
         raise InputError(f"sizes must be finite numbers >= 0, shape (n,), got {sizes.shape}")
     n, m = len(sizes), operator.index(m)

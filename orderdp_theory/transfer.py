@@ -80,9 +80,10 @@ def transfer_bound(
     """
     if not (np.isfinite(optimization_error) and optimization_error >= 0):
         raise InputError(f"optimization_error must be finite and >= 0, got {optimization_error!r}")
+    at_reference = gap(reference_losses, design)  # refuses what are no losses
     return Transfer(
         reference=float(np.mean(double_array(reference_losses, "reference_losses"))),
-        gap=gap(reference_losses, design),
+        gap=at_reference,
         optimization_error=float(optimization_error),
         found_gap=0.0 if found_losses is None else gap(found_losses, design).value,
         ratio=design.s / design.q,

@@ -25,6 +25,7 @@ from orderdp_theory import (
     surrogate_weights,
     total_variation,
 )
+from orderdp_theory.arguments import integer
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.limits import require_room
 from orderdp_train.auditing.agreement import (
@@ -142,6 +143,9 @@ def audit(
         >>> [(rule.method, rule.bias < 1e-6, rule.unreachable) for rule in found.rules]
         [('OrderDP', False, 8), ('RandomSubset', True, 0)]
     """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a module, got {model!r}")
+    seed = integer("seed", seed)
     named = {name: at_present(rule) for name, rule in _named(rules).items()}
     require_room("draws", draws, len(named) * DRAW)
     require_room("views", views or 0, VIEW)

@@ -15,6 +15,7 @@ from torch import Tensor
 from orderdp_theory import Design
 from orderdp_theory.arguments import integer
 from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.limits import require_room
 from orderdp_train.devices import sent
 from orderdp_train.rules.option import Option
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from orderdp_train.rules.pairs import SecondOrder
     from orderdp_train.rules.registry import Setting
 
+SAMPLE = 64  # bytes of memory that a selection takes for each of n samples
+LARGEST = torch.finfo(torch.float32).max
 Selection = tuple[Int64[Tensor, "m"], Float32[Tensor, "m"]]
 Scorer = Callable[[Int64[Tensor, "s"]], Float[Tensor, "s"]]
 Scores = Float[Tensor, "{self.n}"]
@@ -140,9 +143,13 @@ class ScoredRule(SelectionRule):
         n = integer("n", n)
         if n < 1:
             raise InputError(f"a rule needs at least one sample to select from, got n={n}")
-        if math.isnan(initial_score):
+        require_room("n", n, SAMPLE)
+        if not isinstance(initial_score, int | float):
+            raise TypeError(f"the initial score must be a number, got {initial_score!r}")
+        if not abs(initial_score) <= LARGEST and not math.isinf(initial_score):
             raise InputError(
-                "the initial score must be a number, got nan: use inf for unused-first"
+                f"the initial score must be a number in single precision, got {initial_score}: use "
+                "inf for unused-first"
             )
         self.n = n
         self.scores = torch.full((n,), initial_score, dtype=torch.float32, device=device)
@@ -161,7 +168,7 @@ class ScoredRule(SelectionRule):
         """The present scores, or those `(n,)` that were given; `ValueError` for others and NaN."""
         if scores is None:
             return self.scores
-        scores = as_vector("scores", scores)
+        scores = as_vector("scores", scores).detach()
         if scores.shape != (self.n,) or scores.isnan().any():
             raise InputError(
                 f"scores must be a number for each of {self.n} samples, none of them NaN, "
@@ -194,11 +201,24 @@ def as_vector(name: str, values: Any) -> Tensor:
         vector = torch.as_tensor(values)
     except (TypeError, ValueError, RuntimeError):
         raise TypeError(f"{name} must be numbers in a vector, got {values!r}") from None
-    if vector.is_complex():
-        raise TypeError(f"{name} must be real numbers, got {vector.dtype}")
+    if vector.is_complex() or vector.is_meta or vector.layout != torch.strided:
+        raise TypeError(f"{name} must be real numbers, each of them there, got {vector!r}")
     if vector.ndim != 1:
         raise InputError(f"{name} must be a vector (b,), got shape {tuple(vector.shape)}")
     return vector
+
+
+def samples_of(name: str, indices: Any, n: int) -> Tensor:
+    """Indices int64 `(b,)`; `TypeError` or `ValueError` for what are no integers in 0 ... n - 1.
+
+    Not looked at where they lie on a GPU, which would have to be waited for.
+    """
+    indices = as_vector(name, indices)
+    if indices.numel() and (indices.is_floating_point() or indices.dtype == torch.bool):
+        raise TypeError(f"{name} must be integers, got {indices.dtype}")
+    if indices.device.type != "cuda" and not ((indices >= 0) & (indices < n)).all():
+        raise InputError(f"{name} must lie in 0..{n - 1}, got {indices.aminmax()}")
+    return indices.to(torch.int64)
 
 
 def losses_of_samples(indices: Any, losses: Any, n: int, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -264,6 +284,7 @@ def design_of(n: int, keep: float, explore: float, *, less: int = 0) -> Design:
 def check_budget(m: int, n: int) -> int:
     """`m` itself; `ValueError` unless 1 <= m <= n, `TypeError` unless both are integers."""
     m, n = integer("the number kept", m), integer("n", n)
+    require_room("n", n, SAMPLE)
     if not 1 <= m <= n:
         raise InputError(f"cannot keep {m} of {n} samples: the number must lie in 1..{n}")
     return m

@@ -8,7 +8,14 @@ from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.palette import OLIVE
-from orderdp_train.rules.base import Scores, Selection, SelectionRule, Weights, check_budget
+from orderdp_train.rules.base import (
+    Scores,
+    Selection,
+    SelectionRule,
+    Weights,
+    as_vector,
+    check_budget,
+)
 from orderdp_train.rules.pairs import SecondOrder
 from orderdp_train.rules.registry import register
 
@@ -43,8 +50,8 @@ class FixedSubset(SelectionRule):
         *,
         device: torch.device | str = "cpu",
     ) -> None:
-        indices = torch.as_tensor(indices, device=device)
-        if indices.ndim != 1 or indices.is_floating_point() or indices.dtype == torch.bool:
+        indices = as_vector("indices", indices).to(device)
+        if indices.is_floating_point() or indices.dtype == torch.bool:
             raise InputError("a fixed subset needs the indices of its samples, integers (m,)")
         self.n, self.budget = n, check_budget(len(indices), n)
         self.indices = indices.long()
@@ -52,7 +59,7 @@ class FixedSubset(SelectionRule):
             raise InputError(f"the indices of a subset must be different and lie in 0..{n - 1}")
         if weights is None:
             weights = torch.ones(self.budget)
-        weights = torch.as_tensor(weights, dtype=torch.float64, device=device)
+        weights = as_vector("weights", weights).detach().to(device, torch.float64)
         total = float(weights.sum())
         if weights.shape != indices.shape or not (weights.isfinite() & (weights >= 0)).all():
             raise InputError(f"a subset of {self.budget} needs as many finite weights >= 0")

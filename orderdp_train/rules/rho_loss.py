@@ -9,7 +9,7 @@ from torch import Tensor
 from orderdp_theory import Design
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.palette import TEAL
-from orderdp_train.rules.base import Scorer, Scores
+from orderdp_train.rules.base import Scorer, Scores, as_vector
 from orderdp_train.rules.orderdp import OrderDP
 from orderdp_train.rules.registry import register
 
@@ -49,7 +49,7 @@ class RHOLoss(OrderDP):
         device: torch.device | str = "cpu",
     ) -> None:
         super().__init__(design, initial_score=initial_score, scorer=scorer, device=device)
-        holdout = torch.as_tensor(holdout_losses).detach().to(self.scores)
+        holdout = as_vector("holdout_losses", holdout_losses).detach().to(self.scores)
         if holdout.shape != (design.n,) or not holdout.isfinite().all():
             raise InputError(
                 f"RHO-loss needs a finite holdout loss for each of {design.n} samples, "

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Int64, Integer, Real
 from torch import Tensor
 
+from orderdp_train.rules.base import check_generator
 from orderdp_train.rules.registry import register
 from orderdp_train.scores._arrays import Array, distributions
 from orderdp_train.scores._balance import select_by_class
@@ -36,6 +37,7 @@ def contextual_diversity(
         >>> 2 in found.tolist()  # the one that differs
         True
     """
+    check_generator(generator)
     p = distributions(probabilities)
 
     def select(rows: Tensor, budget: int) -> Tensor:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
+from orderdp_train.rules.base import check_generator
 from orderdp_train.rules.registry import register
 from orderdp_train.scores._arrays import Array, finite_matrix
 from orderdp_train.scores._balance import select_by_class
@@ -51,6 +52,7 @@ def dataset_pruning(
         >>> dataset_pruning(moves, 2, torch.Generator().manual_seed(0)).tolist()  # out: 3 - 3 = 0
         [2, 3]
     """
+    check_generator(generator)
     x = finite_matrix(influences, "influences")
     if sweeps < 1:
         raise InputError(f"annealing needs at least one sweep, got {sweeps}")

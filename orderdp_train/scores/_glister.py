@@ -6,7 +6,7 @@ from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
 from orderdp_train.rules.registry import register
-from orderdp_train.scores._arrays import Array, checked_budget, class_labels
+from orderdp_train.scores._arrays import Array, checked_budget, class_labels, require
 from orderdp_train.scores._balance import class_budgets
 from orderdp_train.scores._last_layer import LastLayer, residuals
 from orderdp_train.scores.recording import Recording
@@ -47,6 +47,7 @@ def glister(
         >>> glister(train, validation, k=1, step_size=0.1).tolist()
         [0]
     """
+    require(LastLayer, train=train, validation=validation)
     n = len(train)
     checked_budget(k, n)
     if not step_size > 0:

@@ -8,12 +8,15 @@ from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
 from orderdp_train.rules.registry import register
+from orderdp_train.scores._arrays import require
 from orderdp_train.scores._last_layer import LastLayer
 from orderdp_train.scores.recording import Recording
 from orderdp_train.scores.static_rule import HELD_OUT, ScoreRule
 
 DAMPING = 0.01
 """Of the Hessian in the rules by name, as in the experiments of Koh and Liang."""
+
+TOO_SMALL = "damping must be larger: the system is singular up to rounding"
 
 
 def influence(
@@ -39,6 +42,7 @@ def influence(
         >>> influence(train, validation, damping=0.1).sign().tolist()  # the first helps
         [1.0, -1.0]
     """
+    require(LastLayer, train=train, validation=validation)
     _check(train, damping)
     if validation.logits.shape[1] != train.logits.shape[1]:
         raise InputError("training and validation samples have different numbers of classes")
@@ -62,6 +66,7 @@ def parameter_influences(train: LastLayer, damping: float) -> Float64[Tensor, "{
         >>> tuple(moves.shape), torch.allclose(moves.sum(0), torch.zeros(8, dtype=torch.float64))
         ((4, 8), True)
     """
+    require(LastLayer, train=train)
     _check(train, damping)
     n, c = train.logits.shape
     x, p = train.inputs, train.probabilities
@@ -74,7 +79,10 @@ def parameter_influences(train: LastLayer, damping: float) -> Float64[Tensor, "{
             hessian[b, :, a] = hessian[a, :, b].T
     hessian = hessian.reshape(c * w, c * w)
     hessian.diagonal().add_(damping)
-    return torch.cholesky_solve(train.gradients().T, torch.linalg.cholesky(hessian)).T / n
+    factor, failed = torch.linalg.cholesky_ex(hessian)
+    if failed:
+        raise InputError(f"{TOO_SMALL}, got {damping}")
+    return torch.cholesky_solve(train.gradients().T, factor).T / n
 
 
 def _check(train: LastLayer, damping: float) -> None:
@@ -97,12 +105,14 @@ def _solve(p: Tensor, x: Tensor, target: Tensor, damping: float) -> Tensor:
         if norm <= enough:
             return solution
         image = hessian_times(direction)
-        step = norm / float((direction * image).sum())
+        if not (curvature := float((direction * image).sum())) > 0:
+            break
+        step = norm / curvature
         solution += step * direction
         residual -= step * image
         previous, norm = norm, float(residual.square().sum())
         direction = residual + (norm / previous) * direction
-    raise RuntimeError("conjugate gradients did not converge: raise the damping")
+    raise InputError(f"{TOO_SMALL}, got {damping}")
 
 
 @register

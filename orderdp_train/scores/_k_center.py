@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Int64, Integer, Real
 from torch import Tensor
 
+from orderdp_train.rules.base import check_generator
 from orderdp_train.rules.registry import register
 from orderdp_train.scores._arrays import Array, finite_matrix, well_scaled
 from orderdp_train.scores._balance import select_by_class
@@ -37,6 +38,7 @@ def k_center(
         >>> 2 in kept.tolist()
         True
     """
+    check_generator(generator)
     x = finite_matrix(features, "features")
 
     def select(rows: Tensor, budget: int) -> Tensor:

@@ -1,5 +1,7 @@
 """Distance to prototypes."""
 
+import warnings
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -7,6 +9,7 @@ from jaxtyping import Float64, Real
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
+from orderdp_train.rules.base import check_generator
 from orderdp_train.rules.registry import register
 from orderdp_train.scores._arrays import Array, finite_matrix
 from orderdp_train.scores.recording import Recording
@@ -35,13 +38,17 @@ def k_means_prototypes(
         [0.0, 0.0, 0.0]
     """
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
 
+    check_generator(generator)
     x = finite_matrix(features, "features")
     if not 1 <= clusters <= len(x):
         raise InputError(f"cannot make {clusters} clusters of {len(x)} samples")
     unit = F.normalize(x, dim=1)
     seed = int(torch.randint(2**31, (1,), generator=generator, device=generator.device))
-    means = KMeans(clusters, random_state=seed).fit(unit.cpu().numpy())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # some means may coincide
+        means = KMeans(clusters, random_state=seed).fit(unit.cpu().numpy())
     prototypes = torch.from_numpy(np.asarray(means.cluster_centers_)).to(unit)
     own = torch.from_numpy(np.asarray(means.labels_, dtype=np.int64)).to(unit.device)
     return 1 - (unit * F.normalize(prototypes, dim=1)[own]).sum(1)

@@ -10,6 +10,8 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
+from orderdp_train.scores._arrays import class_labels, require
+
 
 def per_sample_gradient_norms(
     model: nn.Module,
@@ -29,6 +31,9 @@ def per_sample_gradient_norms(
         >>> norms.shape
         torch.Size([2])
     """
+    require(nn.Module, model=model)
+    require(Tensor, inputs=inputs)
+    targets = class_labels(targets, len(inputs), "targets")
     trained = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
     fixed = {name: p.detach() for name, p in model.named_parameters() if not p.requires_grad}
     fixed |= {name: b.detach() for name, b in model.named_buffers()}

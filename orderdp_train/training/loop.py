@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from orderdp_train.data import TrainTestData
 from orderdp_train.devices import sent
 from orderdp_train.rules import Scorer, SelectionRule
+from orderdp_train.rules.base import samples_of
 from orderdp_train.training.finite import check_weights
 from orderdp_train.training.mixing import augmented, hits, mix, sample_losses
 from orderdp_train.training.optim import follow
@@ -224,6 +225,11 @@ def losses_of(
         >>> losses_of(model, data, torch.arange(5), RECIPES["smoke"]).shape
         torch.Size([5])
     """
+    if not (isinstance(model, nn.Module) and isinstance(recipe, Recipe)):
+        raise TypeError(f"need a module and a recipe, got {model!r} and {recipe!r}")
+    if not hasattr(data, "batches"):
+        raise TypeError(f"data must be a data set of orderdp_train, got {data!r}")
+    indices = samples_of("indices", indices, data.num_train)
     device = next(model.parameters()).device
     losses = [torch.zeros(0, device=device)]
     with _eval_mode(model):

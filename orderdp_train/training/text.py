@@ -35,6 +35,8 @@ def sequence_losses(
         >>> sequence_losses(logits, torch.tensor([[1, 2, -100]])).exp().round(decimals=4).tolist()
         [5.0]
     """
+    if not (isinstance(logits, Tensor) and isinstance(labels, Tensor)):
+        raise TypeError(f"logits and labels must be tensors, got {logits!r} and {labels!r}")
     if logits.ndim != 3 or logits.shape[:2] != labels.shape:
         raise InputError(
             "need logits (B, T, V) and labels (B, T), got "

@@ -132,6 +132,16 @@ def test_support_check_notices_a_hole_in_the_support():
         assert "support" in failed
 
 
+@pytest.mark.parametrize(("last", "holds"), [(0.5, True), (2.0, False), (0.0, False)])
+def test_only_what_underflows_may_be_zero(last, holds):
+    """The rank before it is at most n² times the smallest normal number, and not 0 itself."""
+    gamma = kinds(DESIGN)[0]
+    gamma[7], gamma[6] = 0.0, last * np.finfo(float).tiny * DESIGN.n**2
+    [support] = [c for c in check_inclusion_probabilities(DESIGN, gamma) if c.name == "support"]
+    assert support.holds == holds
+    assert support.found.startswith("7 positive, 1 below" if last else "6 positive, 2 below")
+
+
 def test_the_checks_belong_to_one_design():
     with pytest.raises(ValueError, match="10 entries for a population of 11"):
         check_inclusion_probabilities(replace(DESIGN, n=11), kinds(DESIGN)[0])

@@ -124,7 +124,7 @@ def test_pairs_are_kept_as_often_as_pi_says() -> None:
     assert abs(pairs.mean() - independent) > 5 * pairs.std() / np.sqrt(len(pairs))
 
 
-@pytest.mark.parametrize("p", [0.06, 0.3, 0.5, 0.77, 0.99])
+@pytest.mark.parametrize("p", [0.06, 0.25, 0.3, 0.5, 0.77, 0.99])
 def test_coins_come_up_heads_as_often_as_wanted(p: float) -> None:
     """Within the coarseness allowed, sqrt(2) standard deviations, and 5 more: rate 6e-7."""
     heads = _coins(2, 50_000, p, np.random.default_rng(15)).mean()
