@@ -44,7 +44,8 @@ def _known(name: str) -> str:
     formal = dict.fromkeys(n for row in rows for n in re.findall(r"`(\w+)`", row[4]))
     symbolic = dict.fromkeys(n for row in rows for n in re.findall(r"`([\w-]+)`", row[3]))
     if formal:
-        lines.append("\n### Formal statement\n\nNotation: [formal proofs](coq/README.md).\n")
+        notation = "[formal proofs](coq/README.md), [proofs about float64](flocq/README.md)"
+        lines.append(f"\n### Formal statement\n\nNotation: {notation}.\n")
         lines.append("```coq\n" + "\n\n".join(map(_theorem, formal)) + "\n```")
     if symbolic:
         lines.append("\n### Symbolic certificate\n")
@@ -54,11 +55,12 @@ def _known(name: str) -> str:
 
 def _theorem(name: str) -> str:
     """A theorem as Coq reads it, without its proof."""
-    text = (PROOFS / "coq" / "README.md").read_text(encoding="utf-8")
-    found = re.search(rf"^Theorem {name}\b.*?(?=\n\n|\n```)", text, re.MULTILINE | re.DOTALL)
-    if found is None:
-        raise LookupError(f"no theorem {name} in proofs/coq/README.md")
-    return found[0]
+    for folder in ("coq", "flocq"):
+        text = (PROOFS / folder / "README.md").read_text(encoding="utf-8")
+        found = re.search(rf"^Theorem {name}\b.*?(?=\n\n|\n```)", text, re.MULTILINE | re.DOTALL)
+        if found is not None:
+            return found[0]
+    raise LookupError(f"no theorem {name} in the README.md of proofs/coq or proofs/flocq")
 
 
 class Typeset(SphinxTransform):

@@ -1,9 +1,12 @@
 """The documentation site builds offline without a warning, and nothing public is missing in it."""
 
+import html
 import importlib
 import inspect
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from doctest import DocTestParser
@@ -175,6 +178,67 @@ def test_nothing_is_loaded_from_elsewhere_and_every_link_leads_somewhere(pages):
             assert file.exists(), f"{path}: {target}"
             if parts.fragment and file in pages:
                 assert unquote(parts.fragment) in pages[file].anchors, f"{path}: {target}"
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+PROBE = """
+addEventListener("load", async () => {
+  const found = await axe.run(document);
+  const output = document.createElement("pre");
+  output.id = "probe";
+  const bad = found.violations.filter((v) => ["serious", "critical"].includes(v.impact));
+  output.textContent = JSON.stringify(bad.map((v) => [v.id, v.help, v.nodes[0].html]));
+  document.body.append(output);
+});
+"""
+
+
+def in_browser(page: Path, scratch: Path, *options: str) -> str:
+    """The document that headless Chromium ends up with."""
+    assert CHROMIUM is not None
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-sync"]
+    command += ["--no-first-run", "--disable-background-networking", "--window-size=500,800"]
+    command += [f"--user-data-dir={scratch}", "--virtual-time-budget=60000", "--dump-dom"]
+    done = subprocess.run(
+        [*command, *options, page.as_uri()], capture_output=True, text=True, timeout=240, check=True
+    )
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    "page", ["docs/index", "docs/start", "docs/claims", "docs/api/auditing", "proofs/gap"]
+)
+def test_accessibility(site, page, dark, tmp_path):
+    if CHROMIUM is None or not AXE.is_file():
+        pytest.skip("needs chromium and axe-core (npm install --no-save axe-core)")
+    path = site / f"{page}.html"
+    probed = path.with_name(f"{path.stem}-probed-{dark}.html")
+    script = f"<script>{AXE.read_text(encoding='utf-8')}{PROBE}</script>"
+    probed.write_text(path.read_text(encoding="utf-8").replace("</head>", f"{script}</head>"))
+    shown = in_browser(probed, tmp_path, *(["--blink-settings=preferredColorScheme=0"] * dark))
+    probed.unlink()
+    found = re.search(r'<pre id="probe">(.*?)</pre>', shown, re.DOTALL)
+    assert found is not None
+    assert json.loads(html.unescape(found[1])) == []
+
+
+@pytest.mark.slow
+def test_search_works_offline(site, tmp_path):
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed, so nothing is searched for")
+    page = site / "search.html"
+    asked = page.read_text().replace(
+        "<head>", '<head><script>history.replaceState(0, "", "?q=sandwich")</script>'
+    )
+    (site / "asked.html").write_text(asked)
+    try:
+        found = in_browser(site / "asked.html", tmp_path, "--allow-file-access-from-files")
+    finally:
+        (site / "asked.html").unlink()
+    assert "proofs/sandwich.html" in found
 
 
 WRONG = """# Title

@@ -21,8 +21,9 @@ def test_command_runs_and_prints_what_is_shown(command, tmp_path):
         assert printed == [row.rstrip() for row in command.output.splitlines()]
 
 
-def test_the_two_commands_are_shown():
+def test_the_readme_is_short_and_shows_the_two_commands():
     text = readme.README.read_text()
+    assert len(text.splitlines()) <= 150
     assert all(command in text for command in readme.MADE_BY_CI)
     assert len(readme.commands()) >= 5
 
