@@ -74,7 +74,7 @@ class Point:
 
     `state` is what a `TrainState` saves, `training_seconds` counts selecting and training,
     not evaluating or auditing. `steps_per_epoch` is that of
-    `orderdp_train.training.loop.train`. `begin` makes the rule that a training of a given model
+    `orderdp_train.train`. `begin` makes the rule that a training of a given model
     begins with, if that is known.
 
     Example:
