@@ -50,7 +50,7 @@ def run(
     epochs: Annotated[int | None, Option(help="Overrides the recipe's.")] = None,
     batch_size: Annotated[int | None, Option(help="Over all processes.")] = None,
     optimizer: Annotated[str | None, Option(help="sgd, adamw, lars or lamb.")] = None,
-    max_lr: Annotated[float | None, Option(help="Peak of the OneCycle schedule.")] = None,
+    max_lr: Annotated[float | None, Option(help="Peak of the schedule.")] = None,
     momentum: Annotated[float | None, Option(help="Momentum, or the first beta.")] = None,
     weight_decay: Annotated[float | None, Option()] = None,
     label_smoothing: Annotated[float | None, Option()] = None,

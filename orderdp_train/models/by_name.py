@@ -182,6 +182,7 @@ def _timm(
     name: str, in_channels: int, num_classes: int, image_size: int, drop_path: float
 ) -> nn.Module:
     import timm
+    from timm.layers.drop import DropPath
 
     name, options = SWIN_SMOKE if name == "swin-smoke" else (name, {})
     if not timm.is_model(name):
@@ -202,6 +203,6 @@ def _timm(
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{name} cannot take {shape} images ({reason}): choose another") from None
     for path in model.modules():
-        if not drop_path and isinstance(path, timm.layers.DropPath):
+        if not drop_path and isinstance(path, DropPath):
             path.drop_prob = 0.0  # which some models have otherwise
     return model.train()

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
 from orderdp_train.data import Policy, TrainTestData
+from orderdp_train.data.policy import lent
 from orderdp_train.training.recipe import Recipe
 from orderdp_train.training.text import next_token_accuracy, sequence_losses
 
@@ -41,8 +42,7 @@ def mix(
         kinds.append(v2.CutMix(alpha=recipe.cutmix, num_classes=2))
     # The transforms draw from torch's global generator only: lend it a seed of ours.
     kind, seed = torch.randint(2**62, (2,), generator=generator, device=generator.device).tolist()
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+    with lent(seed):
         mixed, labels = kinds[kind % len(kinds)](images, first_alone)
     return mixed, float(labels[0, 1])
 

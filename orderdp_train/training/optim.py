@@ -47,7 +47,10 @@ def _groups(model: nn.Module, recipe: Recipe) -> list[Any]:
     """Parameters, or groups of them where not all have the same decay and rate; timm's."""
     if recipe.decay_all and recipe.layer_decay == 1:
         return list(model.parameters())
-    from timm.optim import param_groups_layer_decay, param_groups_weight_decay
+    from timm.optim import (
+        param_groups_layer_decay,  # pyright: ignore[reportPrivateImportUsage]
+        param_groups_weight_decay,  # pyright: ignore[reportPrivateImportUsage]
+    )
 
     excluded = () if recipe.decay_all else getattr(model, "no_weight_decay", tuple)()
     which: dict[str, Any] = {"no_weight_decay_list": excluded}
