@@ -329,3 +329,33 @@ rewrite -(best_step D_gt0 G_gt0 r_gt0 rT).
 apply: theorem3_average order_L run gL rho_L startD => //; last exact: ltW.
 by move=> _; rewrite divr_gt0 ?mulr_gt0.
 Qed.
+
+(* Where nothing is dropped no ranking matters: Theorem 3 holds for any scores *)
+(* if q = s.                                                                  *)
+Theorem theorem3_no_pruning {R : realFieldType} (n s d T : nat) (eta : nat -> R) (D2 G : R)
+    (L : 'I_n -> 'rV[R]_d -> R) (order : 'rV[R]_d -> {perm 'I_n})
+    (rho : seq {set 'I_n} -> {perm 'I_n}) (g : seq {set 'I_n} -> 'I_n -> 'rV[R]_d)
+    (theta : seq {set 'I_n} -> 'rV[R]_d) (star : 'rV[R]_d) :
+  (s <= n)%N -> (0 < T)%N -> (forall t, 0 < eta t) ->
+  0 <= G -> (forall i, lipschitz G (L i)) -> (forall i, convex (L i)) ->
+  (forall u, ranks (order u) (fun i => L i u)) ->
+  orderdp_run s eta rho g theta -> subgradients L g theta ->
+  sqnorm (theta [::] - star) <= D2 ->
+  expected_average s eta T (fun past =>
+    surrogate s s order L (theta past) - surrogate s s order L star)
+  <= convergence_bound D2 G eta T /\
+  (mean (sequences (candidates n s) T) (fun c =>
+     surrogate s s order L (average_iterate eta T theta c) - surrogate s s order L star : R^o) : R)
+  <= convergence_bound D2 G eta T.
+Proof.
+move=> sn T_gt0 eta_gt0 G0 LG cL order_L run gL startD.
+suff le1 : expected_average s eta T (fun past =>
+    surrogate s s order L (theta past) - surrogate s s order L star)
+    <= convergence_bound D2 G eta T.
+  by split=> //; apply: le_trans (average_iterate_error _ _ _ sn T_gt0 eta_gt0 cL order_L) _.
+have same (r r' : 'rV[R]_d -> {perm 'I_n}) v : surrogate s s r L v <= surrogate s s r' L v.
+  rewrite /surrogate ler_wpmul2l ?invr_ge0 ?ler0n //; apply: ler_sum => i _.
+  by rewrite !sgd_case ?ltn_ord.
+apply: le_trans (any_ranking_average (leqnn s) sn T_gt0 eta_gt0 G0 LG run gL startD).
+by apply: le_expected_average => // past; apply: ler_sub.
+Qed.

@@ -88,6 +88,63 @@ rewrite -ler_subl_addl.
 by apply: le_trans (above x v Kv) (ltW good).
 Qed.
 
+(* The expected supremum, by random signs: rad x e is at least the mean of    *)
+(* the losses with the signs e, for every vector of the class.                *)
+Theorem symmetrization {R : realFieldType} (Z : finType) (n d : nat)
+    (loss : Z -> 'rV[R]_d -> R) (K : 'rV[R]_d -> Prop) (worst : {ffun 'I_n -> Z} -> R)
+    (rad : {ffun 'I_n -> Z} -> {ffun 'I_n -> bool} -> R) :
+  (0 < n)%N -> (0 < #|Z|)%N -> worst_excess loss K worst ->
+  (forall (x : {ffun 'I_n -> Z}) (e : {ffun 'I_n -> bool}) v, K v ->
+     average (fun i => (- 1) ^+ e i * loss (x i) v) <= rad x e) ->
+  (mean (data_sets Z n) (worst : {ffun 'I_n -> Z} -> R^o) : R)
+  <= 2%:R * mean (data_sets Z n) (fun x =>
+       mean [set: {ffun 'I_n -> bool}] (fun e => rad x e : R^o)).
+Proof.
+move=> n_gt0 Z_gt0 [_ least] radE; set D := data_sets Z n.
+have D0 : (0 < #|D|)%N by rewrite cardsT card_ffun card_ord expn_gt0 Z_gt0.
+pose flip (e : {ffun 'I_n -> bool}) := [ffun i => ~~ e i].
+pose A e : R^o := mean D (fun x => rad x e : R^o).
+have one e : (mean D (worst : _ -> R^o) : R) <= A e + A (flip e).
+  pose swap (p : {ffun 'I_n -> Z} * {ffun 'I_n -> Z}) :=
+    ([ffun i => if e i then p.2 i else p.1 i], [ffun i => if e i then p.1 i else p.2 i]).
+  pose F (p : {ffun 'I_n -> Z} * {ffun 'I_n -> Z}) : R^o := rad p.2 e + rad p.1 (flip e).
+  have below x : worst x <= mean D (fun x' => F (swap (x, x'))).
+    apply: least => v Kv; rewrite (mean_sample_risk loss v n_gt0 Z_gt0).
+    rewrite -[sample_risk loss x v](@mean_const R _ [lmodType R of R^o] _ _ D0) -mean_sub.
+    apply: mean_le => x' _; apply: le_trans _ (ler_add (radE _ _ v Kv) (radE _ _ v Kv)).
+    rewrite /sample_risk /average -mulrBr -mulrDr -sumrB -big_split /=.
+    rewrite [X in _ <= _ * X](eq_bigr (fun i => loss (x' i) v - loss (x i) v)) // => i _.
+    rewrite !ffunE.
+    by case: (e i); rewrite /= ?expr0 ?expr1 ?mul1r ?mulN1r // addrC.
+  apply: (@le_trans _ _ (mean D (fun x => mean D (fun x' => F (swap (x, x')))))).
+    by apply: mean_le => x _; apply: below.
+  have -> : mean D (fun x => mean D (fun x' => F (swap (x, x'))))
+            = mean D (fun x => mean D (fun x' => F (x, x'))).
+    rewrite /D !mean_all; congr (_ *: _); under eq_bigr do rewrite mean_all.
+    under [RHS]eq_bigr do rewrite mean_all.
+    rewrite -!scaler_sumr; congr (_ *: _); rewrite !pair_bigA /=.
+    rewrite [RHS](reindex_inj (can_inj (_ : cancel swap swap))) => [|[x x']].
+      by apply: eq_bigr => -[x x'].
+    by rewrite /swap /=; congr (_, _); apply/ffunP => i; rewrite !ffunE; case: (e i).
+  rewrite le_eqVlt; apply/orP; left; apply/eqP.
+  transitivity (mean D (fun x => (A e : R^o) + (rad x (flip e) : R^o))).
+    apply: (@eq_mean R _ [lmodType R of R^o]) => x _.
+    rewrite /F (@mean_add R _ [lmodType R of R^o] D (fun x' => rad x' e) (fun=> rad x (flip e))).
+    by rewrite mean_const.
+  rewrite (@mean_add R _ [lmodType R of R^o] D (fun=> A e) (fun x => rad x (flip e))).
+  by rewrite mean_const.
+have E0 : (0 < #|[set: {ffun 'I_n -> bool}]|)%N.
+  by rewrite cardsT card_ffun card_bool card_ord expn_gt0.
+rewrite -[X in X <= _](@mean_const R _ [lmodType R of R^o] _ _ E0) mean_exchange.
+apply: (@le_trans _ _ (mean [set: {ffun 'I_n -> bool}] (fun e => A e + A (flip e)))).
+  by apply: mean_le => e _; apply: one.
+rewrite (@mean_add R _ [lmodType R of R^o] _ A (fun e => A (flip e))) mulr_natl mulr2n.
+have -> : mean [set: {ffun 'I_n -> bool}] (fun e => A (flip e)) = mean setT A.
+  rewrite !mean_all; congr (_ *: _); rewrite [RHS](reindex_inj (can_inj (_ : cancel flip flip))) //.
+  by move=> e; apply/ffunP => i; rewrite !ffunE negbK.
+exact: lexx.
+Qed.
+
 (* The risk of what is found, beside that of a point star that was fixed      *)
 (* before the data; e x is the optimization error on the data x.              *)
 Theorem corrected_excess {R : realFieldType} (Z C : finType) (n s q d : nat) (b t U : R)

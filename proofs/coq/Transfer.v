@@ -31,6 +31,17 @@ case: (ltngtP (rho i) (rho j)) => [ij|ji|/ord_inj ->]; last by rewrite subrr mul
 by apply: mulr_le0; rewrite subr_le0 ?rho_x ?le_gamma.
 Qed.
 
+(* For losses that are not negative the gap is at most a share of the loss.   *)
+Theorem gap_nonnegative {R : realFieldType} (n s q : nat) (rho : {perm 'I_n})
+    (x : 'I_n -> R) :
+  (0 < q)%N -> (q <= s)%N -> (s <= n)%N -> (forall i, 0 <= x i) ->
+  gap s q rho x <= (s%:R / q%:R - 1) * average x.
+Proof.
+move=> q_gt0 qs sn x0; rewrite /gap mulrBl mul1r ler_add2r /kept_mean /average.
+rewrite [s%:R / q%:R]mulrC -mulrA ler_wpmul2l ?invr_ge0 ?ler0n // mulrA mulr_sumr.
+by apply: ler_sum => i _; apply: (ler_wpmul2r (x0 i)); apply: weight_le; rewrite ?ltn_ord.
+Qed.
+
 (* The losses are x at the point found and x' at the point it is compared     *)
 (* with; e is the optimization error.                                         *)
 Theorem transfer {R : realFieldType} (n s q : nat) (rho rho' : {perm 'I_n})

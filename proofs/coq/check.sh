@@ -21,7 +21,8 @@ required="card_top_by top_by_before ranking_exists hypergeometric_correct gamma_
   stale_penalty score_error_mean theorem3_score_error theorem3_stale theorem3_age
   stale_impossible stored_run_exists transfer transfer_convergence theorem4_counterexample
   mean_hit_steps stability stability_fresh stable_generalization surrogate_risk_mean
-  population_bound bounded_differences corrected_theorem4 corrected_excess"
+  population_bound bounded_differences corrected_theorem4 symmetrization
+  corrected_excess gap_nonnegative theorem3_no_pruning"
 
 packages="coq libcoq-mathcomp-ssreflect libcoq-mathcomp-fingroup libcoq-mathcomp-algebra"
 
