@@ -5,8 +5,14 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from unittest import mock
 
 import pytest
+import torch
+
+from orderdp_train.data import synthetic
+from orderdp_train.models import build_model
+from tests.training.pretend import PretendedGPU
 
 ROOT = Path(__file__).parents[1]
 NAMES = sorted(p.stem.removeprefix("bench_") for p in (ROOT / "benchmarks").glob("bench_*.py"))
@@ -31,6 +37,23 @@ def test_a_table_of_ratios() -> None:
     rows = re.findall(r"^\| time of a draw.*\| ([\d.e+]+) \| ≥ 5 \|$", result.stdout, re.MULTILINE)
     assert len(rows) == 3
     assert all(float(row) > 0 for row in rows)
+
+
+@pytest.mark.slow
+def test_what_a_gpu_would_run_runs_on_a_pretended_one(monkeypatch) -> None:
+    """Every row, of small networks and few images; its numbers mean nothing."""
+    module, gpu, make = import_module("benchmarks.bench_gpu"), PretendedGPU(), synthetic.make
+    monkeypatch.setattr(module, "IMAGENET", 20_000)
+    monkeypatch.setattr(module, "ROUNDS", 1)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 2**30)
+    few = {"num_classes": 10, "image_size": 16}
+    monkeypatch.setattr(synthetic, "make", lambda *_, **__: make(20, 8, torch.Generator(), **few))
+    small = {"in_channels": 3, "num_classes": 10, "image_size": 16}
+    monkeypatch.setattr(module, "built", lambda *_: gpu.move(build_model("cnn", **small)))
+    with gpu, mock.patch("torch.cuda.synchronize"):
+        rows = [ratio.row() for ratio in module.ratios()]
+    assert len(rows) == 2 * 4 + 4 + 1
 
 
 def test_an_unknown_name() -> None:

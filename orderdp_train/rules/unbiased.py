@@ -97,7 +97,7 @@ class UnbiasedOrderDP(ScoredRule):
         self._ascending.change(self.scores, *self._checked(indices, losses))
 
     def select(self, generator: torch.Generator) -> Selection:
-        if few(self.n, max(self.design.s, self.q2)) or self.scores.device.type == "cuda":
+        if few(self.n, max(self.design.s, self.q2)):
             return self._select_few(generator)
         order = random_subset(self.n, self.n, generator, self.scores.device)
         kept = torch.zeros_like(order, dtype=torch.bool)
@@ -106,11 +106,14 @@ class UnbiasedOrderDP(ScoredRule):
         # A draw of its own: what is left of the candidates comes first in `order`.
         drawn = rest[random_subset(len(rest), self.q2, generator, rest.device)]
         indices = torch.cat([order[where_true(kept, self.design.q)], drawn])
-        weights = len(indices) / (self.n * self.inclusion_probabilities()[indices])
-        return indices, weights.float()
+        if self.scores.device.type == "cuda":  # without waiting for it
+            chance = self.inclusion_at(self.scores[indices])
+        else:
+            chance = self.inclusion_probabilities()[indices]
+        return indices, (len(indices) / (self.n * chance)).float()
 
     def _select_few(self, generator: torch.Generator) -> Selection:
-        """The same law without a step that costs O(n), but for the scores in order, or waits."""
+        """The same law without a step that costs O(n), but for the scores in order."""
         n, s, q, device = self.n, self.design.s, self.design.q, self.scores.device
         candidates = random_subset(n, s, generator, device)
         kept = candidates[where_true(top(self.scores[candidates], q), q)]

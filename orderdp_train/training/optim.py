@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from orderdp_train.training.recipe import Recipe
 
@@ -22,8 +22,8 @@ def follow(optimizer: torch.optim.Optimizer, recipe: Recipe, progress: float) ->
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimizer over all parameters; `follow` sets the rate at every step.
 
-    On a GPU the fused ones skip a step that overflows by themselves; with lars and lamb
-    `GradScaler` has the host wait for each fp16 step.
+    In fp16 all of them skip a step that overflows by themselves, so that the host waits for none;
+    lamb counts it in its bias correction.
     """
     rate, decay, momentum = recipe.learning_rate(0.0), recipe.weight_decay, recipe.momentum
     parameters = _groups(model, recipe)
@@ -36,11 +36,50 @@ def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     # Imported here, because it takes a second that most trainings can save.
     from timm.optim import create_optimizer_v2  # pyright: ignore[reportPrivateImportUsage]
 
-    if recipe.optimizer == "lars":
-        return create_optimizer_v2(
-            parameters, "lars", lr=rate, weight_decay=decay, momentum=momentum
-        )
-    return create_optimizer_v2(parameters, "lamb", lr=rate, weight_decay=decay, betas=betas)
+    own = {"momentum": momentum} if recipe.optimizer == "lars" else {"betas": betas}
+    made = create_optimizer_v2(parameters, recipe.optimizer, lr=rate, weight_decay=decay, **own)
+    return skipping_by_itself(made) if recipe.precision == "fp16" else made
+
+
+def skipping_by_itself(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """The optimizer, which now undoes a step itself where `GradScaler` found an overflow.
+
+    The scaler would have the host wait for each step to learn whether to make it. Instead the
+    parameters and their state are copied before a step, and put back on the device; that takes
+    their memory once more. On the host nothing is undone, such as a count of steps.
+    """
+    before: dict[tuple[Tensor, str], Tensor] = {}
+
+    def copy(*_: Any) -> None:
+        if hasattr(optimizer, "found_inf"):  # which the scaler gives before a step, and takes back
+            before.update({key: now.clone() for key, now in _tensors(optimizer).items()})
+
+    def undo(*_: Any) -> None:
+        found = getattr(optimizer, "found_inf", None)
+        if found is not None:
+            for key, now in _tensors(optimizer).items():
+                old = before.get(key)  # none, if the step has made it
+                now.copy_(
+                    torch.where(found > 0, torch.zeros_like(now) if old is None else old, now)
+                )
+            before.clear()
+
+    optimizer.register_step_pre_hook(copy)
+    optimizer.register_step_post_hook(undo)
+    vars(optimizer)["_step_supports_amp_scaling"] = True
+    return optimizer
+
+
+def _tensors(optimizer: torch.optim.Optimizer) -> dict[tuple[Tensor, str], Tensor]:
+    """What a step changes, by parameter and name of its state."""
+    found = {}
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            found[parameter, ""] = parameter.detach()
+            for name, value in optimizer.state.get(parameter, {}).items():
+                if isinstance(value, Tensor):
+                    found[parameter, name] = value
+    return found
 
 
 def _groups(model: nn.Module, recipe: Recipe) -> list[Any]:

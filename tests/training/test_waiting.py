@@ -8,20 +8,29 @@ import pytest
 import torch
 from torch import nn
 
-from orderdp_train import RULES, NonFiniteLossError, Recipe, RuleConfig, fresh_scorer, train
+from orderdp_theory import Design
+from orderdp_train import (
+    RULES,
+    FixedSubset,
+    NonFiniteLossError,
+    Recipe,
+    RHOLoss,
+    RuleConfig,
+    fresh_scorer,
+    train,
+)
 from orderdp_train.data import Augmentation, DataSet, load_data
 from orderdp_train.models import build_model, model_for
 from orderdp_train.scores import StaticRule
 from orderdp_train.training.finite import LAG
+from orderdp_train.training.optim import build_optimizer, skipping_by_itself
 from orderdp_train.training.sampler import RuleSampler
 from tests.data.formats import write_image_folders
 from tests.training.pretend import GPU, PretendedGPU
 
 N = 60
 # Static methods are a fixed subset once they are recorded, and have no step of their own.
-NAMES = [
-    name for name, rule in RULES.items() if not rule.made_from and not issubclass(rule, StaticRule)
-]
+NAMES = [name for name, rule in RULES.items() if not issubclass(rule, StaticRule)]
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +59,7 @@ def waits(data, rule: str, *, batch: int = 10, steps: int | None = None, **recip
         here, how = data.to(GPU), Recipe(epochs=2, batch_size=batch, **recipe)
         model = gpu.move(model_for("cnn", data))
         scorer = fresh_scorer(model, here, how)
-        built = RuleConfig(rule).build(data.num_train, scorer=scorer, epochs=2, device=GPU)
+        built = rule_of(rule, data.num_train, scorer)
         epochs = train(model, here, built, how, steps_per_epoch=steps)
         next(epochs)
         gpu.waits.clear()
@@ -58,9 +67,36 @@ def waits(data, rule: str, *, batch: int = 10, steps: int | None = None, **recip
         return dict(gpu.waits)
 
 
+def rule_of(name: str, n: int, scorer, device=GPU):
+    """Those that are made from something get it; RHO-loss is as published, with present losses."""
+    if name == "rho-loss":
+        return RHOLoss(Design(n, n // 2, n // 4), torch.rand(n), scorer=scorer, device=device)
+    if name == "fixed-subset":
+        return FixedSubset(n, torch.arange(0, n, 2), torch.rand(n // 2) + 0.1, device=device)
+    return RuleConfig(name).build(n, scorer=scorer, epochs=2, device=device)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_no_rule_makes_the_host_wait_at_a_step(data, name):
     assert waits(data, name, batch=30) == waits(data, name, batch=4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_seed_selects_the_same_on_a_gpu(name):
+    losses = torch.randn(N, generator=torch.Generator().manual_seed(1)).abs()
+
+    def drawn(device, losses):
+        torch.manual_seed(3)
+        rule = rule_of(name, N, lambda index: losses[index], device)
+        rule.update(torch.arange(N, device=device), losses)
+        indices, weights = rule.select(torch.Generator().manual_seed(2))
+        return indices.cpu(), weights.cpu()
+
+    here, weights = drawn("cpu", losses)
+    with PretendedGPU():
+        there, others = drawn(GPU, losses.to(GPU))
+    assert torch.equal(here, there)
+    torch.testing.assert_close(weights, others)
 
 
 PER_STEP = [name for name in NAMES if RULES[name].per_step and name != "survey"]
@@ -83,6 +119,7 @@ def test_survey_sampling_is_drawn_on_the_host(data):
         *({"mixup": 0.3}, {"cutmix": 1.0}, {"mixup": 0.3, "cutmix": 1.0}),
         *({"clip": 0.1}, {"decay_all": False, "layer_decay": 0.5}),
         *({"optimizer": "adamw"}, {"optimizer": "lars"}, {"optimizer": "lamb"}),
+        *({"optimizer": name, "precision": "fp16"} for name in ("adamw", "lars", "lamb")),
     ],
     ids=str,
 )
@@ -143,6 +180,40 @@ def test_a_pretended_gpu_trains_what_a_cpu_trains(data):
         )
     real = trained(cnn(), data, "cpu")
     assert pretended == pytest.approx(real, rel=1e-5)
+
+
+def stepped(name: str, by_itself: bool) -> tuple[list, float]:
+    """A few steps under a scaler, the first and the fourth of which overflow."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 1))
+    recipe = Recipe(optimizer=name, max_lr=0.5)
+    optimizer = build_optimizer(model, recipe)
+    if by_itself:
+        skipping_by_itself(optimizer)
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    generator, found = torch.Generator().manual_seed(1), []
+    for k in range(6):
+        loss = model(torch.randn(5, 3, generator=generator)).square().mean()
+        optimizer.zero_grad()
+        scaler.scale(loss * torch.inf if k in (0, 3) else loss).backward()
+        before = nn.utils.parameters_to_vector(model.parameters()).detach()
+        scaler.unscale_(optimizer)
+        scaler.step(optimizer)
+        scaler.update()
+        after = nn.utils.parameters_to_vector(model.parameters()).detach()
+        assert torch.equal(before, after) == (k in (0, 3))
+        found.append(after)
+    return found, scaler.get_scale()
+
+
+@pytest.mark.parametrize("name", ["lars", "lamb"])
+def test_a_step_that_overflows_is_undone_without_waiting(name):
+    """Just as where the scaler waits to hear of it; but for lamb's count of steps."""
+    (mine, scale), (theirs, other) = stepped(name, True), stepped(name, False)
+    assert scale == other == 1.0
+    assert all(value.isfinite().all() for value in mine)
+    if name == "lars":
+        assert all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
 
 
 LEAKS = {
