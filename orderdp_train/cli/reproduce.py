@@ -112,11 +112,12 @@ def reproduce(
         expect_ours(out / f"{stem}.{suffix}", mark)
     expect_output(json, '"paper_std"')
     failed = TextColumn("{task.fields[failed]} failed", style="red")
+    left = TextColumn("{task.remaining:.0f} left")
     cluster = address if engine == "ray" else None
     with (
         said_if_stopped(lambda: f"finished epochs are kept in {folder}, run it again to go on"),
         processes(pick_device(device) if cluster is None else torch.device("cpu")),
-        progress(name, failed, quiet=quiet or rank() > 0) as bar,
+        progress(name, left, failed, quiet=quiet or rank() > 0) as bar,
     ):
         task = bar.add_task(name, total=len(cells), failed=0)
 

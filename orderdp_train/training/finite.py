@@ -86,8 +86,8 @@ class Watch:
 
 
 def check_weights(model: nn.Module, epoch: int) -> None:
-    """`NonFiniteLossError` if a parameter is not finite after `epoch` epochs."""
-    weights = {name: p.detach() for name, p in model.named_parameters()}
+    """`NonFiniteLossError` if a parameter or buffer is not finite after `epoch` epochs."""
+    weights = {name: w for name, w in model.state_dict().items() if isinstance(w, Tensor)}
     if not torch.stack([w.isfinite().all() for w in weights.values()]).all():
         name = next(name for name, w in weights.items() if not w.isfinite().all())
         raise NonFiniteLossError(
