@@ -1,5 +1,6 @@
 """Losses of sequences, the embedded prose, and the small transformer."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from orderdp_theory import Design
+from orderdp_theory.common.command import run as command_line
 from orderdp_train import (
     OrderDP,
     Recipe,
@@ -20,7 +22,8 @@ from orderdp_train import (
     train,
 )
 from orderdp_train.auditing import Population, supervised
-from orderdp_train.data import DATA_SETS, TextDataSet
+from orderdp_train.cli.app import app
+from orderdp_train.data import DATA_SETS, TextDataSet, prose
 from orderdp_train.models import GPT, build_model, model_for
 from orderdp_train.training.mixing import mix
 from orderdp_train.training.text import next_token_accuracy
@@ -99,11 +102,11 @@ def test_prose_is_english_and_split_by_topic():
 
 
 def test_text_and_images_are_not_mixed_up():
-    prose = load_data("prose")
+    text = load_data("prose")
     with pytest.raises(ValueError, match="no classes to mislabel"):
         load_data("prose", label_noise=0.1)
     with pytest.raises(ValueError, match="cnn does not take prose"):
-        model_for("cnn", prose)
+        model_for("cnn", text)
     with pytest.raises(ValueError, match="gpt-tiny does not take digits"):
         model_for("gpt-tiny", load_data("digits"))
     with pytest.raises(ValueError, match="leave them off for text"):
@@ -189,3 +192,25 @@ def test_a_run_on_prose_is_stored_and_continued(tmp_path):
     (last,) = run(config, tmp_path / "parts", device="cpu", resume=True)
     assert last["loss"] == whole[-1]["loss"]
     assert last["test_accuracy"] == whole[-1]["test_accuracy"]
+
+
+def test_a_run_on_prose_is_audited_by_the_command(tmp_path, monkeypatch, capsys):
+    """Trained and audited as a user does, on fewer sequences."""
+    monkeypatch.setattr(prose, "NUM_TRAIN", 120)
+    monkeypatch.setattr(prose, "NUM_TEST", 30)
+
+    def command(*words):
+        with pytest.raises(SystemExit) as ended:
+            command_line(app, [*words, "--device=cpu"])
+        assert ended.value.code == 0
+
+    trained, out = tmp_path / "run", tmp_path / "audit"
+    small = ("--data=prose", "--model=gpt-tiny", "--epochs=2", "--checkpoints=2")
+    command("run", f"--out={trained}", *small, "--keep=0.3", "--explore=0.5")
+    command("audit", f"--run={trained}", f"--out={out}", "--draws=60", "--replays=0")
+    points = json.loads((out / "audit.json").read_text(encoding="utf-8"))["points"]
+    assert len(points) == 2
+    shown = capsys.readouterr().out
+    assert "epoch 2/2" in shown
+    assert "OrderDP" in shown
+    assert (out / "report.html").is_file()
