@@ -11,8 +11,10 @@ from pathlib import Path
 
 from docutils import nodes
 from latex2mathml.converter import convert
+from numpy.typing import ArrayLike
 from sphinx.application import Sphinx
 from sphinx.util.logging import getLogger
+from sphinx.util.typing import stringify_annotation
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
@@ -20,6 +22,7 @@ from made import Made, escape_bars  # noqa: E402
 from theorem_pages import Typeset, complete  # noqa: E402
 
 logger = getLogger(__name__)
+ARRAY_LIKE = stringify_annotation(ArrayLike, "smart")
 
 project = "OrderDP toolkit"
 version = release = version_of("orderdp")
@@ -89,6 +92,11 @@ def must_exist(app: Sphinx, env, node: nodes.Element, content: nodes.Element) ->
         logger.warning("no %s in the reference", node["reftarget"], location=node)
 
 
+def named(app, what, name, obj, options, signature: str | None, returns: str | None):
+    """`ArrayLike` by its name, not by the protocols that it is a union of."""
+    return tuple(text and text.replace(ARRAY_LIKE, "ArrayLike") for text in (signature, returns))
+
+
 ACCESSIBLE = (
     # What may scroll is reached with the keyboard too.
     (r'<(pre|div class="(?:table-wrapper|output)[^"]*")(?![^>]* tabindex)', r'<\1 tabindex="0"'),
@@ -114,5 +122,6 @@ def setup(app: Sphinx) -> None:
     app.add_transform(Typeset)
     app.connect("source-read", complete)
     app.connect("autodoc-process-docstring", escape_bars)
+    app.connect("autodoc-process-signature", named)
     app.connect("missing-reference", must_exist)
     app.connect("build-finished", make_accessible)
