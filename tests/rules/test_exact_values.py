@@ -6,6 +6,9 @@ import torch
 from orderdp_theory import Design
 from orderdp_train.rules import (
     EpsilonGreedy,
+    FixedSubset,
+    FullData,
+    InfoBatch,
     OrderDP,
     RandomSubset,
     RuleConfig,
@@ -92,3 +95,35 @@ def test_the_clock_adds_what_passes_in_each_part(monkeypatch):
             pass
     found = {part: clock.seconds(part) for part in ("selection", "training", "evaluation")}
     assert found == {"selection": 3.0, "training": 3.0, "evaluation": 0.0}
+
+
+def test_what_a_sample_adds_to_the_mean_is_its_weight_over_the_number_kept():
+    infobatch = InfoBatch(8, 0.5)
+    infobatch.update(range(8), [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 10.0, 12.0])
+    for rule in (FullData(3), infobatch):
+        second = rule.second_order()
+        assert second is not None
+        indices, weights = rule.select(torch.Generator().manual_seed(0))
+        found = second.coefficient[indices]
+        assert found.tolist() == pytest.approx((weights / len(indices)).tolist())
+
+
+def test_infobatch_anneals_in_the_last_part_of_the_epochs():
+    for anneal, start in ((0.25, 8), (0.1, 9), (0.5, 5)):
+        rule = build_rule("infobatch", 10, epochs=10, anneal=anneal)
+        assert isinstance(rule, InfoBatch)
+        assert rule.anneal_from == start
+    for keep in (0.0, -0.5):
+        with pytest.raises(ValueError, match="keep"):
+            build_rule("infobatch", 10, keep)
+
+
+def test_an_unknown_option_is_named():
+    with pytest.raises(ValueError, match="full has no option 'nonsense'"):
+        build_rule("full", 3, nonsense=1)
+
+
+@pytest.mark.parametrize("weights", [[1.0], [1.0, 1.0, 1.0]])
+def test_a_subset_has_as_many_weights_as_samples(weights):
+    with pytest.raises(ValueError, match="a subset of 2 needs as many"):
+        FixedSubset(3, torch.tensor([0, 2]), torch.tensor(weights))

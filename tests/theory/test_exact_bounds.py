@@ -315,3 +315,9 @@ def test_every_promise_has_its_exact_value() -> None:
     for theorem, numbers in expected.items():
         assert found[theorem] == pytest.approx(numbers, rel=1e-12), theorem
     assert np.isfinite([value for value, _ in expected.values()]).all()
+
+
+def test_the_constants_of_a_promise() -> None:
+    run = MeasuredRun(Design(4, 3, 2), [0.5], [0.0, 0.0, 0.0, 1.0], loss_range=1.0, lipschitz=1.0)
+    found = {g.theorem: g.constants for g in promises(run)}
+    assert found["generalization of L_q, one point"] == {"b": 1.0, "s/q": 1.5}

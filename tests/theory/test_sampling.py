@@ -129,3 +129,13 @@ def test_coins_come_up_heads_as_often_as_wanted(p: float) -> None:
     """Within the coarseness allowed, sqrt(2) standard deviations, and 5 more: rate 6e-7."""
     heads = _coins(2, 50_000, p, np.random.default_rng(15)).mean()
     assert abs(heads - p) < max(7 * np.sqrt(p * (1 - p) / 100_000), 1 / 256)
+
+
+@pytest.mark.parametrize(("p", "words"), [(0.5, 1), (0.25, 2), (0.375, 3), (1 / 256, 8)])
+def test_coins_take_no_more_random_words_than_they_need(p: float, words: int) -> None:
+    """One for each binary digit of p, of which a million coins a row see every one."""
+    used, expected = np.random.default_rng(0), np.random.default_rng(0)
+    _coins(1, 10**6, p, used)
+    for _ in range(words):
+        expected.integers(2**64 - 1, size=(1, 15_625), dtype=np.uint64, endpoint=True)
+    assert used.random() == expected.random()
