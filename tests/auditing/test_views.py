@@ -91,7 +91,8 @@ def test_without_augmentation_views_are_the_plain_images() -> None:
     plain, found = audited(data, None), audited(data, 2)
     assert plain.views is None
     assert plain["stored"].bias_error is None
-    assert found["stored"].bias == pytest.approx(plain["stored"].bias, rel=1e-9)
+    # The pass that takes covariances too adds float32 gradients in another order: 1e-6 each.
+    assert found["stored"].bias == pytest.approx(plain["stored"].bias, rel=2e-6)
     assert found["stored"].bias_error == pytest.approx(0, abs=1e-9)
     assert audited(data, 1)["stored"].bias_error is None
 
