@@ -47,6 +47,7 @@ from orderdp_train.auditing.population import (
     FORWARD_BATCH,
     Loss,
     Population,
+    counted,
     cross_entropy,
     population_of,
 )
@@ -164,6 +165,8 @@ def audit(
             raise InputError("an epoch is followed on plain samples: leave views out with it")
         looks = [replace(population.view(k), autocast=population.autocast) for k in range(views)]
         moments = False
+    read: list[int] = []
+    population, *looks = (counted(samples, read.append) for samples in (population, *looks))
     generator = torch.Generator().manual_seed(seed)
     with audit_mode(model):
         losses = population.all_losses(model, max(batch_size, FORWARD_BATCH))
@@ -203,6 +206,7 @@ def audit(
         raise InputError(
             f"the full-data gradient has norm {norm}, so nothing can be measured relative to it"
         )
+    results = [candidate.result(norm) for candidate in candidates]
     return Audit(
         n=population.n,
         parameters=size,
@@ -210,11 +214,12 @@ def audit(
         loss_std=shared.loss_std,
         loss_range=shared.loss_range,
         gradient_norm=norm,
-        rules=[candidate.result(norm) for candidate in candidates],
+        rules=results,
         slow=shared.slow(),
         views=views,
         largest_gradient=shared.largest_gradient,
         losses=losses,
+        passes=sum(read) / population.n,
     )
 
 

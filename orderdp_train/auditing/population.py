@@ -123,6 +123,23 @@ class Population:
         return losses
 
 
+def counted(population: Population, tell: Callable[[int], None]) -> Population:
+    """The same samples; `tell` hears how many are read, whenever some are."""
+    stream = population.stream
+
+    def batch(indices: Tensor) -> Any:
+        tell(len(indices))
+        return population.batch(indices)
+
+    def told(parts: Iterable[Tensor]) -> Iterable[Any]:
+        parts = list(parts)
+        tell(sum(map(len, parts)))
+        assert stream is not None
+        return stream(parts)
+
+    return replace(population, batch=batch, stream=stream and told)
+
+
 def population_of(
     dataset: Any,
     *,

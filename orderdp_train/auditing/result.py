@@ -187,7 +187,8 @@ class Audit:
     `slow` says in words what no fast path fitted, so that a slower exact one was taken. `views`
     counts the redraws of the augmentation that gradients are means over; None for plain samples.
     `largest_gradient` is the largest norm of a sample's gradient, None without moments; `losses`
-    float64 `(n,)` are not part of the JSON.
+    float64 `(n,)` are not part of the JSON. `passes` is how often the audit read the data, by the
+    process that reports: once for the losses, the rest with a backward pass.
 
     Example:
         >>> x, y = torch.randn(10, 3), torch.arange(10) % 2
@@ -207,6 +208,7 @@ class Audit:
     slow: list[str] = field(default_factory=list)
     views: int | None = None
     largest_gradient: float | None = None
+    passes: float | None = None
     losses: Float64[Tensor, "n"] | None = field(
         default=None, repr=False, compare=False, metadata=SAMPLES
     )

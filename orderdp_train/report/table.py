@@ -58,12 +58,15 @@ def splits_in_words(document: Document) -> list[str]:
 
 
 def view_in_words(document: Document) -> str:
-    """Which samples the gradients of an audit are of, in which precision, and in which mode."""
+    """Which samples the gradients of an audit are of, in which precision and mode, and its cost."""
     point = document.points[0]
     views, precision = point.audit.views, point.precision or "the run's precision"
     of = "plain images" if views is None else f"augmented images, the mean over {views} redraws,"
+    passes = [p.audit.passes for p in document.points if p.audit.passes is not None]
+    cost = f" An audit took up to {max(passes):.1f} passes over the data." if passes else ""
     return (
-        f"Gradients are of {of} in {precision}, with normalisation layers and dropout in eval mode."
+        f"Gradients are of {of} in {precision}, with normalisation layers and dropout in eval "
+        f"mode.{cost}"
     )
 
 

@@ -127,6 +127,14 @@ def test_covariance_and_monte_carlo(found: Audit) -> None:
         assert row.monte_carlo <= 4 * row.monte_carlo_expected + 1e-6
 
 
+def test_the_cost_is_what_was_read(found: Audit) -> None:
+    """Losses, a walk for each of two rankings, and a mapped pass for the rule of many weights."""
+    problem = small()
+    assert found.passes == pytest.approx(4, abs=0.3)
+    one = audit(problem.model, problem.population, {"stored": rules()["stored"]}, draws=60)
+    assert one.passes == pytest.approx(2, abs=0.2)
+
+
 def test_surrogate_terms_are_those_of_the_theory(found: Audit) -> None:
     losses = small().losses.numpy()
     surrogate, terms = found["fresh"].surrogate, found["fresh"].theorem_four
