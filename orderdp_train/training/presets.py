@@ -303,4 +303,8 @@ def _for(data: str, model: str) -> list[Preset]:
 
 def _departures(preset: Recipe, recipe: Recipe) -> list[str]:
     values = ((f.name, getattr(preset, f.name), getattr(recipe, f.name)) for f in fields(Recipe))
-    return [f"{name} {value}" for name, usual, value in values if value != usual]
+    return [
+        f"no {name}" if value == "" else f"{name} {value}"
+        for name, usual, value in values
+        if value != usual
+    ]
