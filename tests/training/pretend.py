@@ -30,6 +30,7 @@ class OnGPU(torch.Tensor):
 
     device = property(lambda self: GPU)
     is_cuda = property(lambda self: True)
+    is_meta = property(lambda self: False)
 
     @staticmethod
     def __new__(cls, held):
