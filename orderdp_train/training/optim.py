@@ -36,7 +36,7 @@ def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     # Imported here, because it takes a second that most trainings can save.
     from timm.optim import create_optimizer_v2  # pyright: ignore[reportPrivateImportUsage]
 
-    own = {"momentum": momentum} if recipe.optimizer == "lars" else {"betas": betas}
+    own: dict[str, Any] = {"momentum": momentum} if recipe.optimizer == "lars" else {"betas": betas}
     made = create_optimizer_v2(parameters, recipe.optimizer, lr=rate, weight_decay=decay, **own)
     return skipping_by_itself(made) if recipe.precision == "fp16" else made
 
