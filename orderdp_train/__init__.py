@@ -7,7 +7,7 @@ import orderdp_command as _signals  # noqa: F401  first: it handles them under p
 from importlib.metadata import version as _version
 
 from orderdp_train.auditing import audit
-from orderdp_train.data import load_data
+from orderdp_train.data import Augmentation, load_data
 from orderdp_train.models import model_for
 from orderdp_train.rules import (
     RULES,
@@ -49,6 +49,7 @@ __all__ = [
     "RECIPES",
     "RULES",
     "UCB",
+    "Augmentation",
     "Epoch",
     "EpsilonGreedy",
     "FixedSubset",

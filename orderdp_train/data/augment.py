@@ -14,6 +14,12 @@ class Augmentation:
     """Random crop of the image after reflect-padding by `padding`, then a flip with chance 1/2.
 
     The recipe for CIFAR is `Augmentation(padding=4, flip=True)`; the default does nothing.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> data = replace(load_data("digits"), augmentation=Augmentation(padding=1))
+        >>> data.augmentation.padding
+        1
     """
 
     padding: int = 0
