@@ -8,9 +8,16 @@ that compute the same, with the reason; the score is the share of all others tha
 The sample is ranked by a hash of the seed and of the changed line, so that a change of the code
 moves few of its members. What was found lies in `build/mutants`: a campaign that was stopped goes
 on, and one on new code tries only what could have changed.
+
+Measured: `python -m campaigns mutation`, seed 0, two cores of a shared machine, 28 November 2026,
+on commit 1597635, stopped after 250 of the 400 (all 204 of the theory, 46 of the rules). Its tests
+caught 221; 6 others are equivalents, 19 of the other 23 are caught by tests that were added since
+(each tried alone on its mutant), 4 are not: 240 of 244, 98.4 %. Runs, audits and the sampler were
+not reached.
 """
 
 import ast
+import difflib
 import hashlib
 import json
 import os
@@ -230,14 +237,9 @@ def _batches(mutant: Mutant, cover: Covering) -> Iterator[list[str]]:
 
 def _diff(before: str, after: str) -> str:
     """The changed lines in one."""
-    old, new = before.splitlines(), after.splitlines()
-    changed = [k for k, (a, b) in enumerate(zip(old, new, strict=False)) if a != b]
-    if len(old) != len(new) or not changed:
-        gone = [line for line in old if line not in new]
-        came = [line for line in new if line not in old]
-    else:
-        gone, came = [old[k] for k in changed], [new[k] for k in changed]
-    return " ".join(" ".join([*(f"-{x}" for x in gone), *(f"+{x}" for x in came)]).split())
+    lines = difflib.ndiff(before.splitlines(), after.splitlines())
+    changed = [line[0] + line[1:].rstrip() for line in lines if line[0] in "-+"]
+    return " ".join(" ".join(changed).split())
 
 
 def _equivalents() -> set[str]:

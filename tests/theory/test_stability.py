@@ -246,3 +246,9 @@ def test_best_step_and_the_price_of_selection(K, tau):
 def test_refused(call):
     with pytest.raises(ValueError, match="must"):
         call()
+
+
+@pytest.mark.parametrize(("lipschitz", "distance"), [(-1, 1), (0, 1), (1, -1), (1, 0)])
+def test_a_best_step_size_names_all_that_must_be_positive(lipschitz, distance):
+    with pytest.raises(ValueError, match="distance and lipschitz must be positive"):
+        best_population_step_size(Design(3, 2, 1), lipschitz, distance, 5)
