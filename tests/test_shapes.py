@@ -19,6 +19,7 @@ from orderdp_theory.common.errors import InputError
 from orderdp_train import FixedSubset, OrderDP, auditing, rules, scores
 from orderdp_train.rules.base import random_subset, top
 from orderdp_train.rules.pairs import SecondOrder
+from orderdp_train.training.mixing import sample_losses
 from tests.shapes import ALWAYS, THEN_EVERY, checked
 
 
@@ -32,10 +33,8 @@ def test_what_enters() -> None:
         called_first(top)(torch.ones(2, 2), 1)
     with pytest.raises(TypeCheckError, match="coefficient"):
         SecondOrder(torch.ones(3).double(), torch.ones(4).double())
-    with pytest.raises(TypeCheckError, match="targets"):
-        called_first(scores.per_sample_gradient_norms)(
-            torch.nn.Linear(2, 2), torch.ones(3, 2), torch.ones(2).long()
-        )
+    with pytest.raises(TypeCheckError, match="labels"):
+        called_first(sample_losses)(torch.ones(3, 2), torch.ones(3), 0.0)
 
 
 def test_what_leaves() -> None:

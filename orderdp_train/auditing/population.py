@@ -36,7 +36,7 @@ def supervised(loss: Callable[[Any, Any], Tensor]) -> Loss:
     return lambda model, batch: loss(model(batch[0]), batch[1])
 
 
-def cross_entropy(model: nn.Module, batch: Any) -> Tensor:
+def cross_entropy(model: nn.Module, batch: Any) -> Float[Tensor, "b"]:
     """Cross-entropy of each sample, `(B,)`, of a classifier; batches begin with inputs and targets.
 
     Example:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+MODELS = ("masked_autoencoder.py",)  # which transformers builds
 FRAMEWORKS = {"accelerate", "transformers", "lightning", "peft", "torchdata"}
 
 
@@ -26,4 +27,4 @@ def test_only_its_own_module_names_a_framework():
             for word in [line.split()[1].split(".")[0]]
             if word in FRAMEWORKS
         }
-        assert not named or path.parent.name == "integrations", path
+        assert not named or path.parent.name == "integrations" or path.name in MODELS, path

@@ -189,7 +189,7 @@ def test_names_with_brackets_are_printed_as_they_are(
     capsys.readouterr()
     assert command("audit", f"--run={run_folder}", "--draws=50", f"--out={out}") == 0
     printed = capsys.readouterr().out
-    table, sentences = printed.split("cosine, scale:")
+    table, sentences = printed.split("cosine, scale ")
     assert name in table
     assert re.search(rf"^{re.escape(name)} at \d+ % kept follows", sentences, re.MULTILINE)
     assert "[italic]out" in sentences.replace("\n", "")

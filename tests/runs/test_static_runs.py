@@ -134,7 +134,7 @@ def test_by_command(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     training = ("--rule=craig", "--keep=0.2", "--epochs=2", "--device=cpu", "--out=run")
     assert call("run", *training) == 0
-    assert "2/2" in capsys.readouterr().err  # the proxies' progress
+    assert capsys.readouterr().err == ""  # no bar where there is no terminal
     assert json.loads(Path("run/config.json").read_text())["rule"]["balance"] == "classes"
     assert call("audit", "--run=run", "--draws=50", "--out=run/audit") == 0
     found = json.loads(Path("run/audit/audit.json").read_text())["points"][-1]["audit"]["rules"][0]
