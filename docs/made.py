@@ -20,6 +20,7 @@ from orderdp_theory.claims.reading import VERDICTS
 from orderdp_theory.claims.registry import Result
 from orderdp_theory.claims.report import MEANING, TITLES, counts, headline
 from orderdp_train import scores
+from orderdp_train.reproduce import RESULTS, SCALES, estimate
 from orderdp_train.rules import RULES
 from orderdp_train.training.presets import PRESETS, Preset
 from orderdp_train.training.recipe import Recipe
@@ -109,7 +110,22 @@ def _for_what(preset: Preset) -> str:
 def _settings(recipe: Recipe) -> str:
     settings = ((f, getattr(recipe, f.name)) for f in fields(Recipe))
     always = ("epochs", "batch_size", "optimizer", "max_lr")
-    return ", ".join(f"{f.name} {v}" for f, v in settings if f.name in always or v != f.default)
+    return ", ".join(
+        f"{f.name} {v:.3g}" if isinstance(v, float) else f"{f.name} {v}"
+        for f, v in settings
+        if f.name in always or v != f.default
+    )
+
+
+def paper_hours() -> str:
+    """A row a table of the paper: its trainings and estimated GPU hours at the paper's scale."""
+    rows = []
+    for result in RESULTS.values():
+        if result.name.startswith("table"):
+            cost = estimate(result, SCALES["paper"], result.seeds)
+            what = (f"`reproduce {result.name}`", str(result.seeds), f"{cost.trainings:,}")
+            rows.append((*what, f"{cost.hours:,.0f}"))
+    return table(("table", "seeds", "trainings", "GPU hours"), *rows)
 
 
 def recipe_sources() -> str:
