@@ -1,5 +1,8 @@
 """Trainings as tasks of a Ray cluster, each continued on another node if its own dies."""
 
+import signal
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +14,7 @@ from orderdp_train.reproduce.sweeping import Cell, Ended, Environment, train_cel
 from orderdp_train.runs.driver import pick_device
 
 DEATHS = 10  # of nodes, that a training survives
+LOOK = 0.5  # seconds between two looks at what has ended
 LEAVING = 60.0  # seconds that a process may take to die with its node
 
 
@@ -29,12 +33,15 @@ def on_cluster(
         from ray.exceptions import RayError
     except ImportError:
         raise InputError("--engine ray needs Ray: pip install 'orderdp[cluster]'") from None
+    ours = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address, log_to_driver=False, configure_logging=False)
     except ConnectionError as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"there is no Ray cluster at {address} ({reason})") from None
     try:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, ours)  # Ray has put its own there, which just leaves
         gpus = ray.cluster_resources().get("GPU", 0) if environment.device == "auto" else 0
         device = "cuda" if gpus else environment.device.replace("auto", "cpu")
         here = replace(environment, device=device, root=environment.root.resolve())
@@ -46,12 +53,15 @@ def on_cluster(
             running[task.options(**options).remote(cell, root.resolve(), here)] = cell
         try:
             while running:
-                (done,), _ = ray.wait(list(running), num_returns=1)
-                cell = running.pop(done)
-                try:
-                    yield cell, ray.get(done)
-                except RayError as error:
-                    yield cell, error
+                # Ray may lose what a signal's handler raises within it: wait in Python.
+                ended, _ = ray.wait(list(running), num_returns=len(running), timeout=0)
+                time.sleep(0 if ended else LOOK)
+                for done in ended:
+                    cell = running.pop(done)
+                    try:
+                        yield cell, ray.get(done)
+                    except RayError as error:
+                        yield cell, error
         finally:
             for rest in running:
                 ray.cancel(rest, force=True)

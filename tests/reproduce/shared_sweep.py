@@ -34,12 +34,12 @@ def mini(epochs: int = 3) -> Result:
     return Result("mini", "Mini", lambda scale: numbers, seeds=1)
 
 
-def main(folder: str) -> None:
+def main(folder: str, epochs: str = "3", *more: str) -> None:
     torch.set_num_threads(1)
-    with mock.patch.dict(RESULTS, {"mini": mini()}):
-        run(app, ["reproduce", "mini", "--device=cpu", "--jobs=1", f"--out={folder}"])
+    with mock.patch.dict(RESULTS, {"mini": mini(int(epochs))}):
+        run(app, ["reproduce", "mini", "--device=cpu", "--jobs=1", f"--out={folder}", *more])
 
 
 if __name__ == "__main__":
     Path(sys.argv[1]).mkdir(parents=True, exist_ok=True)
-    main(sys.argv[1])
+    main(*sys.argv[1:])

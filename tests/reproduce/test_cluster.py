@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from orderdp_train.reproduce import Cell, Environment, sweep, with_seeds
 from orderdp_train.rules import RuleConfig
 from orderdp_train.runs import RunConfig, RunFolder, measures
 from orderdp_train.training.recipe import Recipe
+from tests.reproduce.shared_sweep import mini
 from tests.reproduce.test_reproduce import SMOKE, Number, Result, markdown, measure, to_csv
 
 ray = pytest.importorskip("ray", reason="needs Ray")
@@ -41,6 +43,8 @@ RESULT = Result(
     ],
 )
 
+MANY = 20  # epochs, some of them still to come when Ctrl-C is seen
+
 
 class Node:
     """A node of a cluster, and all of its processes by their numbers."""
@@ -65,13 +69,13 @@ class Node:
         self.process.wait(timeout=30)
 
 
-@pytest.fixture
-def cluster(tmp_path):
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
     """The address of two nodes of one core each, and the second node."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
-    port = address.split(":")[1]
+    port, tmp_path = address.split(":")[1], tmp_path_factory.mktemp("ray")
     head = Node(
         "--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={short(tmp_path)}"
     )
@@ -110,6 +114,38 @@ def epochs_of(folder: RunFolder) -> list[dict]:
     with contextlib.suppress(ValueError):
         return folder.history().rows
     return []
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_all_trainings_to_be_continued(tmp_path, cluster):
+    """By the command, and continued by it here: what was trained is kept, and all is complete."""
+    address, _ = cluster
+    out = tmp_path / "out"
+    words = [sys.executable, str(Path(__file__).with_name("shared_sweep.py")), str(out), str(MANY)]
+    how = {"env": {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}, "text": True}
+    command = subprocess.Popen(
+        [*words, "--engine=ray", f"--address={address}"], stderr=subprocess.PIPE, **how
+    )
+    folders = [
+        RunFolder(out / "cells" / c.folder(Path()).path.name) for c in mini(MANY).cells(SMOKE)
+    ]
+    wait_for(lambda: any(map(epochs_of, folders)) or command.poll() is not None, 600)
+    command.send_signal(signal.SIGINT)
+    _, said = command.communicate(timeout=300)
+    assert command.returncode == 130, said
+    assert said.startswith("stopped: finished epochs are kept in")
+    assert said.count("\n") == 1
+    for folder in folders:  # nobody writes any more
+        folder.wait_until_free(60)
+        with folder.locked():
+            pass
+    begun = [epochs_of(folder) for folder in folders]
+    assert min(map(len, begun)) < MANY
+    done = subprocess.run([*words, "--engine=local"], capture_output=True, check=True, **how)
+    assert "Written:" in done.stdout
+    for folder, rows in zip(folders, begun, strict=True):
+        assert len(epochs_of(folder)) == MANY
+        assert epochs_of(folder)[: len(rows)] == rows
 
 
 @pytest.mark.slow
