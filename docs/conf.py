@@ -18,7 +18,7 @@ from sphinx.util.typing import stringify_annotation
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
-from made import Made, escape_bars  # noqa: E402
+from made import Made, add_source, escape_bars  # noqa: E402
 from theorem_pages import Typeset, complete  # noqa: E402
 
 logger = getLogger(__name__)
@@ -122,6 +122,7 @@ def setup(app: Sphinx) -> None:
     app.add_transform(Typeset)
     app.connect("source-read", complete)
     app.connect("autodoc-process-docstring", escape_bars)
+    app.connect("autodoc-process-docstring", add_source)
     app.connect("autodoc-process-signature", named)
     app.connect("missing-reference", must_exist)
     app.connect("build-finished", make_accessible)

@@ -43,6 +43,38 @@ def escape_bars(app, what, name, obj, options, lines: list[str]) -> None:
     lines[:] = [re.sub(r"(?<![`|])\|(?=[^\s|])", r"\\|", line) for line in lines]
 
 
+def add_source(app, what, name, obj, options, lines: list[str]) -> None:
+    """Where a function or class is from: the proofs that link to its module, or what that cites."""
+    if what in ("function", "class") and (found := source_of(obj)):
+        lines += ["", f"Source: {found}", ""]
+
+
+def source_of(thing: object) -> str:
+    """In reStructuredText; nothing if the docstring says it, or if there is none to say."""
+    if CITED.search(inspect.getdoc(thing) or ""):
+        return ""
+    module = inspect.getmodule(thing)
+    package, _, name = getattr(module, "__name__", "").rpartition(".")
+    if package == "orderdp_theory" and (pages := proved_in(name)):
+        return ", ".join(f":doc:`/proofs/{page}`" for page in pages)
+    sentences = re.split(r"(?<=[:;])\s+(?!\()|(?<=\.)\s+(?=[A-Z])", inspect.getdoc(module) or "")
+    cited = [" ".join(s.split()).strip(":;") for s in sentences if re.search(YEAR, s)]
+    return "; ".join(cited)
+
+
+YEAR = r"\b(?:19|20)\d\d\b"
+CITED = re.compile(rf"{YEAR}|Eq\.|Theorem|Proposition|Lemma|Algorithm|Section|Source:")
+
+
+@cache
+def proved_in(module: str) -> list[str]:
+    """The pages of proofs that link to a module of the theory; their index if no other does."""
+    pages = sorted((ROOT / "proofs").glob("*.md"))
+    link = f"../orderdp_theory/{module}.py"
+    found = [page.stem for page in pages if link in page.read_text(encoding="utf-8")]
+    return [page for page in found if page != "README"] or found
+
+
 def table(*rows: Iterable[str]) -> str:
     """A Markdown table; the first row is its head."""
     head, *body = [[cell.replace("|", "\\|") for cell in row] for row in rows]
@@ -67,6 +99,8 @@ def _rule(name: str, cls: type) -> str:
         f"`--rule {name}`; class {{py:obj}}`~orderdp_train.{cls.__name__}`.",
         _prose(docstring(cls)),
     ]
+    if cited := source_of(cls):
+        paragraphs.append(f"Source: {cited}")
     if cls.options:
         rows = [
             (f"`{option}`", f"`{o.default}`", o.range(), o.help)

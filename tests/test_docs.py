@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from sphinx.util.inventory import InventoryFile
 
+import orderdp_theory
 from orderdp_theory.claims import all_claims
 from orderdp_train.rules import RULES
 
@@ -113,6 +114,19 @@ def without_example(page: str, package: ModuleType) -> list[str]:
 @pytest.mark.parametrize("page", DOCUMENTED)
 def test_every_public_name_has_an_example(page):
     assert not without_example(page, importlib.import_module(DOCUMENTED[page]))
+
+
+def test_every_name_of_the_theory_says_where_it_is_from(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    made = importlib.import_module("made")
+    things = {name: getattr(orderdp_theory, name) for name in orderdp_theory.__all__}
+    without = {
+        name
+        for name, thing in things.items()
+        if inspect.isfunction(thing) or inspect.isclass(thing)
+        if not (made.source_of(thing) or made.CITED.search(inspect.getdoc(thing) or ""))
+    }
+    assert without == {"Design", "Guarantee", "MeasuredRun", "draw_ranks", "promises"}  # our own
 
 
 def test_a_name_without_an_example_is_noticed():
