@@ -108,23 +108,23 @@ _timm_50 = Preset(
     },
     usual=False,
 )
+# How transformers for images are trained, and how strongly their images are changed.
+_transformer = Recipe(
+    optimizer="adamw", schedule="cosine", weight_decay=0.05, decay_all=False, precision="bf16"
+)
+_strong = {"randaugment": "rand-m9-mstd0.5-inc1", "erasing": 0.25, "mixup": 0.8, "cutmix": 1.0}
+_mild = {"randaugment": "rand-m3-mstd0.5-inc1", "erasing": 0.1, "mixup": 0.1, "cutmix": 0.1}
+_not_at_all = {"randaugment": "", "erasing": 0.0, "mixup": 0.0, "cutmix": 0.0}
 _swin = Preset(
-    Recipe(
+    replace(
+        _transformer,
         epochs=300,
         batch_size=1024,
-        optimizer="adamw",
-        schedule="cosine",
         max_lr=1e-3,
         warm_up=20 / 300,
-        weight_decay=0.05,
-        decay_all=False,
         clip=5.0,
         drop_path=0.2,
-        randaugment="rand-m9-mstd0.5-inc1",
-        erasing=0.25,
-        mixup=0.8,
-        cutmix=1.0,
-        precision="bf16",
+        **_strong,
     ),
     IMAGENET,
     ("swin_tiny_patch4_window7_224",),
@@ -133,40 +133,28 @@ _swin = Preset(
         "Liu et al. 2021": "Regular ImageNet-1K training, all numbers",
     },
 )
-_mild = {"randaugment": "rand-m3-mstd0.5-inc1", "erasing": 0.1, "mixup": 0.1, "cutmix": 0.1}
 
 # He et al. (2022), Tables 8 and 9, and their code: rates are for 256 samples a batch there, and 40
 # of the epochs of a pre-training warm up. Of the numbers the paper on OrderDP gives the epochs.
-_mae = Recipe(
+_mae = replace(
+    _transformer,
     epochs=300,
     batch_size=4096,
-    optimizer="adamw",
-    schedule="cosine",
     max_lr=1.5e-4 * 16,
     warm_up=40 / 300,
     second_beta=0.95,
-    weight_decay=0.05,
-    decay_all=False,
     label_smoothing=0.0,
     crop=0.2,
-    precision="bf16",
 )
-_vit = Recipe(
+_vit = replace(
+    _transformer,
     epochs=100,
     batch_size=1024,
-    optimizer="adamw",
-    schedule="cosine",
     max_lr=5e-4 * 4,
     warm_up=0.05,
-    weight_decay=0.05,
-    decay_all=False,
     layer_decay=0.65,
     drop_path=0.1,
-    randaugment="rand-m9-mstd0.5-inc1",
-    erasing=0.25,
-    mixup=0.8,
-    cutmix=1.0,
-    precision="bf16",
+    **_strong,
 )
 _MAE = {"Table 5": "for 300 epochs and fine-tuned for 100 epochs."}
 _small_mae = replace(
@@ -179,17 +167,14 @@ _small_vit = replace(
     max_lr=2e-3,
     warm_up=0.1,
     drop_path=0.0,
-    randaugment="",
-    erasing=0.0,
-    mixup=0.0,
-    cutmix=0.0,
     precision="fp32",
+    **_not_at_all,
 )
 
 PRESETS = {
     "smoke": Preset(
         Recipe(epochs=20, batch_size=64, max_lr=0.1),
-        ("digits", "mnist5k", "synthetic", "elpv"),
+        (*SMALL, "synthetic", "elpv"),
         CNNS,
     ),
     "smoke-timm": Preset(
@@ -202,7 +187,7 @@ PRESETS = {
             channels_last=False,
             **_mild,
         ),
-        ("digits", "mnist5k"),
+        SMALL,
         ("cnn",),
         usual=False,
     ),
@@ -216,7 +201,7 @@ PRESETS = {
             precision="fp32",
             **_mild,
         ),
-        ("digits", "mnist5k"),
+        SMALL,
         ("swin-smoke",),
     ),
     "elpv-resnet18": Preset(
@@ -291,7 +276,8 @@ def in_words(recipe: Recipe, data: str, model: str) -> str:
 
     Presets of the data set and the model come first.
     """
-    names = [name for name, preset in PRESETS.items() if preset in _for(data, model)] or RECIPES
+    own = _for(data, model)
+    names = [name for name, preset in PRESETS.items() if preset in own] or RECIPES
     found = {name: _departures(RECIPES[name], recipe) for name in names}
     name = min(found, key=lambda name: len(found[name]))
     return ", ".join([name, *found[name]])
