@@ -413,7 +413,6 @@ class _Candidate:
         self.followed = followed
         self.views = 1
         self.inner = Inner(len(shared.sizes))
-        self.monte_carlo = monte_carlo and draws > 0
         self.name, self.rule, self.shared = name, rule, shared
         stored = shared.expected_weights(rule)
         fresh = shared.expected_weights(rule, shared.losses)
@@ -423,7 +422,7 @@ class _Candidate:
         self.selections: Iterable[tuple[Tensor, Tensor]]
         self.selections = selections(rule, draws, shared.generator)
         self.drawn: Tensor | None = None
-        if self.monte_carlo:  # the gradient and the test are of the same selections
+        if monte_carlo and draws > 0:  # the gradient and the test are of the same selections
             self.selections = list(self.selections)
             self.drawn = mean_weights(rule.n, self.selections)
         self.design = second_order(rule) if shared.moments else None
@@ -483,7 +482,7 @@ class _Candidate:
         if self.design is not None:
             whole = piece[f"{self.name}/sum"]
             add(layer, sum=(whole, whole), sum_stored=(whole, stored))
-        if self.monte_carlo:
+        if self.drawn is not None:
             error = piece[f"{self.name}/drawn"] - stored
             add(layer, drawn=(error, error))
         if self.followed is not None:
@@ -526,7 +525,7 @@ class _Candidate:
                 )
             trace = trace.clamp_min(0)
         variance = None if trace is None else float(trace.sum())
-        drawn = self.inner.norm("drawn") if self.monte_carlo else None
+        drawn = None if self.drawn is None else self.inner.norm("drawn")
         expected = None
         if variance is not None and draws is not None and drawn is not None:
             expected = math.sqrt(variance / len(draws.statistics)) / norm

@@ -242,7 +242,7 @@ def _linear(module: nn.Linear, inputs: Tensor, signal: Tensor, each: bool) -> Fo
 def _convolution(module: Any, inputs: Tensor, signal: Tensor, each: bool) -> Found:
     if inputs.dim() != module.weight.dim():
         return None
-    bias = Made(signal.flatten(2).sum(2))
+    bias = Made(_over_positions(signal))
     if not _is_made(module, inputs, signal, each):
         return {"weight": Convolved(module, inputs, signal), "bias": bias}
     first, *rest = (outer.made() for outer in unfolded(module, inputs, signal))
@@ -270,18 +270,16 @@ def _embedding(module: nn.Embedding, tokens: Tensor, signal: Tensor, each: bool)
     return {"weight": Looked(signal, tokens, module.num_embeddings)}
 
 
-def _by_channel(signal: Tensor, normalised: Tensor) -> Found:
-    both = {"weight": signal * normalised, "bias": signal}
-    return {name: Made(x.flatten(2).sum(2) if x.dim() > 2 else x) for name, x in both.items()}
+def _over_positions(x: Tensor) -> Tensor:
+    """`(B, channels, *positions)` summed over the positions, if there are any."""
+    return x.flatten(2).sum(2) if x.dim() > 2 else x
 
 
 def _batch_norm(module: Any, inputs: Tensor, signal: Tensor, each: bool) -> Found:
     mean, var = module.running_mean, module.running_var
     if module.training or mean is None:
         return None
-    bias, product = (
-        x.flatten(2).sum(2) if x.dim() > 2 else x for x in (signal, inputs.to(signal) * signal)
-    )
+    bias, product = map(_over_positions, (signal, inputs.to(signal) * signal))
     return {
         "weight": Made((product - mean * bias) * (var + module.eps).rsqrt()),
         "bias": Made(bias),
@@ -289,28 +287,22 @@ def _batch_norm(module: Any, inputs: Tensor, signal: Tensor, each: bool) -> Foun
 
 
 def _group_norm(module: nn.GroupNorm, inputs: Tensor, signal: Tensor, each: bool) -> Found:
-    return _by_channel(signal, F.group_norm(inputs, module.num_groups, eps=module.eps))
+    normalised = F.group_norm(inputs, module.num_groups, eps=module.eps)
+    both = {"weight": signal * normalised, "bias": signal}
+    return {name: Made(_over_positions(x)) for name, x in both.items()}
 
 
 def _last_dimensions(
-    module: nn.LayerNorm | nn.RMSNorm, signal: Tensor, normalised: Tensor
+    module: nn.LayerNorm | nn.RMSNorm, inputs: Tensor, signal: Tensor, each: bool
 ) -> Found:
-    size = module.normalized_shape
-    rows = (len(signal), -1, torch.Size(size).numel())
+    normalise = F.layer_norm if isinstance(module, nn.LayerNorm) else F.rms_norm
+    shape = list(module.normalized_shape)
+    normalised = normalise(inputs, shape, eps=module.eps)
+    rows = (len(signal), -1, math.prod(shape))
     return {
         "weight": Made((signal * normalised).reshape(rows).sum(1)),
         "bias": Made(signal.reshape(rows).sum(1)),
     }
-
-
-def _layer_norm(module: nn.LayerNorm, inputs: Tensor, signal: Tensor, each: bool) -> Found:
-    shape = list(module.normalized_shape)
-    return _last_dimensions(module, signal, F.layer_norm(inputs, shape, eps=module.eps))
-
-
-def _rms_norm(module: nn.RMSNorm, inputs: Tensor, signal: Tensor, each: bool) -> Found:
-    shape = list(module.normalized_shape)
-    return _last_dimensions(module, signal, F.rms_norm(inputs, shape, eps=module.eps))
 
 
 Rule = Callable[[Any, Tensor, Tensor, bool], Found]
@@ -320,8 +312,7 @@ RULES: Mapping[type[nn.Module], Rule] = {
     nn.Embedding: _embedding,
     **dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d), _batch_norm),
     nn.GroupNorm: _group_norm,
-    nn.LayerNorm: _layer_norm,
-    nn.RMSNorm: _rms_norm,
+    **dict.fromkeys((nn.LayerNorm, nn.RMSNorm), _last_dimensions),
 }
 """By the layer's own class: a subclass may compute something else."""
 
