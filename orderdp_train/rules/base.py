@@ -168,7 +168,7 @@ class ScoredRule(SelectionRule):
         """The present scores, or those `(n,)` that were given; `ValueError` for others and NaN."""
         if scores is None:
             return self.scores
-        scores = as_vector("scores", scores).detach()
+        scores = as_vector("scores", scores)
         if scores.shape != (self.n,) or scores.isnan().any():
             raise InputError(
                 f"scores must be a number for each of {self.n} samples, none of them NaN, "
@@ -194,15 +194,20 @@ class ScoredRule(SelectionRule):
             tensor.copy_(state[name])
 
 
-def as_vector(name: str, values: Any) -> Tensor:
-    """Real numbers as a tensor: from a tensor, an array or a list; else `TypeError` or `ValueError`
-    that names them."""
+def real_tensor(name: str, values: Any, form: str = "an array of numbers") -> Tensor:
+    """Real numbers as a tensor, detached: from a tensor, an array or a list; else `TypeError`."""
     try:
-        vector = torch.as_tensor(values)
+        tensor = torch.as_tensor(values).detach()
     except (TypeError, ValueError, RuntimeError):
-        raise TypeError(f"{name} must be numbers in a vector, got {values!r}") from None
-    if vector.is_complex() or vector.is_meta or vector.layout != torch.strided:
-        raise TypeError(f"{name} must be real numbers, each of them there, got {vector!r}")
+        raise TypeError(f"{name} must be {form}, got {values!r}") from None
+    if tensor.is_complex() or tensor.is_meta or tensor.layout != torch.strided:
+        raise TypeError(f"{name} must be real numbers, each of them there, got {tensor!r}")
+    return tensor
+
+
+def as_vector(name: str, values: Any) -> Tensor:
+    """`real_tensor` of one dimension; else `TypeError` or `ValueError` that names them."""
+    vector = real_tensor(name, values, "numbers in a vector")
     if vector.ndim != 1:
         raise InputError(f"{name} must be a vector (b,), got shape {tuple(vector.shape)}")
     return vector

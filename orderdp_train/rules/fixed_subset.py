@@ -59,7 +59,7 @@ class FixedSubset(SelectionRule):
             raise InputError(f"the indices of a subset must be different and lie in 0..{n - 1}")
         if weights is None:
             weights = torch.ones(self.budget)
-        weights = as_vector("weights", weights).detach().to(device, torch.float64)
+        weights = as_vector("weights", weights).to(device, torch.float64)
         total = float(weights.sum())
         if weights.shape != indices.shape or not (weights.isfinite() & (weights >= 0)).all():
             raise InputError(f"a subset of {self.budget} needs as many finite weights >= 0")

@@ -49,7 +49,7 @@ class RHOLoss(OrderDP):
         device: torch.device | str = "cpu",
     ) -> None:
         super().__init__(design, initial_score=initial_score, scorer=scorer, device=device)
-        holdout = as_vector("holdout_losses", holdout_losses).detach().to(self.scores)
+        holdout = as_vector("holdout_losses", holdout_losses).to(self.scores)
         if holdout.shape != (design.n,) or not holdout.isfinite().all():
             raise InputError(
                 f"RHO-loss needs a finite holdout loss for each of {design.n} samples, "

@@ -7,19 +7,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
+from orderdp_train.rules.base import real_tensor
 
 Array = Tensor | NDArray[Any]
-
-
-def real_tensor(values: Any, name: str) -> Tensor:
-    """Detached; `TypeError` for what is neither a tensor nor an array of real numbers."""
-    try:
-        tensor = torch.as_tensor(values).detach()
-    except (TypeError, ValueError, RuntimeError):
-        raise TypeError(f"{name} must be an array of numbers, got {values!r}") from None
-    if tensor.is_complex() or tensor.is_meta or tensor.layout != torch.strided:
-        raise TypeError(f"{name} must be real numbers, each of them there, got {tensor!r}")
-    return tensor
 
 
 def require(kind: type, **values: Any) -> None:
@@ -31,7 +21,7 @@ def require(kind: type, **values: Any) -> None:
 
 def finite_matrix(values: Array, name: str) -> Tensor:
     """Float64 `(n, d)` on the device of `values`; `ValueError` if of other shape or not finite."""
-    matrix = real_tensor(values, name).to(torch.float64)
+    matrix = real_tensor(name, values).to(torch.float64)
     if matrix.ndim != 2 or 0 in matrix.shape:
         raise InputError(f"{name} must have shape (n, d), got {tuple(matrix.shape)}")
     if not matrix.isfinite().all():
@@ -46,7 +36,7 @@ def distributions(values: Array, name: str = "probabilities") -> Tensor:
     Logits are caught here. A softmax in the precision eps of its input sums to 1 up to some 8 eps
     of the exponentials and division and c eps of the sum.
     """
-    given = real_tensor(values, name)
+    given = real_tensor(name, values)
     p = given.to(torch.float64)
     if p.ndim < 2 or 0 in p.shape:
         raise InputError(f"{name} must have shape (n, classes), got {tuple(p.shape)}")
@@ -62,7 +52,7 @@ def distributions(values: Array, name: str = "probabilities") -> Tensor:
 
 def class_labels(values: Array, n: int, name: str) -> Tensor:
     """Int64 `(n,)`; `ValueError` for another shape or for anything but integers."""
-    labels = real_tensor(values, name)
+    labels = real_tensor(name, values)
     if labels.shape != (n,) or labels.is_floating_point():
         raise InputError(
             f"{name} must be {n} integers, one a sample, "

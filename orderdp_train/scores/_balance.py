@@ -7,8 +7,8 @@ from jaxtyping import Int64, Integer, Real
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
-from orderdp_train.rules.base import check_generator
-from orderdp_train.scores._arrays import Array, checked_budget, class_labels, real_tensor
+from orderdp_train.rules.base import check_generator, real_tensor
+from orderdp_train.scores._arrays import Array, checked_budget, class_labels
 
 Select = Callable[[Tensor, int], Tensor]
 
@@ -29,7 +29,7 @@ def class_budgets(
         >>> labels.tolist(), budgets.tolist()
         ([0, 1], [2, 1])
     """
-    labels = torch.atleast_1d(real_tensor(classes, "classes"))
+    labels = torch.atleast_1d(real_tensor("classes", classes))
     n = len(labels)
     present, sizes = class_labels(labels, n, "classes").unique(return_counts=True)
     checked_budget(k, n)
@@ -88,7 +88,7 @@ def keep_top(
         [0, 2]
     """
     check_generator(generator)
-    values = real_tensor(scores, "scores").cpu()
+    values = real_tensor("scores", scores).cpu()
     if values.ndim != 1 or values.isnan().any():
         raise InputError(f"scores must be n numbers, got shape {tuple(values.shape)} or a NaN")
 

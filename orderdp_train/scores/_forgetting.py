@@ -7,8 +7,9 @@ from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
+from orderdp_train.rules.base import real_tensor
 from orderdp_train.rules.registry import register
-from orderdp_train.scores._arrays import Array, real_tensor
+from orderdp_train.scores._arrays import Array
 from orderdp_train.scores.recording import Recording
 from orderdp_train.scores.static_rule import ScoreRule
 
@@ -29,7 +30,7 @@ def forgetting(correct: Bool[Array, "epochs n"]) -> Float64[Tensor, "n"]:
         >>> forgetting(correct).tolist()  # forgotten once, never learned, never forgotten
         [1.0, inf, 0.0]
     """
-    seen = real_tensor(correct, "correct")
+    seen = real_tensor("correct", correct)
     if seen.ndim != 2 or seen.dtype != torch.bool or len(seen) == 0:
         raise InputError(
             f"correct must be bool of shape (epochs, n), got {seen.dtype} {tuple(seen.shape)}"

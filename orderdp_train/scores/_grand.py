@@ -7,8 +7,9 @@ from jaxtyping import Float64, Real
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
+from orderdp_train.rules.base import real_tensor
 from orderdp_train.rules.registry import register
-from orderdp_train.scores._arrays import Array, finite_matrix, real_tensor
+from orderdp_train.scores._arrays import Array, finite_matrix
 from orderdp_train.scores.recording import Recording, Schedule
 from orderdp_train.scores.static_rule import ENSEMBLE, ScoreRule, early, up_to
 
@@ -28,7 +29,7 @@ def grand(gradient_norms: Real[Array, "*networks n"]) -> Float64[Tensor, "n"]:
         [2.0, 2.0]
     """
     norms = finite_matrix(
-        torch.atleast_2d(real_tensor(gradient_norms, "gradient_norms")), "gradient_norms"
+        torch.atleast_2d(real_tensor("gradient_norms", gradient_norms)), "gradient_norms"
     )
     if (norms < 0).any():
         raise InputError("gradient_norms must not be negative")

@@ -8,7 +8,8 @@ from jaxtyping import Bool, Float, Float64, Int64, Integer, Real
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
-from orderdp_train.scores._arrays import Array, class_targets, finite_matrix, real_tensor
+from orderdp_train.rules.base import real_tensor
+from orderdp_train.scores._arrays import Array, class_targets, finite_matrix
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -45,9 +46,9 @@ class LastLayer:
         n, c = finite_matrix(logits, "logits").shape
         if len(finite_matrix(features, "features")) != n:
             raise InputError(f"{n} samples have logits and {len(features)} have features")
-        z = real_tensor(logits, "logits")
+        z = real_tensor("logits", logits)
         object.__setattr__(self, "logits", z)
-        object.__setattr__(self, "features", real_tensor(features, "features").to(z.device))
+        object.__setattr__(self, "features", real_tensor("features", features).to(z.device))
         object.__setattr__(self, "targets", class_targets(targets, n, c).to(z.device))
 
     def __len__(self) -> int:
