@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from orderdp_theory.common.errors import InputError
 from orderdp_train.data.augment import seed_of
 from orderdp_train.data.dataset import Batch, Split, normalise
-from orderdp_train.data.policy import Policy
+from orderdp_train.data.policy import Policy, lent
 from orderdp_train.devices import sent
 
 if TYPE_CHECKING:  # importing torchvision takes seconds, which other data sets need not wait for
@@ -240,8 +240,7 @@ class _Files(Dataset[tuple[int, Tensor | str]]):
             return index, image[:, :0]
         if seed is None:
             return index, self.plain(image)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with lent(seed):
             image = self.augmented(image)
         return index, self.policy(image, seed) if self.policy else image
 
