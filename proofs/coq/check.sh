@@ -3,7 +3,6 @@
 #   exit 0: every theorem is proved, the last line says how many
 #   exit 1: a proof fails, a theorem is missing, or something is assumed
 #   exit 3: Coq or Mathematical Components is not installed
-# Works on a copy in a temporary directory: no compiled file is left here.
 
 set -u
 
@@ -24,59 +23,24 @@ required="card_top_by top_by_before ranking_exists hypergeometric_correct gamma_
   population_bound bounded_differences corrected_theorem4 symmetrization
   corrected_excess gap_nonnegative theorem3_no_pruning"
 
+what="formal proofs"
 packages="coq libcoq-mathcomp-ssreflect libcoq-mathcomp-fingroup libcoq-mathcomp-algebra"
 
-fail() { echo "formal proofs: FAILED: $*" >&2; exit 1; }
-missing() {
-  echo "formal proofs: SKIPPED: $1 is missing; install Debian's packages $packages" >&2
-  exit 3
-}
-
 cd "$(dirname "$0")" || exit 1
-command -v coqc >/dev/null || missing coqc
-command -v coqchk >/dev/null || missing coqchk
-
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-cp ./*.v _CoqProject Makefile "$work" && cd "$work" || exit 1
-
-mkdir probe && echo 'From mathcomp Require all_ssreflect all_fingroup all_algebra.' >probe/probe.v
-coqc probe/probe.v >probe/log 2>&1 || missing "the Coq library mathcomp"
-
-# Words that assume something, or leave something unproved. They are refused even inside a
-# Section, where some would be harmless, so that every statement stands alone.
-words='Admitted|admit|give_up|Abort|Axioms?|Parameters?|Conjectures?|Hypothes[ie]s|Variables?'
-words="$words|Context|Unset +(Guard|Positivity|Universe) +Check(ing|ed)|bypass_check"
-if grep -nwE "$words" ./*.v; then
-  fail "the lines above assume something instead of proving it"
-fi
-
-theorems=$(sed -nE 's/^Theorem +([A-Za-z0-9_]+).*/\1/p' ./*.v)
-for name in $required; do
-  echo "$theorems" | grep -qx "$name" || fail "theorem $name is missing"
-done
-
-[ -z "$(echo "$theorems" | sort | uniq -d)" ] || fail "two theorems have one name"
+. ../checking.sh
+copied ./*.v _CoqProject Makefile
+has mathcomp 'From mathcomp Require all_ssreflect all_fingroup all_algebra.'
+read_theorems
 
 make -s -j2 compile || fail "a proof does not compile"
 
-# Coq's own account of what each theorem rests on.
-{
-  echo 'From OrderDP Require Import OrderDP.'
-  for name in $theorems; do echo "Print Assumptions $name."; done
-} >Assumptions.v
-coqc -Q . OrderDP Assumptions.v >assumptions.log 2>&1 ||
-  { cat assumptions.log >&2; fail "a theorem cannot be inspected"; }
+inspected OrderDP OrderDP
 if grep -vx 'Closed under the global context' assumptions.log; then
   fail "a theorem rests on the assumptions above"
 fi
-count=$(echo "$theorems" | wc -l)
 [ "$(wc -l <assumptions.log)" -eq "$count" ] || fail "not every theorem was inspected"
 
-# A second, independent checker reads the compiled proofs again.
-norec=$(for file in ./*.v; do printf ' -norec OrderDP.%s' "$(basename "$file" .v)"; done)
-coqchk -silent -Q . OrderDP $norec >coqchk.log 2>&1 ||
-  { tail -5 coqchk.log >&2; fail "coqchk rejects the compiled proofs"; }
+checked_again OrderDP $(for file in ./*.v; do basename "$file" .v; done)
 
 version=$(coqc --version | sed -n 's/.*version \([0-9.]*\).*/\1/p')
 echo "formal proofs: $count theorems proved by Coq $version, none rests on an assumption"

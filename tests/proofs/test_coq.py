@@ -2,12 +2,13 @@
 
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
-COQ = Path(__file__).parents[2] / "proofs" / "coq"
+from tests.proofs.checking import PROOFS, copy_with, run_check, skip_without_libraries
+
+COQ = PROOFS / "coq"
 SOURCES = [path.read_text(encoding="utf-8") for path in sorted(COQ.glob("*.v"))]
 README = (COQ / "README.md").read_text(encoding="utf-8")
 
@@ -27,35 +28,11 @@ STUB = "\n".join(f"Theorem {name} : True.\nProof. exact I. Qed." for name in REQ
 THEOREMS = re.findall(r"^Theorem (\w+)", "".join(SOURCES), re.M)
 
 
-def run_check(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["/bin/sh", str(folder / "check.sh")],
-        capture_output=True,
-        text=True,
-        env=environment or None,
-        timeout=600,
-    )
-
-
-def copy_with(tmp_path: Path, order_dp: str) -> Path:
-    folder = tmp_path / "coq"
-    shutil.copytree(COQ, folder, ignore=shutil.ignore_patterns("*.vo*", "*.glob", ".*.aux"))
-    for path in folder.glob("*.v"):
-        path.write_text("")
-    (folder / "OrderDP.v").write_text(order_dp)
-    return folder
-
-
-def skip_without_mathcomp(result: subprocess.CompletedProcess[str]) -> None:
-    if result.returncode == 3:
-        pytest.skip(result.stderr.strip())
-
-
 @needs_coq
 def test_every_theorem_is_proved_and_assumes_nothing():
     before = sorted(path.name for path in COQ.iterdir())
     result = run_check(COQ)
-    skip_without_mathcomp(result)
+    skip_without_libraries(result)
     assert result.returncode == 0, result.stderr
     assert f"{len(THEOREMS)} theorems proved" in result.stdout.splitlines()[-1]
     assert sorted(path.name for path in COQ.iterdir()) == before
@@ -85,15 +62,15 @@ def test_every_theorem_is_proved_and_assumes_nothing():
 )
 def test_check_fails(tmp_path: Path, honest: str, broken: str, complaint: str):
     assert honest in STUB
-    result = run_check(copy_with(tmp_path, STUB.replace(honest, broken, 1)))
-    skip_without_mathcomp(result)
+    result = run_check(copy_with(COQ, tmp_path, "OrderDP.v", STUB.replace(honest, broken, 1)))
+    skip_without_libraries(result)
     assert (result.returncode, complaint in result.stderr) == (1, True), result
 
 
 @needs_coq
 def test_check_of_the_unbroken_stub_succeeds(tmp_path: Path):
-    result = run_check(copy_with(tmp_path, STUB))
-    skip_without_mathcomp(result)
+    result = run_check(copy_with(COQ, tmp_path, "OrderDP.v", STUB))
+    skip_without_libraries(result)
     assert result.returncode == 0, result.stderr
 
 

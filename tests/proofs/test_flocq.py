@@ -1,13 +1,13 @@
 """The proofs about float64 compile, assume the real numbers alone, and are shown in full."""
 
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
-FLOCQ = Path(__file__).parents[2] / "proofs" / "flocq"
+from tests.proofs.checking import PROOFS, copy_with, run_check, skip_without_libraries
+
+FLOCQ = PROOFS / "flocq"
 CHECK = (FLOCQ / "check.sh").read_text(encoding="utf-8")
 SOURCES = [path.read_text(encoding="utf-8") for path in sorted(FLOCQ.glob("*.v"))]
 README = (FLOCQ / "README.md").read_text(encoding="utf-8")
@@ -17,21 +17,13 @@ STUB = "Require Import Coq.Logic.ProofIrrelevance.\n" + "".join(
 )
 
 
-def run_check(folder: Path) -> subprocess.CompletedProcess[str]:
-    result = subprocess.run(
-        ["/bin/sh", str(folder / "check.sh")], capture_output=True, text=True, timeout=600
-    )
-    if result.returncode == 3:
-        pytest.skip(result.stderr.strip())
-    return result
-
-
 def listed(name: str) -> list[str]:
     return re.findall(r"[\w.]+", re.findall(rf'{name}="(.*?)"', CHECK, re.S)[0])
 
 
 def test_every_theorem_is_proved_over_the_real_numbers():
     result = run_check(FLOCQ)
+    skip_without_libraries(result)
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith(f"float64 proofs: {len(THEOREMS)} theorems proved")
     assert f"with {len(listed('axioms'))} axioms" in result.stdout
@@ -52,10 +44,8 @@ def test_every_theorem_is_proved_over_the_real_numbers():
 )
 def test_check_fails(tmp_path: Path, honest: str, broken: str, complaint: str):
     assert honest in STUB
-    shutil.copy(FLOCQ / "check.sh", tmp_path)
-    (tmp_path / "Rounding.v").write_text("")
-    (tmp_path / "Weights.v").write_text(STUB.replace(honest, broken, 1))
-    result = run_check(tmp_path)
+    result = run_check(copy_with(FLOCQ, tmp_path, "Weights.v", STUB.replace(honest, broken, 1)))
+    skip_without_libraries(result)
     assert (result.returncode, complaint in result.stderr + result.stdout) == (1, True), result
 
 
