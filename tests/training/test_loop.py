@@ -29,6 +29,7 @@ from orderdp_train import (
 from orderdp_train.data import Augmentation, DataSet, load_data
 from orderdp_train.models import build_model
 from orderdp_train.training.mixing import mix, sample_losses
+from tests.training.few import few_digits
 
 QUICK = Recipe(epochs=4, batch_size=16, max_lr=0.1)
 N = 90
@@ -39,18 +40,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture(scope="module")
 def data() -> DataSet:
-    """90 noisy digits, with augmentation so that its generator matters."""
-    digits = load_data("digits", label_noise=0.2)
-    assert isinstance(digits, DataSet)
-    return replace(
-        digits,
-        train_images=digits.train_images[:N],
-        train_labels=digits.train_labels[:N],
-        test_images=digits.test_images[:50],
-        test_labels=digits.test_labels[:50],
-        flipped=digits.flipped[:N],
-        augmentation=Augmentation(padding=1, flip=True),
-    )
+    return few_digits(N, tests=50, label_noise=0.2)
 
 
 def cnn(seed: int = 0) -> nn.Module:

@@ -12,13 +12,14 @@ from torch import Tensor, nn
 from orderdp_theory.common.errors import InputError
 from orderdp_train import RECIPES, Recipe, RuleConfig, train
 from orderdp_train.auditing.population import population_of_images
-from orderdp_train.data import Augmentation, DataSet, Policy, load_data
+from orderdp_train.data import DataSet, Policy, load_data
 from orderdp_train.data.augment import seed_of
 from orderdp_train.data.policy import GREY, MOST, OWN, lent
 from orderdp_train.models import model_for
 from orderdp_train.training.loop import evaluate
 from orderdp_train.training.optim import build_optimizer, follow
 from tests.data.formats import write_image_folders
+from tests.training.few import few_digits
 
 N = 40
 STRONG = "rand-m9-mstd0.5-inc1"
@@ -26,17 +27,7 @@ STRONG = "rand-m9-mstd0.5-inc1"
 
 @pytest.fixture(scope="module")
 def data() -> DataSet:
-    digits = load_data("digits")
-    assert isinstance(digits, DataSet)
-    return replace(
-        digits,
-        train_images=digits.train_images[:N],
-        train_labels=digits.train_labels[:N],
-        flipped=digits.flipped[:N],
-        test_images=digits.test_images[:20],
-        test_labels=digits.test_labels[:20],
-        augmentation=Augmentation(padding=1, flip=True),
-    )
+    return few_digits(N, tests=20)
 
 
 def swin(data, drop_path: float = 0.0) -> nn.Module:

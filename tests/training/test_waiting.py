@@ -26,6 +26,7 @@ from orderdp_train.training.finite import LAG
 from orderdp_train.training.optim import build_optimizer, skipping_by_itself
 from orderdp_train.training.sampler import RuleSampler
 from tests.data.formats import write_image_folders
+from tests.training.few import few_digits
 from tests.training.pretend import GPU, PretendedGPU
 
 N = 60
@@ -35,17 +36,7 @@ NAMES = [name for name, rule in RULES.items() if not issubclass(rule, StaticRule
 
 @pytest.fixture(scope="module")
 def data() -> DataSet:
-    digits = load_data("digits")
-    assert isinstance(digits, DataSet)
-    return replace(
-        digits,
-        train_images=digits.train_images[:N],
-        train_labels=digits.train_labels[:N],
-        flipped=digits.flipped[:N],
-        test_images=digits.test_images[:20],
-        test_labels=digits.test_labels[:20],
-        augmentation=Augmentation(padding=1, flip=True),
-    )
+    return few_digits(N, tests=20)
 
 
 def cnn() -> nn.Module:
