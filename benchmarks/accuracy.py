@@ -14,10 +14,11 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 
 import torch
 
+from benchmarks.common import deviation
 from orderdp_theory import Design
 from orderdp_train import (
     RECIPES,
@@ -155,10 +156,6 @@ def main() -> None:
                     setting = (given.keep, given.label_noise, given.epochs, seed)
                     counts = (f"{kept[label][seed]:.1f}", f"{scored[label][seed]:.1f}")
                     rows.writerow([label, *setting, f"{value:.4f}", *counts])
-
-
-def deviation(values: list[float]) -> float:
-    return stdev(values) if len(values) > 1 else math.nan
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """Ratios of running times, measured side by side, in a table with the machine and the date."""
 
+import math
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import stdev
 
 import numpy as np
 import scipy
@@ -41,6 +43,11 @@ def seconds(*functions: Callable[[], object], rounds: int = 7, repeat: int = 1) 
                 function()
             shortest[i] = min(shortest[i], (time.perf_counter() - start) / repeat)
     return shortest
+
+
+def deviation(values: Sequence[float]) -> float:
+    """The sample standard deviation; NaN of a single value."""
+    return stdev(values) if len(values) > 1 else math.nan
 
 
 def duration(seconds: float) -> str:

@@ -56,6 +56,25 @@ def test_what_a_gpu_would_run_runs_on_a_pretended_one(monkeypatch) -> None:
     assert len(rows) == 2 * 4 + 4 + 1
 
 
+def test_the_table_of_the_photographs(monkeypatch, capsys) -> None:
+    """Of points that no training made: a row a rule, as many cells in each as in the head."""
+    module = import_module("benchmarks.photographs")
+
+    def points(rule: str, seed: int, folder: Path) -> list[dict[str, float]]:
+        numbers = dict.fromkeys(module.COLUMNS, 0.25)
+        return [numbers | {"rule": rule, "seed": seed, "accuracy": 60 + seed + (rule == "ucb")}]
+
+    monkeypatch.setattr(module, "points", points)
+    monkeypatch.setattr(sys, "argv", ["photographs", "runs", "--seeds", "3"])
+    module.main()
+    head, rule, *rows = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines()]
+    assert {len(row) for row in (rule, *rows)} == {len(head)}
+    cells = {row[0].strip(): [cell.strip() for cell in row] for row in rows}
+    assert list(cells) == list(module.RULES)
+    assert cells["ucb"][1:3] == ["62.0 ± 1.0", "+1.0 ± 0.0"]
+    assert dict(zip((name.strip() for name in head), cells["ucb"], strict=True))["angle"] == "0.25"
+
+
 def test_an_unknown_name() -> None:
     result = benchmarks("draw", "nothing")
     assert result.returncode != 0
