@@ -295,9 +295,11 @@ def _group_norm(module: nn.GroupNorm, inputs: Tensor, signal: Tensor, each: bool
 def _last_dimensions(
     module: nn.LayerNorm | nn.RMSNorm, inputs: Tensor, signal: Tensor, each: bool
 ) -> Found:
-    normalise = F.layer_norm if isinstance(module, nn.LayerNorm) else F.rms_norm
     shape = list(module.normalized_shape)
-    normalised = normalise(inputs, shape, eps=module.eps)
+    if isinstance(module, nn.LayerNorm):
+        normalised = F.layer_norm(inputs, shape, eps=module.eps)
+    else:
+        normalised = F.rms_norm(inputs, shape, eps=module.eps)
     rows = (len(signal), -1, math.prod(shape))
     return {
         "weight": Made((signal * normalised).reshape(rows).sum(1)),
