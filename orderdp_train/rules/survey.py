@@ -11,6 +11,7 @@ from torch import Tensor
 from orderdp_theory import pivotal_pairs, pivotal_sample, proportional_inclusion
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.palette import ROSE
+from orderdp_train.devices import sent
 from orderdp_train.rules.base import (
     ScoredRule,
     Scores,
@@ -21,6 +22,7 @@ from orderdp_train.rules.base import (
     finite,
     rounded,
 )
+from orderdp_train.rules.on_device import drawn_on_device, inclusion_on_device
 from orderdp_train.rules.option import INITIAL_SCORE, KEEP, Option, as_number
 from orderdp_train.rules.pairs import SecondOrder, SequencePairs
 from orderdp_train.rules.registry import Setting, register
@@ -49,8 +51,8 @@ class SurveySampling(ScoredRule):
     1 / `floor`.
 
     `size` maps scores to estimated gradient norms, up to a factor; the default is for
-    cross-entropy. Samples never used have score `inf` and size 1. A selection costs two sorts of n
-    and is drawn on the CPU, for which a GPU is waited for.
+    cross-entropy. Samples never used have score `inf` and size 1. A selection costs two sorts of n;
+    on a GPU three, on which it is drawn without waiting for it.
 
     Example:
         >>> rule = SurveySampling(4, 2, floor=0.5, size=lambda scores: scores)
@@ -99,20 +101,30 @@ class SurveySampling(ScoredRule):
 
     def select(self, generator: torch.Generator) -> Selection:
         check_generator(generator)
-        order, pi = self._sequence()
         uniforms = torch.rand(
             2, self.m, generator=generator, device=generator.device, dtype=torch.float64
         )
-        kept = torch.from_numpy(pivotal_sample(pi.numpy(), uniforms.cpu().numpy()))
-        weights = self.m / (self.n * pi[kept])
         device = self.scores.device
+        if device.type == "cuda":  # without waiting for it
+            order = self.scores.argsort(descending=True, stable=True)
+            sizes = self.size(finite(self.scores))
+            pi = inclusion_on_device(sizes, self.m, self._least)[order]
+            kept = drawn_on_device(pi, self.m, sent(uniforms, device))
+        else:
+            order, pi = self._sequence()
+            kept = torch.from_numpy(pivotal_sample(pi.numpy(), uniforms.cpu().numpy()))
+        weights = self.m / (self.n * pi[kept])
         return order[kept].to(device), weights.float().to(device)
 
     def inclusion_probabilities(self) -> Weights:
         """The chance pi of every sample to be kept at the present scores, float64 `(n,)`."""
         sizes = self.size(finite(self.scores)).cpu().numpy()
-        pi = proportional_inclusion(sizes, self.m, self.floor * self.m / self.n)
+        pi = proportional_inclusion(sizes, self.m, self._least)
         return torch.from_numpy(pi).to(self.scores.device)
+
+    @property
+    def _least(self) -> float:
+        return self.floor * self.m / self.n
 
     def _sequence(self) -> tuple[Int64[Tensor, "{self.n}"], Weights]:
         """The samples by descending score, and their probabilities in that order, on the CPU."""

@@ -1,20 +1,27 @@
 """Survey sampling: exact probabilities and pairs, unbiased for any scores, the stated variance."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from orderdp_theory import pivotal_covariance_trace
+from orderdp_theory import pivotal_covariance_trace, pivotal_sample, proportional_inclusion
 from orderdp_train import audit
 from orderdp_train.auditing import covariance
 from orderdp_train.rules import RandomSubset, SurveySampling, build_rule
+from orderdp_train.rules.on_device import drawn_on_device, inclusion_on_device
 from orderdp_train.rules.survey import one_minus_likelihood
 from tests.auditing.problem import small
+from tests.oracles import fight_by_fight
 from tests.rules.laws import FALSE_ALARM, same_after_reload, smallest_p_value, stated_joint
+from tests.theory.test_pivotal import drawn as law_of
+from tests.theory.test_pivotal import probabilities
+from tests.theory.test_proportional import exact, problems
+from tests.training.pretend import GPU, PretendedGPU
 
 SCORES = st.lists(
     st.sampled_from([0.0, 1e-9, 0.2, 0.2, 1.0, 7.0, 60.0, math.inf]), min_size=1, max_size=9
@@ -52,6 +59,69 @@ def test_unbiased_at_an_exact_budget_whatever_the_scores(scores, data):
     np.testing.assert_allclose(design.inclusion * design.coefficient, 1 / n, rtol=1e-14)
     # The number kept does not vary: each row of pairs sums to m times the sample's own chance.
     np.testing.assert_allclose(stated_joint(design).sum(1), m * pi, rtol=1e-9)
+
+
+@given(problems())
+@example(([Fraction(1)], 1, Fraction(0)))
+@example(([Fraction(0)] * 3, 1, Fraction(0)))
+@settings(max_examples=80, deadline=None)
+def test_on_a_device_the_probabilities_are_exact_as_well(problem):
+    x, m, floor = problem
+    sizes = torch.tensor([float(v) for v in x], dtype=torch.float64)
+    found = inclusion_on_device(sizes, m, float(floor))
+    # A few roundings of sums of at most five numbers, each at most m.
+    expected = [float(v) for v in exact(x, m, floor)]
+    np.testing.assert_allclose(found, expected, rtol=1e-14, atol=1e-15 * m)
+
+
+@given(probabilities((8, 16)))  # floats lie on the same side of every border as the fractions
+@settings(max_examples=60, deadline=None)
+def test_on_a_device_the_law_is_that_of_the_pivotal_method(pi):
+    def sample(inclusion: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
+        m = uniforms.shape[1]
+        drawn = drawn_on_device(torch.from_numpy(inclusion), m, torch.from_numpy(uniforms))
+        return drawn.numpy()
+
+    if sum(1 for p in pi if p < 1) <= 9:
+        assert law_of(pi, sample) == fight_by_fight(pi)
+
+
+@pytest.mark.parametrize("part", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("m", [1, 700, 2999, 3000])
+def test_on_a_device_many_are_drawn_as_on_the_host(m, part):
+    """Certain, floored and free ones in any order, with ties. A sum of n numbers up to m is off by
+    n m 2^-53 at most, so the two part with a chance below 2 m n m 2^-53 in each of five draws:
+    never, at fixed seeds, unless one is wrong."""
+    n, generator = 3000, torch.Generator().manual_seed(m)
+    sizes = torch.rand(n, generator=generator, dtype=torch.float64).pow(8)
+    sizes[::7] = 0.2
+    pi = inclusion_on_device(sizes, m, part * m / n)
+    assert float(pi.sum()) == pytest.approx(m, rel=1e-13)
+    assert pi.min() >= part * m / n
+    assert pi.max() <= 1
+    theirs = proportional_inclusion(sizes.numpy(), m, part * m / n)
+    # What the fixed ones leave of m, here 0.5 or more, is off by log2(n) m 2^-53 in either.
+    np.testing.assert_allclose(pi, theirs, rtol=2e-11)
+    for _ in range(5):
+        uniforms = torch.rand(2, m, generator=generator, dtype=torch.float64)
+        kept = drawn_on_device(pi, m, uniforms)
+        assert kept.tolist() == pivotal_sample(pi.numpy(), uniforms.numpy()).tolist()
+
+
+def test_on_a_gpu_nothing_waits_for_a_selection_and_its_weights_are_inverse_chances():
+    n, m = 500, 100
+    losses = torch.randn(n, generator=torch.Generator().manual_seed(1)).exp()
+    losses[::3] = math.inf
+    chance = rule_with(losses.tolist(), m, floor=0.2).inclusion_probabilities()
+    with PretendedGPU() as gpu:
+        rule = SurveySampling(n, m, floor=0.2, device=GPU)
+        rule.scores.copy_(losses)
+        gpu.waits.clear()
+        indices, weights = rule.select(torch.Generator().manual_seed(0))
+        assert not gpu.waits
+        indices, weights = indices.cpu(), weights.cpu()
+    assert len(indices.unique()) == m
+    np.testing.assert_allclose(chance[indices] * weights / m, 1 / n, rtol=1e-6)
 
 
 def test_draws_agree_with_the_probabilities():

@@ -35,8 +35,8 @@ def probabilities(draw, denominators: tuple[int, ...] = (6, 7, 8)) -> list[Fract
     return [Fraction(p, denominator) for p in parts]
 
 
-def drawn(pi: list[Fraction]) -> Law:
-    """The law of `pivotal_sample`, which is constant between the ends of the samples' parts.
+def drawn(pi: list[Fraction], sample=pivotal_sample) -> Law:
+    """The law of a pivotal `sample`, which is constant between the ends of the samples' parts.
 
     Uniforms in the middle of every piece, weighted by its length: the ends come from the exact
     line, not from the code.
@@ -48,7 +48,7 @@ def drawn(pi: list[Fraction]) -> Law:
     clusters = int(line[-1])
     law: dict[tuple[int, ...], Fraction] = defaultdict(Fraction)
     if not clusters:
-        return {tuple(pivotal_sample(np.array(pi, float), np.zeros((2, certain)))): Fraction(1)}
+        return {tuple(sample(np.array(pi, float), np.zeros((2, certain)))): Fraction(1)}
     pieces = []
     for j in range(clusters):
         inside, border = Fraction(1), None
@@ -66,7 +66,7 @@ def drawn(pi: list[Fraction]) -> Law:
     for chosen in product(*pieces):
         uniforms = np.zeros((2, clusters + certain))
         uniforms[:, :clusters] = np.array([[float(u), float(v)] for u, v, _ in chosen]).T
-        kept = tuple(sorted(pivotal_sample(np.array(pi, float), uniforms).tolist()))
+        kept = tuple(sorted(sample(np.array(pi, float), uniforms).tolist()))
         probability = Fraction(1)
         for *_, p in chosen:
             probability *= p

@@ -39,15 +39,21 @@ def exact(x: list[Fraction], m: int, floor: Fraction) -> list[Fraction]:
     return [Fraction(m - (len(x) - rest), rest) if v == 0 else Fraction(1) for v in x]
 
 
-@given(sizes, st.data())
-@example([1], None)
-@example([0, 0, 0], None)
+@st.composite
+def problems(draw) -> tuple[list[Fraction], int, Fraction]:
+    """Sizes, a budget and a floor."""
+    x = [Fraction(v) for v in draw(sizes)]
+    m = draw(st.integers(1, len(x)))
+    part = draw(st.sampled_from([Fraction(0), Fraction(1, 4), Fraction(1, 2), Fraction(1)]))
+    return x, m, part * Fraction(m, len(x))
+
+
+@given(problems())
+@example(([Fraction(1)], 1, Fraction(0)))
+@example(([Fraction(0)] * 3, 1, Fraction(0)))
 @settings(max_examples=80, deadline=None)
-def test_equals_exact_rationals(x, data):
-    x = [Fraction(v) for v in x]
-    m = data.draw(st.integers(1, len(x))) if data else 1
-    part = data.draw(st.sampled_from([0, Fraction(1, 4), Fraction(1, 2), 1])) if data else 0
-    floor = Fraction(part) * Fraction(m, len(x))
+def test_equals_exact_rationals(problem):
+    x, m, floor = problem
     found = proportional_inclusion([float(v) for v in x], m, float(floor))
     expected = [float(v) for v in exact(x, m, floor)]
     # A few roundings of sums of at most five numbers, each at most m.

@@ -21,6 +21,7 @@ NAMES = (
     "random",
     "orderdp",
     "orderdp-unbiased",
+    "survey",
     "infobatch",
     "epsilon-greedy",
     "ucb",

@@ -90,17 +90,12 @@ def test_a_seed_selects_the_same_on_a_gpu(name):
     torch.testing.assert_close(weights, others)
 
 
-PER_STEP = [name for name in NAMES if RULES[name].per_step and name != "survey"]
+PER_STEP = [name for name in NAMES if RULES[name].per_step]
 
 
 @pytest.mark.parametrize("name", PER_STEP)
 def test_no_rule_makes_the_host_wait_when_it_selects_at_every_step(data, name):
     assert waits(data, name, steps=2) == waits(data, name, steps=9)
-
-
-def test_survey_sampling_is_drawn_on_the_host(data):
-    few, many = (waits(data, "survey", steps=steps)["device to host"] for steps in (2, 9))
-    assert many > few
 
 
 @pytest.mark.parametrize(
