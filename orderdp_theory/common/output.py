@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +14,7 @@ import typer
 from orderdp_theory.common.files import expect_ours, expect_writable, write_atomically
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
     from rich.progress import Progress, ProgressColumn
 
 STANDARD_OUTPUT = Path("-")
@@ -43,15 +44,30 @@ def status(quiet: bool) -> "Console":
 
 
 def progress(
-    title: "str | ProgressColumn", *more: "ProgressColumn", quiet: bool, transient: bool = False
+    title: "str | ProgressColumn",
+    *more: "ProgressColumn",
+    quiet: bool,
+    transient: bool = False,
+    below: Callable[[], Iterable[str]] | None = None,
 ) -> "Progress":
-    """A bar with how many are done, `more`, the time taken and the time left."""
+    """A bar with how many are done, `more`, the time taken and the time left.
+
+    The lines that `below` gives, once a second, are shown below it.
+    """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress
     from rich.progress import TimeElapsedColumn as Elapsed
     from rich.progress import TimeRemainingColumn as Remaining
+    from rich.text import Text
+
+    class WithLines(Progress):
+        def get_renderables(self) -> "Iterable[RenderableType]":
+            yield from super().get_renderables()
+            for line in below() if below else ():
+                yield Text(f"  {line}", style="dim", no_wrap=True, overflow="ellipsis")
 
     columns = (title, BarColumn(), MofNCompleteColumn(), *more, Elapsed(), Remaining())
-    return Progress(*columns, console=status(quiet), transient=transient)
+    often = 1 if below else 10
+    return WithLines(*columns, console=status(quiet), transient=transient, refresh_per_second=often)
 
 
 def expect_output(path: Path | None, mark: str) -> None:

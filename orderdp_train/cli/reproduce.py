@@ -68,6 +68,7 @@ def reproduce(
     from orderdp_train.reproduce import (
         RESULTS,
         SCALES,
+        AtWork,
         Cell,
         Environment,
         draw,
@@ -114,21 +115,24 @@ def reproduce(
     failed = TextColumn("{task.fields[failed]} failed", style="red")
     left = TextColumn("{task.remaining:.0f} left")
     cluster = address if engine == "ray" else None
+    at_work = AtWork(cells, folder)
     with (
         said_if_stopped(lambda: f"finished epochs are kept in {folder}, run it again to go on"),
         processes(pick_device(device) if cluster is None else torch.device("cpu")),
-        progress(name, left, failed, quiet=quiet or rank() > 0) as bar,
+        progress(name, left, failed, quiet=quiet or rank() > 0, below=at_work.lines) as bar,
     ):
         task = bar.add_task(name, total=len(cells), failed=0)
 
         def on_failure(cell: Cell, reason: str) -> None:
+            at_work.over(cell)
             bar.console.print(f"{cell.folder(folder).path.name}: {reason}", markup=False)
             bar.update(task, advance=1, failed=bar.tasks[0].fields["failed"] + 1)
 
         trained = sweep(
             cells, folder, environment, at_a_time, cluster=cluster, on_failure=on_failure
         )
-        for _ in trained:
+        for cell in trained:
+            at_work.over(cell)
             bar.advance(task)
         if rank() > 0:
             return

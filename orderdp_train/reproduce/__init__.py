@@ -1,5 +1,6 @@
 """The paper's dynamic-pruning tables and figures, each by its name."""
 
+from orderdp_train.reproduce.at_work import AtWork
 from orderdp_train.reproduce.cost import Cost, estimate
 from orderdp_train.reproduce.figures import draw
 from orderdp_train.reproduce.outcome import (
@@ -18,6 +19,7 @@ from orderdp_train.reproduce.sweeping import Cell, Environment, sweep, with_seed
 __all__ = [
     "RESULTS",
     "SCALES",
+    "AtWork",
     "Cell",
     "Cost",
     "Environment",

@@ -47,6 +47,11 @@ class Cell:
         name = f"{c.data}-{c.model}-{c.rule.name}-{c.rule.keep:g}-{c.seed}-{digest}{kind}"
         return RunFolder(root / name)
 
+    def folders(self, root: Path) -> list[RunFolder]:
+        """The run folders of its stages, in their order."""
+        before = [Cell(self.pretraining).folder(root)] if self.pretraining else []
+        return [*before, self.folder(root)]
+
 
 @dataclass(frozen=True)
 class Environment:
@@ -200,17 +205,17 @@ def _complete(cell: Cell, root: Path) -> bool:
 
 def train_cell(cell: Cell, root: Path, environment: Environment) -> None:
     """Train a cell to its end, from wherever its folder has it."""
-    folder = cell.folder(root)
+    *earlier, folder = cell.folders(root)
+    if rank() == 0:
+        folder.note_start()
     data = _load(cell.config, environment) if cell.gradients else None
     if data and folder.exists:
         # A kill may have come between an epoch and the look at it.
         measure_gradients(folder, data)
     options: dict[str, Any] = {"checkpoints": 1, "show_progress": False, **vars(environment)}
     options["recordings"] = root / "recordings"
-    before = cell.pretraining and Cell(cell.pretraining).folder(root)
-    if before:
-        assert cell.pretraining
-        for _ in run(cell.pretraining, before.path, resume=before.exists, **options):
+    for stage, before in zip(cell.stages[:-1], earlier, strict=True):
+        for _ in run(stage, before.path, resume=before.exists, **options):
             pass
         options["pretrained"] = before.checkpoints()[-1]
     for _ in run(cell.config, folder.path, resume=folder.exists, **options):
@@ -218,9 +223,8 @@ def train_cell(cell: Cell, root: Path, environment: Environment) -> None:
             gather_objects(None)  # the first process has written the epoch
             measure_gradients(folder, data)
     if rank() == 0:
-        folder.drop_latest()  # hundreds of them would fill a disk
-        if before:
-            before.drop_latest()
+        for each in (*earlier, folder):
+            each.drop_latest()  # hundreds of them would fill a disk
 
 
 def _load(config: RunConfig, environment: Environment) -> TrainTestData:

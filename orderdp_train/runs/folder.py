@@ -121,6 +121,18 @@ class RunFolder:
             raise InputError(f"{usage} and {metrics} are of different epochs: continue the run")
         return History(rows, np.array(counts), self.gradients())
 
+    def epochs_finished(self) -> int:
+        """How many rows of metrics there are, for who only wants to see it grow."""
+        with suppress(OSError):
+            return (self.path / METRICS).read_bytes().count(b"\n")
+        return 0
+
+    def last_start(self) -> int | None:
+        """What `note_start` changes; None before the first."""
+        with suppress(OSError):
+            return (self.path / LOCK).stat().st_mtime_ns
+        return None
+
     def gradients(self) -> list[Gradients]:
         """The gradients measured so far."""
         path = self.path / GRADIENTS
@@ -155,6 +167,11 @@ class RunFolder:
             yield
         finally:
             lock.release()
+
+    def note_start(self) -> None:
+        """Show those who look from outside that a training is about to begin here, or to go on."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        (self.path / LOCK).touch()
 
     def wait_until_free(self, seconds: float) -> None:
         """Give another writer, which may be about to end, this long to leave."""

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,24 +12,35 @@ import numpy as np
 import pytest
 import torch
 import typer
+from rich.console import Console
 from torch.nn import functional as F
 
 from orderdp_theory import Design
 from orderdp_theory.claims.tables import read_table
+from orderdp_theory.common import output
 from orderdp_theory.common.command import run as run_command
+from orderdp_train.cli import reproduce as command
 from orderdp_train.cli.reproduce import reproduce
 from orderdp_train.data import load_data
 from orderdp_train.models import model_for
-from orderdp_train.reproduce import RESULTS, SCALES, Cell, Environment, sweep, with_seeds
+from orderdp_train.reproduce import (
+    RESULTS,
+    SCALES,
+    AtWork,
+    Cell,
+    Environment,
+    sweep,
+    with_seeds,
+)
 from orderdp_train.reproduce.cost import estimate
 from orderdp_train.reproduce.figures import draw
 from orderdp_train.reproduce.gradients import looked_at, measure_gradients
 from orderdp_train.reproduce.outcome import Measured, infobatch_savings, markdown, measure, to_csv
 from orderdp_train.reproduce.results import Number, Result
 from orderdp_train.reproduce.scales import METHODS, splits
-from orderdp_train.reproduce.sweeping import read_history
+from orderdp_train.reproduce.sweeping import read_history, train_cell
 from orderdp_train.rules import RULES, RuleConfig, build_rule
-from orderdp_train.runs import History, RunConfig, RunFolder, measures, run
+from orderdp_train.runs import History, RunConfig, RunFolder, driver, measures, run
 from orderdp_train.runs.checkpoint import load_checkpoint
 from orderdp_train.runs.history import Gradients
 from orderdp_train.training.presets import RECIPES, in_words
@@ -325,6 +337,72 @@ def test_a_failing_training_is_one_line_and_keeps_the_others(tmp_path):
     with pytest.raises(ValueError, match="not finite"):
         next(started)
     assert next(sweep(cells, tmp_path, CPU, jobs=1)) == cells[0]
+
+
+def test_the_trainings_at_work_are_those_that_have_begun_and_are_not_over(tmp_path):
+    cells = with_seeds([Cell(TINY)], 3)
+    before = AtWork(cells, tmp_path)
+    assert before.lines() == []
+    cells[0].folder(tmp_path).note_start()
+    begun = run(cells[1].config, cells[1].folder(tmp_path).path, device="cpu")
+    next(begun)
+    first, second = (cell.folder(tmp_path).path.name for cell in cells[:2])
+    lines = [f"{first}: 0 of 2 epochs", f"{second}: 1 of 2 epochs"]
+    assert before.lines() == lines
+    begun.close()
+    before.over(cells[0])
+    before.over(cells[2])
+    assert before.lines() == lines[1:]
+    # The next command knows of no training at work, before one goes on.
+    after = AtWork(cells, tmp_path)
+    assert after.lines() == []
+    train_cell(cells[1], tmp_path, CPU)
+    assert after.lines() == [f"{second}: 2 of 2 epochs"]
+
+
+def test_only_the_first_few_at_work_are_named(tmp_path):
+    cells = with_seeds([Cell(TINY)], 11)
+    view = AtWork(cells, tmp_path)
+    for cell in cells:
+        cell.folder(tmp_path).note_start()
+    assert view.lines()[8:] == ["and 3 more"]
+
+
+def test_one_view_shows_what_is_done_left_failed_and_at_work(capsys, tmp_path, monkeypatch):
+    """As it is drawn after every epoch, and when all is over."""
+    diverges = replace(TINY, recipe=replace(TINY.recipe, max_lr=1e20))
+    cells = [Cell(diverges), Cell(TINY)]
+    numbers = [
+        Number(str(k), "a", "test accuracy (%)", cell, measures.final_accuracy)
+        for k, cell in enumerate(cells)
+    ]
+    monkeypatch.setitem(RESULTS, "mini", Result("mini", "Mini", lambda scale: numbers, seeds=1))
+    drawn, bars, epochs = io.StringIO(), [], driver.train
+    screen = Console(file=drawn, force_terminal=True, width=150, color_system=None)
+    monkeypatch.setattr(output, "status", lambda quiet: screen)
+
+    def kept(*arguments, **options):
+        bars.append(output.progress(*arguments, **options))
+        return bars[-1]
+
+    def drawing(*arguments, **options):
+        for epoch in epochs(*arguments, **options):
+            yield epoch
+            bars[0].refresh()
+
+    monkeypatch.setattr(command, "progress", kept)
+    monkeypatch.setattr(driver, "train", drawing)
+    options = ("--seeds", 1, "--jobs", 1, "--device", "cpu", "--out", tmp_path)
+    status, _, _ = call(capsys, "mini", *options)
+    failed, good = (c.folder(tmp_path / "cells").path.name for c in cells)
+    assert status == 2
+    view = drawn.getvalue()
+    assert f"{failed}: the loss is not finite" in view
+    at_work = f"  {good}: 2 of 2 epochs"
+    before, after = view.split("2/2", maxsplit=1)
+    assert re.search(rf"mini .* 1/2 1 left 1 failed .*\n{at_work}", before)
+    assert "0 left 1 failed" in after
+    assert at_work not in after
 
 
 def a_result(tmp_path: Path) -> tuple[Result, list[Measured], int]:
