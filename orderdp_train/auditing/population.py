@@ -75,6 +75,12 @@ class Population:
     def __post_init__(self) -> None:
         if self.n < 1:
             raise InputError("the data set is empty, so there is nothing to audit")
+        if not isinstance(self.autocast, torch.dtype | None):
+            raise TypeError(f"autocast must be a torch.dtype or None, got {self.autocast!r}")
+        if self.autocast not in (known := tuple(AUTOCAST.values())):
+            raise InputError(
+                f"autocast must be one of {', '.join(map(str, known))}, got {self.autocast}"
+            )
 
     def batches(self, indices: Int64[Tensor, "m"], batch_size: int) -> Iterator[tuple[Tensor, Any]]:
         """The samples `indices` in batches of `batch_size`, each with the indices in it."""

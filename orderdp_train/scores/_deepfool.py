@@ -10,7 +10,7 @@ from torch.func import functional_call, jacrev, vmap
 from orderdp_theory.arguments import integer, number
 from orderdp_train.rules.registry import register
 from orderdp_train.scores._arrays import require
-from orderdp_train.scores._per_sample import eval_mode
+from orderdp_train.scores._per_sample import check_chunks, eval_mode
 from orderdp_train.scores.recording import Recording, Schedule
 from orderdp_train.scores.static_rule import ScoreRule
 
@@ -45,7 +45,7 @@ def deepfool(
         [-0.5, -2.0]
     """
     require(nn.Module, model=model)
-    require(Tensor, inputs=inputs)
+    check_chunks(inputs, chunk_size)
     overshoot, max_steps = number("overshoot", overshoot), integer("max_steps", max_steps)
     weights = {name: w.detach() for name, w in model.named_parameters()}
     weights |= {name: b.detach() for name, b in model.named_buffers()}

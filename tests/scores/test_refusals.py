@@ -10,12 +10,14 @@ from orderdp_theory import Design, pivotal_joint, poisson_mean_weights, proporti
 from orderdp_train import (
     UCB,
     FixedSubset,
+    FullData,
     OrderDP,
     RHOLoss,
     audit,
     losses_of,
     sequence_losses,
 )
+from orderdp_train.auditing import Population
 from orderdp_train.scores import (
     class_budgets,
     contextual_diversity,
@@ -39,6 +41,9 @@ LAYER = random_layer(4, 2, 1, seed=0)
 MODEL = torch.nn.Linear(3, 2)
 META = torch.ones(3, device="meta")
 ONE = torch.ones(3, 3)
+LABELS = torch.tensor([0, 1, 0])
+FLAT = torch.nn.Flatten()
+ROWS = torch.utils.data.TensorDataset(ONE, LABELS)
 
 CALLS: list[tuple[Callable[[], object], str]] = [
     (lambda: pivotal_joint(torch.ones(3, requires_grad=True)), "inclusion"),
@@ -60,9 +65,21 @@ CALLS: list[tuple[Callable[[], object], str]] = [
     (lambda: deepfool(MODEL, [1.0]), "inputs"),  # pyright: ignore[reportArgumentType]
     (lambda: per_sample_gradient_norms(NOTHING, ONE, torch.arange(3)), "model"),
     (lambda: per_sample_gradient_norms(MODEL, ONE, torch.ones(3)), "targets"),
+    (lambda: per_sample_gradient_norms(MODEL, ONE, torch.tensor([0, 1, -1])), r"targets .* 0\.\.1"),
+    (lambda: per_sample_gradient_norms(MODEL, ONE, torch.tensor([0, 1, -100])), "targets"),
+    (lambda: per_sample_gradient_norms(MODEL, ONE, torch.tensor([0, 1, 2])), "targets"),
+    (lambda: per_sample_gradient_norms(MODEL, ONE[:0], torch.arange(0)), "inputs"),
+    (lambda: per_sample_gradient_norms(MODEL, ONE[0, 0], torch.arange(0)), "inputs"),
+    (lambda: per_sample_gradient_norms(MODEL, ONE, LABELS, chunk_size=0), "chunk_size"),
+    (lambda: per_sample_gradient_norms(FLAT, ONE, LABELS), "trainable"),
+    (lambda: deepfool(MODEL, ONE, chunk_size=True), "chunk_size"),
     (lambda: sequence_losses([1.0], [1]), "logits"),  # pyright: ignore[reportArgumentType]
     (lambda: losses_of(MODEL, NOTHING, torch.arange(3), NOTHING), "recipe"),
     (lambda: audit(NOTHING, [], []), "model"),
+    (lambda: audit(MODEL, ROWS, [FullData(3)], autocast=torch.int64), "autocast .* torch.int64"),
+    (lambda: audit(MODEL, ROWS, [FullData(3)], autocast=torch.float64), "autocast"),
+    (lambda: audit(MODEL, ROWS, [FullData(3)], autocast="bf16"), "autocast"),  # pyright: ignore[reportArgumentType]
+    (lambda: Population(3, ROWS.__getitem__, autocast=torch.float32), "autocast"),
     (lambda: OrderDP(Design(3, 2, 1), initial_score=1e200), "initial score"),
     (lambda: OrderDP(Design(3, 2, 1), initial_score=NOTHING), "initial score"),
     (lambda: OrderDP(Design(3, 2, 1)).expected_weights(META), "scores"),
