@@ -9,6 +9,7 @@ from pathlib import Path
 from orderdp_theory.common.errors import InputError
 
 GIB = 2**30
+PROCESS = 2**28  # bytes that one more process takes, with its libraries
 
 
 @cache

@@ -9,6 +9,7 @@ import typer
 
 from orderdp_theory.common.command import said_if_stopped
 from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.limits import PROCESS, require_room
 from orderdp_theory.common.output import Json, Quiet, console, expect_output, progress, write_json
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ def reproduce(
     for option, value in (("--seeds", seeds), ("--jobs", jobs)):
         if value is not None and value < 1:
             raise InputError(f"{option} must be at least 1, got {value}")
+    require_room("--jobs", jobs or 1, PROCESS)
     result, size = RESULTS[name], SCALES[scale]
     repetitions = seeds or result.seeds
     at_a_time = jobs or (1 if pick_device(device).type == "cuda" else os.cpu_count() or 1)

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import torch
 
+from orderdp_theory.arguments import integer
 from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.limits import PROCESS, require_room
 from orderdp_train.data import cifar, digits, elpv, imagenet, mnist5k, prose, synthetic
 from orderdp_train.data.augment import Augmentation
 from orderdp_train.data.dataset import DataSet, Pictures, TrainTestData
@@ -49,7 +51,8 @@ def load_data(
     ImageNet lie, `download` fetches CIFAR first, and `num_workers` decode ImageNet.
 
     Raises:
-        ValueError: an unknown name, a fraction outside [0, 1], or damaged files.
+        ValueError: an unknown name, a fraction outside [0, 1], more workers than fit into memory,
+            or damaged files.
         OSError: files are missing or cannot be fetched.
 
     Example:
@@ -59,6 +62,9 @@ def load_data(
         >>> round(data.flipped.double().mean().item(), 3)
         0.2
     """
+    if integer("num_workers", num_workers) < 0:
+        raise InputError(f"the number of workers must be at least 0, got {num_workers}")
+    require_room("the number of workers", num_workers, PROCESS)
     folder = Path(root)
     match name:
         case "digits":

@@ -1,20 +1,23 @@
 """Many trainings, each in a run folder of its own, started once and finished whenever."""
 
 import hashlib
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import active_children, get_all_start_methods, get_context
+from multiprocessing import active_children, get_all_start_methods, get_context, parent_process
 from multiprocessing.context import BaseContext
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import torch
 
 from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.limits import require_room
 from orderdp_train.data import TrainTestData, load_data
 from orderdp_train.reproduce.gradients import looked_at, measure_gradients
 from orderdp_train.runs import History, RunConfig, RunFolder, run
@@ -65,6 +68,7 @@ class Environment:
 def with_seeds(cells: Sequence[Cell], seeds: int) -> list[Cell]:
     """Each distinct cell once for every seed 0 … seeds − 1, one seed after the other."""
     distinct = list(dict.fromkeys(cells))
+    require_room("--seeds", seeds, len(distinct) * CELL)
 
     def seeded(cell: Cell, seed: int) -> Cell:
         before = cell.pretraining and replace(cell.pretraining, seed=seed)
@@ -73,6 +77,7 @@ def with_seeds(cells: Sequence[Cell], seeds: int) -> list[Cell]:
     return [seeded(cell, seed) for seed in range(seeds) for cell in distinct]
 
 
+CELL = 10_000  # bytes of memory of a training that waits, with its future
 Ended = tuple[Cell, Exception | None]
 
 
@@ -151,8 +156,8 @@ def _in_processes(
         mp_context=_workers(),
         initializer=_prepare,
     ) as pool:
-        running = {pool.submit(train, cell): cell for cell in cells}
         try:
+            running = {pool.submit(partial(_alone, train), cell): cell for cell in cells}
             for future in as_completed(running):
                 error = future.exception()
                 if error is not None and not isinstance(error, Exception):
@@ -167,10 +172,25 @@ def _in_processes(
 
 
 def _prepare() -> None:
-    """Of a worker: one thread, and it ends when this process says so, cleaning up on the way."""
+    """Of a worker: one thread of torch's, and it ends when this process says so, or with it,
+    cleaning up on the way."""
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    Thread(target=_end_with, args=(parent_process(),), daemon=True).start()
+
+
+def _end_with(parent: Any) -> None:
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _alone(train: Callable[[Cell], None], cell: Cell) -> None:
+    """Train in a worker; one that is told to end begins no other cell, as its pool would."""
+    try:
+        train(cell)
+    except SystemExit as ended:
+        os._exit(ended.code if isinstance(ended.code, int) else 1)
 
 
 def _workers() -> BaseContext:

@@ -6,11 +6,13 @@ from typing import Any, Literal, get_args, get_origin
 
 from orderdp_theory.arguments import integer, number
 from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.limits import require_room
 
 OptimizerName = Literal["sgd", "adamw", "lars", "lamb"]
 Precision = Literal["fp32", "bf16", "fp16"]
 Schedule = Literal["onecycle", "cosine"]
 
+EPOCH = 2000  # bytes of memory of an epoch's metrics, as they are kept and while they are stored
 LARGEST = 1e30  # of a setting: its products with parameters are still numbers in single precision
 
 
@@ -41,7 +43,8 @@ class Recipe:
     to that length (0: none is). With `ema` test accuracies are those of the weights' moving average
     of that decay, which rises to it by timm's warm-up.
 
-    Raises `ValueError` for values that no training could use. A field's type says how it is
+    Raises `ValueError` for values that no training could use, and for more epochs than memory has
+    room for their metrics. A field's type says how it is
     checked: a new one is listed nowhere else.
 
     Example:
@@ -100,6 +103,7 @@ class Recipe:
                     )
                 if value >= setting.metadata.get("below", math.inf):
                     raise InputError(f"{name} must be below 1, got {value}")
+        require_room("epochs", self.epochs, EPOCH)
 
     def learning_rate(self, progress: float) -> float:
         """The rate at a fraction `progress` of training.

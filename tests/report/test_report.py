@@ -330,6 +330,7 @@ def test_run_folder_and_grid(tmp_path: Path) -> None:
         (("--exploit", "nan"), "--exploit must be a number in (0, 1]"),
         (("--draws", "3"), "at least 50 draws"),
         (("--epochs", "0"), "epochs must be at least 1"),
+        (("--epochs", "1000000000000"), "does not fit into half of the memory"),
         (("--grid", "explore=1:2:3,keep=0.5"), "must lie in (0, 1]"),
         (("--run", "nowhere"), "holds no run"),
         (("--rules", "full", "--grid", "explore=1,keep=0.5"), "--rules trains methods"),

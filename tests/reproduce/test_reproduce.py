@@ -5,6 +5,9 @@ import io
 import json
 import math
 import re
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,6 +50,7 @@ from orderdp_train.training.presets import RECIPES, in_words
 from orderdp_train.training.recipe import Recipe
 
 PAPER, SMOKE = SCALES["paper"], SCALES["smoke"]
+ROOT = Path(__file__).parents[2]
 TINY = RunConfig(recipe=Recipe(epochs=2, batch_size=512, max_lr=0.05))
 CPU = Environment(device="cpu")
 
@@ -327,6 +331,18 @@ def test_processes_give_the_same_as_one(tmp_path):
     for folder, jobs in (("alone", 1), ("shared", 2)):
         assert set(sweep(cells, tmp_path / folder, CPU, jobs)) == set(cells)
     assert numbers_of(cells, tmp_path / "alone") == numbers_of(cells, tmp_path / "shared")
+
+
+def test_trainings_in_processes_end_with_the_one_that_began_them(tmp_path):
+    """Killed, it cannot tell them: those that train clean up, and none waits for more to do."""
+    words = [sys.executable, "-m", "tests.reproduce.lasting", str(tmp_path)]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE) as process:
+        while not all((tmp_path / name).exists() for name in ("long", "longer", "short.over")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.kill()
+        process.communicate(timeout=60)  # the output ends with the last that holds it
+    assert len(list(tmp_path.glob("*.over"))) == 3
 
 
 def test_a_failing_training_is_one_line_and_keeps_the_others(tmp_path):
@@ -642,6 +658,8 @@ def test_the_list_shows_everything_with_its_cost(capsys, monkeypatch):
         (["table2", "--scale", "huge"], "unknown scale 'huge': choose smoke or paper"),
         (["table2", "--seeds", "0"], "--seeds must be at least 1, got 0"),
         (["table2", "--jobs", "-1"], "--jobs must be at least 1, got -1"),
+        (["table2", "--seeds", "1000000000000"], "--seeds must be at most"),
+        (["table2", "--jobs", "1000000000000"], "--jobs must be at most"),
         (["table2", "--device", "tpu"], "unknown device 'tpu'"),
     ],
 )

@@ -269,6 +269,9 @@ def test_variants_run(tmp_path, change, kept):
         (["--recipe=nothing"], "unknown recipe 'nothing'"),
         (["--device=tpu"], "unknown device 'tpu'"),
         (["--epochs=0"], "epochs must be at least 1"),
+        (["--epochs=1000000000000"], "does not fit into half of the memory"),
+        (["--workers=-3"], "the number of workers must be at least 0, got -3"),
+        (["--workers=1000000000"], "the number of workers must be at most"),
         (["--keep=nan"], "--keep must be a number in (0, 1]"),
         (["--keep=many"], "--keep"),
         (

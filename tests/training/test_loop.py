@@ -14,6 +14,8 @@ from torch import nn
 from torch._dynamo.utils import counters
 
 from orderdp_theory import Design
+from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.limits import memory
 from orderdp_train import (
     FullData,
     InfoBatch,
@@ -29,6 +31,7 @@ from orderdp_train import (
 from orderdp_train.data import Augmentation, DataSet, load_data
 from orderdp_train.models import build_model
 from orderdp_train.training.mixing import mix, sample_losses
+from orderdp_train.training.recipe import EPOCH
 from tests.training.few import few_digits
 
 QUICK = Recipe(epochs=4, batch_size=16, max_lr=0.1)
@@ -317,6 +320,10 @@ def test_fp16_without_a_gpu_is_refused(data):
     ("change", "message"),
     [
         ({"epochs": 0}, "epochs must be at least 1"),
+        (
+            {"epochs": 10**12},
+            r"epochs must be at most [\d,]+ here, got 1,000,000,000,000: more does",
+        ),
         ({"optimizer": "adam"}, "unknown optimizer 'adam'"),
         ({"precision": "fp8"}, "unknown precision"),
         ({"max_lr": math.nan}, "max_lr must be finite"),
@@ -326,6 +333,13 @@ def test_fp16_without_a_gpu_is_refused(data):
 def test_impossible_recipes_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         replace(QUICK, **change)
+
+
+def test_the_most_epochs_are_those_whose_metrics_fit():
+    most = memory() // 2 // EPOCH
+    assert replace(QUICK, epochs=most).epochs == most
+    with pytest.raises(InputError, match=f"at most {most:,} here"):
+        replace(QUICK, epochs=most + 1)
 
 
 def test_a_state_of_another_training_is_refused(data):
