@@ -1,4 +1,7 @@
-"""`python -m campaigns [--share 0.05] [--seed 0] [NAME...]`: attack, and print what held."""
+"""`python -m campaigns [--share 0.05] [--seed 0] [NAME...]`: attack, and print what held.
+
+`mutation:orderdp_theory/risk.py` is the mutation of that module alone, by its own file of tests.
+"""
 
 import argparse
 import sys
@@ -6,7 +9,7 @@ import time
 
 from campaigns.commands import command_lines, signals, starts
 from campaigns.library import library
-from campaigns.mutation import mutation
+from campaigns.mutation import modules, mutation
 from campaigns.runs import damaged, full_disk, kills, two_writers
 
 CAMPAIGNS = {
@@ -29,18 +32,21 @@ def main() -> int:
     parser.add_argument("--share", type=float, default=1.0, help="of the full number of tries")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
-    if unknown := set(asked.names) - CAMPAIGNS.keys():
+    known = {*CAMPAIGNS, *(f"mutation:{module}" for module in modules())}
+    if unknown := set(asked.names) - known:
         parser.error(f"no campaign is called {', '.join(sorted(unknown))}")
     rows = []
     for name in asked.names or CAMPAIGNS:
         begin = time.monotonic()
-        found = CAMPAIGNS[name](asked.share, asked.seed)
+        kind, _, module = name.partition(":")
+        found = CAMPAIGNS[kind](asked.share, asked.seed, *filter(None, [module]))
         rows.append((name, found.tried, len(found.violations), time.monotonic() - begin))
         for violation in found.violations:
             print(f"{name}: {violation}", file=sys.stderr, flush=True)
-    print(f"{'campaign':16}{'tried':>8}{'violations':>12}{'seconds':>9}   seed {asked.seed}")
+    wide = max(16, *(len(name) for name, *_ in rows))
+    print(f"{'campaign':{wide}}{'tried':>8}{'violations':>12}{'seconds':>9}   seed {asked.seed}")
     for name, tried, violations, seconds in rows:
-        print(f"{name:16}{tried:8}{violations:12}{seconds:9.0f}")
+        print(f"{name:{wide}}{tried:8}{violations:12}{seconds:9.0f}")
     return int(any(violations for _, _, violations, _ in rows))
 
 

@@ -40,7 +40,8 @@ MUTANTS = 400
 SCORE = 0.98
 # What a room's tests depend on, and where they lie; in the order of trying.
 BOTH = ("orderdp_theory", "orderdp_train")
-ROOMS = {
+Rooms = dict[str, tuple[tuple[str, ...], tuple[str, ...]]]
+ROOMS: Rooms = {
     "orderdp_train/training": (BOTH, ("tests/training",)),
     "orderdp_train/runs": (BOTH, ("tests/runs",)),
     "orderdp_train/auditing": (BOTH, ("tests/auditing",)),
@@ -104,14 +105,23 @@ class Verdict:
         )
 
 
-def mutation(share: float, seed: int) -> Outcome:
-    """Survivors are violations only if the score is below `SCORE`."""
-    mutants = [m for module in modules() for m in _mutants(module)]
+def mutation(share: float, seed: int, module: str = "") -> Outcome:
+    """Survivors are violations only if the score is below `SCORE`.
+
+    With a `module` they are its mutants alone, and its own file of tests alone has to catch them.
+    """
+    mutants = [m for name in ([module] if module else modules()) for m in _mutants(name)]
     mutants.sort(key=lambda m: hashlib.sha256(f"{seed}|{m.key}".encode()).digest())
-    return attempt(mutants[: times(share, MUTANTS)])
+    return attempt(mutants[: times(share, MUTANTS)], _alone(module) if module else ROOMS)
 
 
-def attempt(mutants: list[Mutant]) -> Outcome:
+def _alone(module: str) -> Rooms:
+    room, _, name = module.rpartition("/")
+    own = [str(path.relative_to(ROOT)) for path in ROOT.glob(f"tests/**/test_{name}")]
+    return {room: (BOTH, tuple(own))}
+
+
+def attempt(mutants: list[Mutant], rooms: Rooms = ROOMS) -> Outcome:
     """The campaign on these mutants, a room at a time."""
     outcome, equivalent, survivors = Outcome(), _equivalents(), []
     STORE.mkdir(parents=True, exist_ok=True)
@@ -121,7 +131,7 @@ def attempt(mutants: list[Mutant]) -> Outcome:
     held = {verdict.key: verdict for verdict in known if verdict.holds}
     runners = Runners(STORE, len(os.sched_getaffinity(0)))
     try:
-        for room, tests in ROOMS.items():
+        for room, tests in rooms.items():
             asked = [mutant for mutant in mutants if mutant.room == room]
             new = [mutant for mutant in asked if mutant.key not in held]
             cover = covering(runners, *tests) if new else None
