@@ -43,7 +43,7 @@ BOTH = ("orderdp_theory", "orderdp_train")
 Rooms = dict[str, tuple[tuple[str, ...], tuple[str, ...]]]
 ROOMS: Rooms = {
     "orderdp_train/training": (BOTH, ("tests/training",)),
-    "orderdp_train/runs": (BOTH, ("tests/runs",)),
+    "orderdp_train/runs": (BOTH, ("tests/runs", "tests/data/test_data_files.py")),
     "orderdp_train/auditing": (BOTH, ("tests/auditing",)),
     "orderdp_train/rules": (BOTH, ("tests/rules", "tests/test_users_rule.py")),
     "orderdp_theory": (

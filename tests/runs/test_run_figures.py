@@ -160,6 +160,16 @@ def test_pruning_is_shown_at_what_was_really_saved(runs: list[Path]):
     assert full.get_ydata()[0] == pytest.approx(seconds[0.0] / 60)
 
 
+def test_accuracy_is_shown_over_the_time_that_selecting_and_training_took(runs: list[Path]):
+    figure = run_figures(runs)[0]["time-to-accuracy-90"].draw()
+    minutes = (1 + N // 10) * np.arange(1, EPOCHS + 1) / 60
+    own = [folder for folder in runs if folder.name.startswith("tenth")]
+    accuracy = 100 * np.mean([rows_of(folder, "test_accuracy") for folder in own], 0)
+    assert drawn(figure, 0, "OrderDP") == pytest.approx(np.stack([minutes, accuracy], 1))
+    (ax,) = figure.axes
+    assert ax.get_xlabel() == "training time (min)"
+
+
 def test_usage_counts_every_sample(runs: list[Path]):
     figure = run_figures(runs)[0]["usage-90"].draw()
     (panel,) = figure.axes

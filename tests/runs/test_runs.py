@@ -26,6 +26,7 @@ from orderdp_train.rules import RuleConfig
 from orderdp_train.runs import RunConfig, RunFolder
 from orderdp_train.runs import run as run_anywhere
 from orderdp_train.runs.checkpoint import load_checkpoint, save_checkpoint
+from orderdp_train.runs.driver import limit_threads
 from orderdp_train.runs.folder import milestones
 from orderdp_train.training.recipe import Recipe
 
@@ -258,6 +259,17 @@ def test_variants_run(tmp_path, change, kept):
     config = replace(CONFIG, **change, recipe=replace(CONFIG.recipe, epochs=2))
     rows = list(run(config, tmp_path / "run"))
     assert rows[-1]["kept"] == kept
+
+
+def test_the_small_cnn_alone_keeps_to_one_thread():
+    before = torch.get_num_threads()
+    try:
+        for model, threads in (("resnet18", 2), ("all", 2), ("cnn", 1)):
+            torch.set_num_threads(2)
+            limit_threads(model)
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(

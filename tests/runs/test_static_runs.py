@@ -1,6 +1,7 @@
 """Static methods by name: trained, continued, audited and drawn like any rule."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,27 @@ from orderdp_theory.common.command import run as run_command
 from orderdp_train import FullData, Recipe, RuleConfig, RunConfig, load_data, run, train
 from orderdp_train.cli.app import app
 from orderdp_train.models import head_of, model_for
-from orderdp_train.runs import RunFolder
+from orderdp_train.runs import RunFolder, recording
 from orderdp_train.runs.recording import Presentations, recorder
 from orderdp_train.scores import Schedule, herding
 
 RECIPE = Recipe(epochs=3, batch_size=256, max_lr=0.1)
 CONFIG = RunConfig(recipe=RECIPE, rule=RuleConfig("herding", {"keep": 0.2}))
 SCHEDULE = Schedule(3, proxies=1, el2n=(2, 3), grand=(3,))
+
+
+def test_proxies_have_the_seeds_of_the_recordings_that_exist(monkeypatch: pytest.MonkeyPatch):
+    seeds: list[int] = []
+
+    def untrained(*_: object, seed: int, **__: object) -> Iterator[None]:
+        seeds.append(seed)
+        return iter(())
+
+    monkeypatch.setattr(recording, "train", untrained)
+    with torch.random.fork_rng():
+        for number in range(2):
+            recording._proxies(load_data("digits"), "cnn", RECIPE, 3, 0.0, number)
+    assert seeds == [253513626, 3355981923]
 
 
 def call(*words: object) -> int:

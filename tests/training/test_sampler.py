@@ -13,8 +13,11 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, Subset, TensorDataset
 
 from orderdp_theory import Design
+from orderdp_theory.common.errors import InputError
 from orderdp_train import FullData, InfoBatch, OrderDP, RandomSubset, RuleSampler, WithIndex
+from orderdp_train.training import sampler as sampler_module
 from orderdp_train.training.finite import NonFiniteLossError
+from orderdp_train.training.sampler import EveryProcess
 from tests.training import sampler_cases as cases
 from tests.training.sampler_cases import (
     NAMES,
@@ -96,6 +99,48 @@ def test_every_sample_is_trained_by_one_process_and_a_stand_in_weighs_nothing(tw
     for name in ("full", "orderdp"):  # of the stand-in the rule is not told
         told = two[0][name]["told"].tolist()
         assert len(told) == len(set(told)) == rule_named(name).budget
+
+
+@pytest.fixture
+def be_process(monkeypatch):
+    """Makes this process one of several, as far as the sampler sees; the others are like it."""
+
+    def become(number: int, of: int) -> None:
+        monkeypatch.setattr(sampler_module, "rank", lambda: number)
+        monkeypatch.setattr(sampler_module, "world_size", lambda: of)
+        monkeypatch.setattr(sampler_module, "gather_vectors", lambda own: own.repeat(of))
+        monkeypatch.setattr(sampler_module, "gather_objects", lambda own: [own] * of)
+
+    return become
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 4])
+def test_the_shares_of_any_number_of_processes_are_the_selection_of_one(be_process, world):
+    """The first sample stands in for what is lacking; it then weighs nothing."""
+    whole, steps = list(RuleSampler(FullData(10), seeded())), -(-10 // world)
+    for me in range(world):
+        be_process(me, world)
+        sampler = RuleSampler(FullData(10), seeded())
+        mine, own = list(sampler), whole[me::world]
+        assert mine == [*own, *whole[:1]][:steps]
+        assert len(sampler) == steps
+        weights = sampler.weights_of(torch.tensor(mine)).tolist()
+        assert weights == [1.0] * len(own) + [0.0] * (steps - len(own))
+
+
+def test_the_states_of_all_processes_are_for_as_many(be_process):
+    def every() -> EveryProcess:
+        return EveryProcess(RuleSampler(FullData(10), seeded()))
+
+    for world in (1, 2, 3):
+        be_process(0, world)
+        state = every().state_dict()
+        assert len(state["processes"]) == world
+        every().load_state_dict(state)
+        for there in {1, 2, 3} - {world}:
+            be_process(0, there)
+            with pytest.raises(InputError, match=f"of {world} processes and there are {there} now"):
+                every().load_state_dict(state)
 
 
 def test_indices_are_exchanged_as_integers_whatever_the_precision(two):
