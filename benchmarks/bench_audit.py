@@ -1,9 +1,14 @@
-"""One walk for 24 designs against one plain pass, and what an audit costs besides passes."""
+"""Audits and walks against one plain pass, and what an audit costs besides passes."""
 
 import math
+import resource
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
 from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 from unittest import mock
 
@@ -13,12 +18,12 @@ from torch import Tensor, nn
 
 from benchmarks.common import Ratio, duration, report, seconds
 from orderdp_theory import Design, inclusion_probabilities
-from orderdp_train.auditing import Population, audit, expected_gradients, supervised
+from orderdp_train.auditing import Audit, Population, audit, expected_gradients, supervised
 from orderdp_train.auditing.layers import audit_mode
 from orderdp_train.auditing.population import population_of_images
 from orderdp_train.auditing.walk import plan
-from orderdp_train.data import load_data
-from orderdp_train.models import build_model
+from orderdp_train.data import TextDataSet, load_data
+from orderdp_train.models import GPT, build_model
 from orderdp_train.rules import OrderDP
 from orderdp_train.runs.driver import limit_threads
 from orderdp_train.training.recipe import Recipe
@@ -42,13 +47,49 @@ def grid(n: int) -> Tensor:
     return torch.from_numpy(np.array(rows))
 
 
-def plain_pass(model: nn.Module, population: Population, order: Tensor) -> list[Tensor]:
+@dataclass(frozen=True)
+class Case:
+    """A model and its data, with threads as the commands have them."""
+
+    what: str
+    model: nn.Module
+    population: Population
+    at_most: float  # of plain passes that an audit takes
+    rounds: int
+
+
+def cnn() -> Case:
+    data = load_data("mnist5k")
+    limit_threads("cnn")
+    model = build_model("cnn", in_channels=1, num_classes=10, image_size=28)
+    what = f"`cnn` on mnist5k, n = {data.num_train:,}"
+    return Case(what, model, population_of_images(data, Recipe()), 2.5, 5)
+
+
+def resnet(n: int = 2_048) -> Case:
+    images, labels = torch.randn(n, 3, 32, 32), torch.randint(10, (n,))
+    model = build_model("resnet18", in_channels=3, num_classes=10, image_size=32)
+    population = Population(n, lambda i: (images[i], labels[i]), labels=labels)
+    return Case(f"`resnet18`, {n:,} images of 3×32×32", model, population, 2.5, 1)
+
+
+def transformer(n: int = 2_000) -> Case:
+    data = load_data("prose")
+    assert isinstance(data, TextDataSet)
+    data = replace(data, train_bytes=data.train_bytes[:n])
+    model = GPT(data.num_classes, data.length, width=128, depth=4, heads=4)
+    what = f"transformer, 4 layers, width 128, {n:,} sequences of {data.length} tokens"
+    return Case(what, model, population_of_images(data, Recipe()), 3, 1)
+
+
+def plain_pass(case: Case) -> list[Tensor]:
     """The gradient of the summed loss as anybody would compute it."""
-    parameters = list(model.parameters())
+    parameters = list(case.model.parameters())
     total = [torch.zeros_like(p) for p in parameters]
-    with audit_mode(model):
-        for indices in order.split(BATCH):
-            grads = torch.autograd.grad(population.losses(model, indices).sum(), parameters)
+    with audit_mode(case.model):
+        for indices in torch.arange(case.population.n).split(BATCH):
+            losses = case.population.losses(case.model, indices)
+            grads = torch.autograd.grad(losses.sum(), parameters)
             for part, grad in zip(total, grads, strict=True):
                 part += grad
     return total
@@ -60,16 +101,15 @@ def contractions(weights: Tensor) -> float:
     return extra / -(-weights.shape[1] // BATCH)
 
 
-def walk_against_pass(
-    what: str, model: nn.Module, population: Population, order: Tensor, weights: Tensor, rounds: int
-) -> Ratio:
+def walk_against_pass(case: Case, order: Tensor, weights: Tensor) -> Ratio:
+    run = partial(expected_gradients, case.model, case.population, weights)
     walk, plain = seconds(
-        partial(expected_gradients, model, population, weights, order=order, batch_size=BATCH),
-        partial(plain_pass, model, population, order),
-        rounds=rounds,
+        partial(run, order=order, batch_size=BATCH),
+        lambda: plain_pass(case),
+        rounds=case.rounds,
     )
     return Ratio(
-        f"time for 24 designs, {what}, batches of {BATCH}",
+        f"time for 24 designs, {case.what}, batches of {BATCH}",
         f"one walk {duration(walk)} ({contractions(weights):.2f} contractions more a batch)",
         f"one plain pass {duration(plain)}",
         walk / plain,
@@ -77,79 +117,97 @@ def walk_against_pass(
     )
 
 
-def audit_against_pass(
-    what: str, model: nn.Module, population: Population, order: Tensor, rounds: int
-) -> Iterator[Ratio]:
-    """The default audit of one design, and 8 and 24 without the Monte Carlo gradient.
+def audit_against_pass(case: Case) -> Iterator[Ratio]:
+    """The default audit of one design, and 8 and 24 without the Monte Carlo gradient."""
+    run = audits(case)
+    *took, plain = seconds(*run.values(), lambda: plain_pass(case), rounds=case.rounds)
+    for name, time_taken in zip(run, took, strict=True):
+        yield Ratio(
+            f"{name}, covariances and test included, {case.what}, batches of {BATCH}",
+            duration(time_taken),
+            f"one plain pass {duration(plain)}",
+            time_taken / plain,
+            at_most=case.at_most,
+        )
 
-    Their stored scores are losses with noise, so that the fresh ranking is another.
-    """
-    n = population.n
-    scores = -torch.arange(n).float()
-    scores += 0.1 * n * torch.randn(n, generator=torch.Generator().manual_seed(0))
-    rules = {}
+
+def audits(case: Case) -> dict[str, Callable[[], Audit]]:
+    """Of rules whose stored scores are losses with noise, so that the fresh ranking is another."""
+    n = case.population.n
+    with audit_mode(case.model):
+        losses = case.population.all_losses(case.model)
+    noise = torch.randn(n, generator=torch.Generator().manual_seed(0))
+    scores = losses.argsort().argsort() + 0.1 * n * noise
+    designs = {"default": Design.from_ratios(n)}
     for explore in np.linspace(0.3, 1.0, 6):
         for exploit in np.linspace(0.2, 0.9, 4):
-            rules[f"{explore} {exploit}"] = rule = OrderDP(Design.from_ratios(n, explore, exploit))
-            rule.update(order, scores)
-    default = OrderDP(Design.from_ratios(n))
-    default.update(order, scores)
+            designs[f"{explore} {exploit}"] = Design.from_ratios(n, explore, exploit)
+    rules = {name: OrderDP(design) for name, design in designs.items()}
+    for rule in rules.values():
+        rule.update(torch.arange(n), scores)
+    default = {"default": rules.pop("default")}
     some = {name: rules[name] for name in list(rules)[::3]}
-    run = partial(audit, model, population, batch_size=BATCH)
-    *audits, plain = seconds(
-        partial(run, [default]),
-        partial(run, some, monte_carlo=False),
-        partial(run, rules, monte_carlo=False),
-        partial(plain_pass, model, population, order),
-        rounds=rounds,
+    run = partial(audit, case.model, case.population, batch_size=BATCH)
+    return {
+        "the default audit": partial(run, default),
+        "8 designs": partial(run, some, monte_carlo=False),
+        "24 designs": partial(run, rules, monte_carlo=False),
+    }
+
+
+def memory(what: str, case: str, n: int) -> Ratio:
+    """Peaks beside the model, the data and the sums, each in a process of its own."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+        plain, whole = (pool.submit(peak, case, n, audited).result() for audited in (False, True))
+    return Ratio(
+        f"memory, {what}, batches of {BATCH}",
+        f"the default audit {whole / 2**20:.0f} MiB",
+        f"one plain pass {plain / 2**20:.0f} MiB",
+        whole / plain,
+        at_most=1.5,
     )
-    for name, took in zip(("the default audit", "8 designs", "24 designs"), audits, strict=True):
-        yield Ratio(
-            f"{name}, covariances and test included, {what}, batches of {BATCH}",
-            duration(took),
-            f"one plain pass {duration(plain)}",
-            took / plain,
-            at_most=2.5,
-        )
+
+
+def peak(name: str, n: int, audited: bool) -> int:
+    """Bytes at most, beside what was there before and the sums of gradients."""
+    case = {"resnet": resnet, "transformer": transformer}[name](n)
+    run = audits(case)["the default audit"]
+    before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    size = sum(p.numel() for p in case.model.parameters())
+    if audited:
+        run()
+        sums = 8 * 6 * size  # full, stored, fresh, drawn, coefficients; and the running one
+    else:
+        plain_pass(case)
+        sums = 4 * size
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before - sums
 
 
 def ratios() -> Iterator[Ratio]:
     yield overhead()
-    data = load_data("mnist5k")
     torch.manual_seed(0)
-    cnn = build_model("cnn", in_channels=1, num_classes=10, image_size=28)
-    population = population_of_images(data, Recipe())
     threads = torch.get_num_threads()
-    limit_threads("cnn")  # as the commands do
-    with audit_mode(cnn):
-        order = population.all_losses(cnn).argsort(descending=True)
-    yield walk_against_pass(
-        f"`cnn` on mnist5k, n = {data.num_train:,}",
-        cnn,
-        population,
-        order,
-        grid(data.num_train),
-        rounds=5,
-    )
-    what = f"`cnn` on mnist5k, n = {data.num_train:,}"
-    yield from audit_against_pass(what, cnn, population, order, rounds=3)
+    small = cnn()
+    n = small.population.n
+    with audit_mode(small.model):
+        order = small.population.all_losses(small.model).argsort(descending=True)
+    yield walk_against_pass(small, order, grid(n))
+    yield from audit_against_pass(small)
     torch.set_num_threads(threads)
+    yield from audit_against_pass(transformer())
+    yield from audit_against_pass(resnet())
+    yield memory("transformer", "transformer", 2_000)
+    yield memory("`resnet18`", "resnet", 512)
 
-    resnet = build_model("resnet18", in_channels=3, num_classes=10, image_size=32)
     starts = range(FIRST * BATCH, CIFAR - BATCH, EVERY * BATCH)
     columns = torch.cat([torch.arange(start, start + BATCH) for start in starts])
-    images = torch.randn(len(columns), 3, 32, 32)
-    labels = torch.randint(10, (len(columns),))
     weights = grid(CIFAR)
-    yield walk_against_pass(
+    what = (
         f"`resnet18`, every {EVERY}th batch of {CIFAR:,} 3×32×32 images "
-        f"(all: {contractions(weights):.2f} contractions)",
-        resnet,
-        Population(len(columns), lambda i: (images[i], labels[i])),
-        torch.arange(len(columns)),
-        weights[:, columns],
-        rounds=2,
+        f"(all: {contractions(weights):.2f} contractions)"
     )
+    some = replace(resnet(len(columns)), what=what, rounds=2)
+    yield walk_against_pass(some, torch.arange(len(columns)), weights[:, columns])
 
 
 class Passes(nn.Module):
