@@ -20,9 +20,11 @@ import math
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int64
 from scipy import stats
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from orderdp_theory.common.errors import InputError
@@ -114,24 +116,22 @@ def drawn_of(
     largest.neg_()
     totals, statistics, kept = [], [], 0
     for some in _some(drawn):
-        sizes = torch.tensor([len(indices) for indices, _ in some])
-        indices = torch.cat([indices for indices, _ in some]).cpu()
-        weights = torch.cat([weights for _, weights in some]).to("cpu", torch.float64)
-        weights /= sizes.repeat_interleave(sizes)
+        sizes, indices, weights = _joined(some)
         counts += torch.bincount(indices, minlength=n)
         smallest.scatter_reduce_(0, indices, weights, "amin")
         largest.scatter_reduce_(0, indices, weights, "amax")
-        by_draw = zip(*(x.split(sizes.tolist()) for x in (indices, weights)), strict=True)
-        for own, weight in by_draw:
-            totals.append(weight.sum())
-            statistics.append(weight @ features[own])
+        starts = np.concatenate([[0], sizes.cumsum(0).numpy()])
+        by_draw = csr_array((weights.numpy(), indices.numpy(), starts), shape=(len(sizes), n))
+        totals.append(by_draw.sum(1))
+        statistics.append(by_draw @ features.numpy())
         kept += len(indices)
     if not totals:
         return None
-    if len(totals) < 2:
+    total = torch.from_numpy(np.concatenate(totals))
+    if len(total) < 2:
         raise InputError("the test needs at least two draws to see a variance, got 1")
-    found = torch.stack(statistics)
-    return Draws(found, torch.stack(totals), counts, smallest, largest, kept / len(totals))
+    found = torch.from_numpy(np.concatenate(statistics))
+    return Draws(found, total, counts, smallest, largest, kept / len(total))
 
 
 def _some(drawn: Iterable[tuple[Tensor, Tensor]]) -> Iterator[list[tuple[Tensor, Tensor]]]:
@@ -147,11 +147,20 @@ def _some(drawn: Iterable[tuple[Tensor, Tensor]]) -> Iterator[list[tuple[Tensor,
         yield some
 
 
+def _joined(some: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+    """The sizes of selections, and their samples and weights, each divided by the size."""
+    sizes = torch.tensor([len(indices) for indices, _ in some])
+    indices = torch.cat([indices for indices, _ in some]).cpu()
+    weights = torch.cat([weights for _, weights in some]).to("cpu", torch.float64)
+    return sizes, indices, weights / sizes.repeat_interleave(sizes)
+
+
 def mean_weights(n: int, drawn: Collection[tuple[Tensor, Tensor]]) -> Float64[Tensor, "{n}"]:
     """The mean weight of each sample over selections, each divided by its size."""
     mean = torch.zeros(n, dtype=torch.float64)
-    for indices, weights in drawn:
-        mean.index_add_(0, indices.cpu(), weights.to("cpu", torch.float64) / len(indices))
+    for some in _some(drawn):
+        _, indices, weights = _joined(some)
+        mean.index_add_(0, indices, weights)
     return mean / len(drawn)
 
 

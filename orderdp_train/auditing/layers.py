@@ -56,8 +56,10 @@ class _Call:
         return _versions(self.args, self.kwargs) == self.versions
 
 
-def _versions(*values: Any) -> list[int]:
-    return [x._version for x in tree_leaves(values) if isinstance(x, Tensor)]
+def _versions(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int]:
+    plain = not kwargs and all(isinstance(x, Tensor) for x in args)
+    leaves = args if plain else tree_leaves((args, kwargs))  # which takes longer than small layers
+    return [x._version for x in leaves if isinstance(x, Tensor)]
 
 
 class Layers:

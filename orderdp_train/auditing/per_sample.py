@@ -60,7 +60,7 @@ class Made:
         if self.kept_as is not None:
             o, k, i = self.kept_as
             vectors = vectors.unflatten(1, (o, i, k)).mT.flatten(1)
-        return self.rows @ vectors.T
+        return (vectors @ self.rows.T).T  # faster in this order, few vectors of many entries
 
     def gram(self) -> Tensor:
         return self.rows @ self.rows.T
@@ -210,7 +210,7 @@ def unfolded(module: Any, inputs: Tensor, signal: Tensor, few: int = 0) -> Itera
     entries = inputs.element_size() * positions * inputs.shape[1] * module.weight[0, 0].numel()
     few = few or max(1, AT_ONCE // max(entries, 1))
     for x, s in zip(inputs.split(few), signal.split(few), strict=True):
-        windows = _padded(module, x).movedim(1, -1)
+        windows = _channels_last(module, x)
         for d in range(dims):
             dilation = module.dilation[d]
             windows = windows.unfold(1 + d, (kernel[d] - 1) * dilation + 1, module.stride[d])
@@ -222,6 +222,15 @@ def unfolded(module: Any, inputs: Tensor, signal: Tensor, few: int = 0) -> Itera
         else:
             windows = windows[:, None]
         yield Outer(s.flatten(2).unflatten(1, (groups, -1)).mT, windows.flatten(3))
+
+
+def _channels_last(module: Any, inputs: Tensor) -> Tensor:
+    """What a convolution reads, padded and contiguous, channels last."""
+    if module.padding_mode != "zeros":
+        return _padded(module, inputs).movedim(1, -1).contiguous()
+    return F.pad(
+        inputs.movedim(1, -1), [0, 0, *module._reversed_padding_repeated_twice]
+    ).contiguous()
 
 
 def _padded(module: Any, inputs: Tensor) -> Tensor:

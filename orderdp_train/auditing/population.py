@@ -22,7 +22,7 @@ from orderdp_train.training.processes import gather_vectors, shard
 from orderdp_train.training.recipe import Recipe
 
 Loss = Callable[[nn.Module, Any], Tensor]
-FORWARD_BATCH = 512  # at least, where nothing is kept for a backward pass
+FORWARD_BATCH = 256  # at least, where nothing is kept for a backward pass
 
 
 def supervised(loss: Callable[[Any, Any], Tensor]) -> Loss:
