@@ -663,7 +663,8 @@ def _walks(candidates: list[_Candidate], shared: _Pass, batch_size: int) -> list
                 chosen = same[0] if same else _Walk(order, {})
                 others += [] if same else [chosen]
             chosen.rows[name] = weights.take(chosen.order)
-    cost = shared.contraction() if others else 0.0
+    # A row costs less than a pass, so that one alone is not worth a walk.
+    cost = shared.contraction() if any(len(walk.rows) > 1 for walk in others) else 0.0
     for walk in others:
         if len(walk.rows) * cost >= 1:
             walks.append(walk)
