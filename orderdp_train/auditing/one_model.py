@@ -77,6 +77,7 @@ DRAWS = 400
 FALSE_ALARM = 0.01
 PROJECTIONS = 4
 FAILURE = 0.05  # of the corrected bound on the population risk, over the draw of the data
+SELECTED = 12  # bytes of memory of a selected sample, which the Monte Carlo gradient keeps
 VIEW = 2000  # bytes of memory of a view, however small its data
 
 
@@ -148,7 +149,8 @@ def audit(
         raise TypeError(f"model must be a module, got {model!r}")
     seed = integer("seed", seed)
     named = {name: at_present(rule) for name, rule in _named(rules).items()}
-    require_room("draws", draws, len(named) * DRAW)
+    kept = sum(getattr(rule, "budget", None) or rule.n for rule in named.values())
+    require_room("draws", draws, len(named) * DRAW + (SELECTED * kept if monte_carlo else 0))
     require_room("views", views or 0, VIEW)
     device = next(iter(model.parameters())).device
     population = population_of(dataset, device=device, loss=loss, collate=collate)
