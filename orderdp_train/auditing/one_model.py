@@ -470,7 +470,8 @@ class _Candidate:
         full, stored = piece["full"], piece[f"{self.name}/stored"]
         fresh = piece.get(f"{self.name}/fresh", stored)
         bias = stored - full
-        causes = split_bias(full, fresh, stored, float(self.fresh.sum()), float(self.stored.sum()))
+        sums = float(self.fresh.sum()), float(self.stored.sum())
+        causes = split_bias(full, fresh, stored, *sums)
         add = self.inner.add
         add(layer, stored=(stored, stored), along=(stored, full), full=(full, full))
         add(layer, bias=(bias, bias), **{c: (v, v) for c, v in causes.items()})
@@ -479,8 +480,10 @@ class _Candidate:
         self.views = len(views)
         if self.views > 1:
             for k, view in enumerate(views):
-                own = view[f"{self.name}/stored"] - view["full"]
-                add(layer, **{f"view {k}": (own, bias)})
+                its = view[f"{self.name}/stored"]
+                own = split_bias(view["full"], view.get(f"{self.name}/fresh", its), its, *sums)
+                add(layer, **{f"view {k} {name}": (v, causes[name]) for name, v in own.items()})
+                add(layer, **{f"view {k} bias": (its - view["full"], bias)})
         if self.design is not None:
             whole = piece[f"{self.name}/sum"]
             add(layer, sum=(whole, whole), sum_stored=(whole, stored))
@@ -527,6 +530,7 @@ class _Candidate:
                 )
             trace = trace.clamp_min(0)
         variance = None if trace is None else float(trace.sum())
+        several = self.views > 1
         drawn = None if self.drawn is None else self.inner.norm("drawn")
         expected = None
         if variance is not None and draws is not None and drawn is not None:
@@ -558,7 +562,8 @@ class _Candidate:
                 self.shared,
             ),
             epoch=self._epoch(parts, norm),
-            bias_error=self._bias_error(bias, norm),
+            bias_error=self._error("bias", norm) if several else None,
+            part_errors={cause: self._error(cause, norm) for cause in CAUSES} if several else {},
             unreachable_samples=unreachable,
         )
 
@@ -589,12 +594,10 @@ class _Candidate:
             )
         return layers
 
-    def _bias_error(self, bias: float, norm: float) -> float | None:
-        """The standard error of the bias over views, from their biases along its direction."""
-        if self.views < 2:
-            return None
-        along = [self.inner.total(f"view {k}") for k in range(self.views)]
-        return stdev(along) / math.sqrt(self.views) / max(bias, 1e-300) / norm
+    def _error(self, name: str, norm: float) -> float:
+        """The standard error of a norm over views, from their vectors along its direction."""
+        along = [self.inner.total(f"view {k} {name}") for k in range(self.views)]
+        return stdev(along) / math.sqrt(self.views) / max(self.inner.norm(name), 1e-300) / norm
 
     def _epoch(self, parts: dict[str, float], norm: float) -> FollowedParts | None:
         if self.followed is None:

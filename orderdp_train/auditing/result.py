@@ -141,8 +141,9 @@ class RuleAudit:
     `monte_carlo_expected` its root mean square, `sqrt(tr Cov / draws)`. `unreachable` counts
     the samples with weight 0, which no selection at the present scores can hold, and
     `unreachable_samples` are their indices, int64 and ascending; not part of the JSON.
-    `bias_error` is the standard error of `bias` over the views of augmented samples, if there
-    are several. Without a `split` the staleness in `parts` is all that stored scores do.
+    `bias_error` and `part_errors` are standard errors of `bias` and of its `parts` over the views
+    of augmented samples, if there are several; of plain samples all are exact to rounding. Without
+    a `split` the staleness in `parts` is all that stored scores do.
 
     Example:
         >>> x, y = torch.randn(10, 3), torch.arange(10) % 2
@@ -173,6 +174,7 @@ class RuleAudit:
     theorem_four: TheoremFour | None
     epoch: FollowedParts | None
     bias_error: float | None = None
+    part_errors: dict[str, float] = field(default_factory=dict)
     split: ScoreSplit | None = None
     unreachable_samples: Int64[Tensor, "m"] | None = field(
         default=None, repr=False, compare=False, metadata=SAMPLES

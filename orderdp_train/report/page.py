@@ -43,7 +43,7 @@ MOST_CLASSES = 20  # that a table has columns for
 def _cells(point: AuditedPoint, rule: RuleAudit) -> list[tuple[str, float | str]]:
     """Text and sort key of each column of `COLUMNS`."""
     std = None if rule.variance is None else rule.variance**0.5
-    errors = rule.split.errors if rule.split else {}
+    errors = rule.part_errors | (rule.split.errors if rule.split else {})
     z = 0.0 if rule.agreement is None else rule.agreement.z
 
     def numeric(

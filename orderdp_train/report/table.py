@@ -41,9 +41,19 @@ def is_split(document: Document) -> bool:
 
 
 def splits_in_words(document: Document) -> list[str]:
-    """What a rule's stored scores do at the last point, by cause, each with its uncertainty."""
+    """What of a bias at the last point has an uncertainty, over views and by replays."""
     sentences = []
     for _, rule in document.last():
+        if rule.bias_error is not None:
+            causes = ", ".join(
+                f"{cause} {number(rule.parts[cause])} ± {number(error)}"
+                for cause, error in rule.part_errors.items()
+                if rule.split is None or cause not in rule.split.errors
+            )
+            sentences.append(
+                f"{rule.method}: over redraws of the augmentation the bias is {number(rule.bias)} "
+                f"± {number(rule.bias_error)}, of which {causes}."
+            )
         if rule.split is not None:
             causes = ", ".join(
                 f"{cause} {number(rule.parts[cause])} ± {number(error)}"
@@ -64,9 +74,13 @@ def view_in_words(document: Document) -> str:
     of = "plain images" if views is None else f"augmented images, the mean over {views} redraws,"
     passes = [p.audit.passes for p in document.points if p.audit.passes is not None]
     cost = f" An audit took up to {max(passes):.1f} passes over the data." if passes else ""
+    sampled = any(rule.bias_error is not None or rule.split for _, rule in document.rows())
+    exact = (
+        "What has no ± is exact to rounding." if sampled else "All biases are exact to rounding."
+    )
     return (
         f"Gradients are of {of} in {precision}, with normalisation layers and dropout in eval "
-        f"mode.{cost}"
+        f"mode. {exact} is exact to rounding.{cost}"
     )
 
 

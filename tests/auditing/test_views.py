@@ -46,6 +46,10 @@ def audited(data: DataSet, views: int | None, memory_limit: int = 2**30) -> Audi
     return audit(model, population, rules(), draws=0, views=views, memory_limit=memory_limit)
 
 
+def losses_of(data: DataSet) -> Tensor:
+    return population_of_images(data, RECIPE).all_losses(model_of(data).eval())
+
+
 def gradients(data: DataSet, view: int) -> Tensor:
     """One sample at a time, in an order of their own: a view does not depend on the batch."""
     model, rows = model_of(data).eval(), torch.zeros(N, 0)
@@ -76,6 +80,15 @@ def test_biases_are_means_over_the_views() -> None:
     assert row.bias == pytest.approx(length / norm, rel=1e-5)
     error = stdev((biases @ bias / length).tolist()) / math.sqrt(VIEWS) / norm
     assert row.bias_error == pytest.approx(error, rel=1e-4)
+    fresh = rules()["stored"].expected_weights(losses_of(data))
+    rankings = torch.stack([fresh @ g - g.mean(0) for g in views])
+    staleness = torch.stack([(weights - fresh) @ g for g in views])
+    for name, vectors in {"ranking": rankings, "staleness": staleness}.items():
+        length = float(vectors.mean(0).norm())
+        error = stdev((vectors @ vectors.mean(0) / length).tolist()) / math.sqrt(VIEWS) / norm
+        assert row.parts[name] == pytest.approx(length / norm, rel=1e-4)
+        assert row.part_errors[name] == pytest.approx(error, rel=1e-3)
+    assert row.part_errors["normalisation"] < 1e-9
     assert row.parts_residual < 1e-9
     assert row.variance is None
     # An unbiased rule has no bias in any view, so there is nothing between views either.
@@ -91,6 +104,7 @@ def test_without_augmentation_views_are_the_plain_images() -> None:
     plain, found = audited(data, None), audited(data, 2)
     assert plain.views is None
     assert plain["stored"].bias_error is None
+    assert plain["stored"].part_errors == {}
     # The pass that takes covariances too adds float32 gradients in another order: 1e-6 each.
     assert found["stored"].bias == pytest.approx(plain["stored"].bias, rel=2e-6)
     assert found["stored"].bias_error == pytest.approx(0, abs=1e-9)
