@@ -116,7 +116,7 @@ def bound(
     quiet: Quiet = False,
 ) -> None:
     """Print the bounds of the design (N, S, Q) term by term, as published and as they hold."""
-    expect_output(json, '"convergence"')
+    expect_output(json, '"convergence": {\n    "distance_term"')
     import numpy as np
 
     from orderdp_theory import (

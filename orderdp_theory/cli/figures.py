@@ -63,7 +63,7 @@ def write_figures(
     for name in names:
         for suffix in formats:
             expect_ours(out / f"{name}.{suffix}", WRITER)
-    expect_output(json, '"caption"')
+    expect_output(json, '"files": [\n      "')
     out.mkdir(parents=True, exist_ok=True)
     for name in track(names, "drawing", console=status(quiet), transient=True):
         drawn = figures[name].draw()

@@ -30,7 +30,7 @@ def poster(
 
     design = Design.from_ratios(n)
     expect_output(out, "<title>Training on the samples of highest loss")
-    expect_output(json, '"findings"')
+    expect_output(json, '"findings": [')
     results = decided(list(all_claims().values()), quiet)
     write_atomically(out, page(results, design))
     write_json(json, {"page": out, "findings": FINDINGS, "verdicts": counts(results)})

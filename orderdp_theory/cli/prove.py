@@ -32,7 +32,7 @@ def prove(
         raise InputError(
             f"no certificate is called {', '.join(unknown)}; choose from {', '.join(CERTIFICATES)}"
         )
-    expect_output(json, '"checked"')
+    expect_output(json, '"checked": {')
     screen = console(json, quiet)
     document, failed = {}, []
     for name in dict.fromkeys(names or CERTIFICATES):

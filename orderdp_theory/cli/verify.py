@@ -65,7 +65,7 @@ def verify(
 
     claims = _chosen([*(only or []), *(more or [])])
     outputs = [(json, to_json), (markdown, to_markdown), (html, to_html)]
-    expect_output(json, '"readings"')
+    expect_output(json, '"readings": [')
     expect_output(markdown, MARKDOWN)
     expect_output(html, "<title>OrderDP: the paper, sentence by sentence</title>")
     results = decided(claims, quiet)

@@ -109,7 +109,7 @@ def audit(
     from orderdp_train.runs.driver import pick_device
     from orderdp_train.training.processes import processes, rank
 
-    expect_output(json, '"versions"')
+    expect_output(json, '"command": "orderdp-train audit')
     with (
         processes(pick_device(device)) as place,
         output_folder(out) if rank() == 0 else nullcontext() as folder,

@@ -84,7 +84,7 @@ def reproduce(
 
     screen = console(json, quiet)
     if list_results:
-        expect_output(json, '"smoke"')
+        expect_output(json, '"smoke": {\n      "trainings"')
         write_json(json, _costs())
         screen.print(_overview())
         return
@@ -107,12 +107,11 @@ def reproduce(
     if download:  # once, before several trainings want to
         for data in {cell.config.data for cell in cells}:
             load_data(data, root=root, download=True)
-    folder = out / "cells"
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = f"{name}-{scale}"
+    folder, stem = out / "cells", f"{name}-{scale}"
     marks = {"csv": to_csv([]).strip(), "md": f"reproduce {name}", "png": WRITER}
     for suffix, mark in marks.items():
         expect_ours(out / f"{stem}.{suffix}", mark)
+    folder.mkdir(parents=True, exist_ok=True)
     expect_output(json, '"paper_std"')
     failed = TextColumn("{task.fields[failed]} failed", style="red")
     left = TextColumn("{task.remaining:.0f} left")

@@ -85,6 +85,15 @@ def test_an_output_replaces_only_what_the_same_command_wrote(line, folder, capsy
 
 
 @pytest.mark.parametrize("line", COMMANDS)
+def test_json_of_another_program_with_the_same_words_stays(line, folder, capsys):
+    words = ("readings", "checked", "findings", "convergence", "caption", "inclusion")
+    theirs = json.dumps(dict.fromkeys(words, True))
+    Path("out").write_text(theirs)
+    assert called(theory.app, f"{line} --json out", capsys)[0] == 2
+    assert Path("out").read_text() == theirs
+
+
+@pytest.mark.parametrize("line", COMMANDS)
 def test_quiet_prints_errors_only(line, folder, capsys):
     assert called(theory.app, f"{line} --quiet", capsys) == (0, "", "")
 

@@ -148,6 +148,30 @@ def test_a_killed_audit_goes_on(
     assert all(rule["monte_carlo"] is not None for rule in rules)
 
 
+def test_the_json_of_an_audit_replaces_only_that_of_one(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, found = tmp_path / "out", tmp_path / "found.json"
+    effort = ("--draws=50", "--no-moments", "--no-monte-carlo", "--replays=0", "--device=cpu")
+    line = ("audit", f"--run={run_folder}", *effort, f"--out={out}", f"--json={found}")
+    for theirs in ("mine", '{"command": "make", "versions": {}}'):
+        found.write_text(theirs, encoding="utf-8")
+        capsys.readouterr()
+        assert command(*line) == 2
+        said, error = capsys.readouterr()
+        assert said == ""
+        assert error == (
+            f"error: {found} exists and is not what this command wrote: give another name, or "
+            "remove it\n"
+        )
+        assert found.read_text(encoding="utf-8") == theirs
+        assert not out.exists()
+    found.write_text("", encoding="utf-8")
+    for _ in range(2):
+        assert command(*line) == 0
+        assert found.read_text(encoding="utf-8") == files(out)[MARK]
+
+
 def test_options_of_what_an_audit_spends(run_folder: Path, tmp_path: Path) -> None:
     options = ("audit", f"--run={run_folder}", "--draws=50", "--device=cpu")
     assert command(*options, "--no-monte-carlo", f"--out={tmp_path / 'a'}") == 0

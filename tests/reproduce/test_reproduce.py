@@ -22,6 +22,7 @@ from orderdp_theory import Design
 from orderdp_theory.claims.tables import read_table
 from orderdp_theory.common import output
 from orderdp_theory.common.command import run as run_command
+from orderdp_train import reproduce as reproduce_package
 from orderdp_train.cli import reproduce as command
 from orderdp_train.cli.reproduce import reproduce
 from orderdp_train.data import load_data
@@ -577,6 +578,41 @@ def test_the_command_writes_table_csv_and_figure(capsys, tmp_path):
     assert "`orderdp-train reproduce figure11 --scale smoke --seeds 1`" in page
     assert "digits for CIFAR-10" in page
     assert (tmp_path / "figure11-smoke.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("kind", ["csv", "md", "png", "json"])
+def test_results_replace_only_those_of_the_same_command(capsys, tmp_path, monkeypatch, kind):
+    """The trainings do not matter here: none is done, and all numbers are 1."""
+    monkeypatch.setattr(reproduce_package, "sweep", lambda *_, **__: iter(()))
+    one = [Measured(n, (1.0,)) for n in RESULTS["figure11"].numbers(SMOKE)]
+    monkeypatch.setattr(reproduce_package, "measure", lambda *_: one)
+    file = tmp_path / ("figure11-smoke." + kind)
+    line = ("figure11", "--seeds", 1, "--out", tmp_path, "--json", tmp_path / "figure11-smoke.json")
+    theirs = '{"row": 1, "paper": 2, "smoke": 3, "quantity": "reproduced"}'
+    file.write_text(theirs)
+    status, said, error = call(capsys, *line)
+    assert (status, said) == (2, "")
+    assert error.startswith(f"error: {file} exists and is not what this command wrote")
+    assert error.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [file.name]
+    assert file.read_text() == theirs
+    file.write_text("")
+    assert call(capsys, *line)[0] == 0
+    first = file.read_bytes()
+    assert first
+    assert call(capsys, *line)[0] == 0
+    assert file.read_bytes() == first
+
+
+def test_the_json_of_the_list_replaces_only_itself(capsys, tmp_path):
+    file = tmp_path / "costs.json"
+    file.write_text('{"smoke": 1}')
+    assert call(capsys, "--list", "--json", file)[0] == 2
+    assert file.read_text() == '{"smoke": 1}'
+    file.write_text("")
+    for _ in range(2):
+        assert call(capsys, "--list", "--json", file)[0] == 0
+    assert json.loads(file.read_text()).keys() == RESULTS.keys()
 
 
 def test_the_list_shows_everything_with_its_cost(capsys, monkeypatch):
