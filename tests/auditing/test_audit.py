@@ -10,7 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from orderdp_theory import Design, estimator_covariance_trace, gap, surrogate_loss
+from orderdp_theory import (
+    Design,
+    estimator_covariance_trace,
+    gap,
+    pivotal_joint,
+    surrogate_loss,
+)
 from orderdp_train.auditing import Audit, Population, audit, supervised
 from orderdp_train.auditing.followed import follow_epoch
 from orderdp_train.auditing.population import population_of_images
@@ -22,6 +28,7 @@ from orderdp_train.rules import (
     OrderDP,
     RandomSubset,
     SelectionRule,
+    SurveySampling,
     UnbiasedOrderDP,
 )
 from orderdp_train.training.loop import train
@@ -96,6 +103,19 @@ def test_what_is_known_in_advance(found: Audit) -> None:
     assert by_class is not None
     assert sum(by_class) == found["fresh"].unreachable
     assert not any(row.agreement and row.agreement.alarm for row in found.rules)
+
+
+def test_the_covariance_of_a_sampling_in_sequence_is_that_of_all_its_pairs() -> None:
+    """Against the n x n joint probabilities; rounding in double precision."""
+    problem, rule = small(), SurveySampling(N, 9)
+    rule.update(torch.arange(N), stale_scores())
+    row = audit(problem.model, problem.population, [rule], draws=0, batch_size=16).rules[0]
+    order, pi = rule.scores.argsort(descending=True, stable=True), rule.inclusion_probabilities()
+    joint = torch.from_numpy(pivotal_joint(pi[order].numpy()))
+    weighted = problem.gradients[order] / (N * pi[order])[:, None]
+    trace = float(((joint - torch.outer(pi[order], pi[order])) * (weighted @ weighted.T)).sum())
+    norm = float(problem.gradients.mean(0).norm())
+    assert row.variance == pytest.approx(trace / norm**2, rel=1e-9)
 
 
 def test_covariance_and_monte_carlo(found: Audit) -> None:
