@@ -10,6 +10,7 @@ from orderdp_train.auditing.population import population_of_images
 from orderdp_train.data import DataSet, load_data
 from orderdp_train.models import build_model
 from orderdp_train.runs.checkpoint import load_checkpoint, save_checkpoint
+from tests.training.overflow import an_epoch_that_overflows
 
 pytestmark = [
     pytest.mark.gpu,
@@ -85,7 +86,21 @@ def test_fp16_survives_an_overflow(data):
     second = next(epochs)
     assert first.state.scaler.get_scale() < 2.0**40
     assert second.loss < 5
-    assert rule.scores.isnan().sum() == 0
+    assert not rule.state_dict()["scores"].isnan().any()
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "lars", "lamb"])
+def test_steps_that_overflow_are_skipped_without_waiting(data, optimizer):
+    """Between the second step of an epoch and its last the driver refuses to make the host wait."""
+
+    def refuse(step: int, steps: int) -> None:
+        if step in (2, steps):
+            torch.cuda.set_sync_debug_mode("error" if step == 2 else "default")
+
+    try:
+        an_epoch_that_overflows(cnn("cuda"), data.to("cuda"), optimizer, refuse)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 @pytest.mark.parametrize(("first", "then"), [("cpu", "cuda"), ("cuda", "cpu")])

@@ -27,6 +27,7 @@ from orderdp_train.training.optim import build_optimizer, skipping_by_itself
 from orderdp_train.training.sampler import RuleSampler
 from tests.data.formats import write_image_folders
 from tests.training.few import few_digits
+from tests.training.overflow import an_epoch_that_overflows
 from tests.training.pretend import GPU, PretendedGPU
 
 N = 60
@@ -200,6 +201,22 @@ def test_a_step_that_overflows_is_undone_without_waiting(name):
     assert all(value.isfinite().all() for value in mine)
     if name == "lars":
         assert all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "lars", "lamb"])
+def test_steps_that_overflow_are_skipped_without_waiting(optimizer):
+    """What a GPU is shown to do in test_gpu.py."""
+    data, seen = few_digits(500, tests=20), []
+    with PretendedGPU() as gpu:
+
+        def count(step: int, steps: int) -> None:
+            if step in (2, steps):
+                seen.append((step, gpu.waits.total()))
+
+        an_epoch_that_overflows(gpu.move(cnn()), data.to(GPU), optimizer, count)
+    starts, ends = seen[::2], seen[1::2]
+    assert [step for step, _ in seen] == [2, 3] * 2
+    assert [waits for _, waits in starts] == [waits for _, waits in ends]
 
 
 LEAKS = {
