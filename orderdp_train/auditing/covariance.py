@@ -30,10 +30,9 @@ ROWS = 5
 class Products:
     """Inner products of weighted per-sample gradients `h_i = a_i g_i`, layer by layer, float64.
 
-    `squares` `(n, layers)` in input order: `|h_i|²`. In rank order of a ranking, `between`
+    `squares` `(n, layers)` in input order: `|g_i|²`. In rank order of a ranking, `between`
     `(n, layers)`: `h_k` with the sum of all `h_j` of earlier tie groups; `within`: with the
-    earlier ones of its own group. `projections` `(n, d)` in input order: `g_i` (not `h_i`)
-    on given directions.
+    earlier ones of its own group. `projections` `(n, d)` in input order: `g_i` on given directions.
     """
 
     squares: Float64[Tensor, "n layers"]
@@ -206,12 +205,12 @@ def products(
                     g = gradient.flatten(1)[:, cut].double()
                     if directions is not None and sizes[layer] <= SMALL:
                         projections[where] += _project(g, turned[k])
+                    squares[where, layer] += g.square().sum(1)
                     h = g.mul_(a[:, None])
                     gram = h @ h.T
                     own = (gram * (earlier & same_group)).sum(1)
                     if bool(carried.any()):
                         own[carried] += h[carried] @ (running[k] - at_group[k])
-                    squares[where, layer] += gram.diagonal()
                     inside[start:stop, layer] += own
                     between[start:stop, layer] += h @ running[k] + (gram * earlier).sum(1) - own
                     if first[-1] >= start:
@@ -282,7 +281,7 @@ def covariance_trace(
     sequence, which are those of `sequence_trace`.
     """
     p = design.inclusion[:, None]
-    squares = products.squares
+    squares = products.squares * design.coefficient.square()[:, None]
     trace = (p * squares).sum(0) - mean_mean
     trace += design.constant * (sum_sum - squares.sum(0))
     trace += 2 * design.linear * (sum_mean - (p * squares).sum(0))

@@ -24,10 +24,11 @@ TOGETHER, IN_ONE_GROUP, SINGLY = 0, 1, 2
 
 
 class RankedMoments:
-    """Takes the `Products` of coefficients 1 from a walk in the order of `ranking`.
+    """Takes `Products` from a walk in the order of `ranking`.
 
-    Pair probabilities are those of `designs`, which share the ranking. On a batch on which they are
-    constant (to `tolerance` of their largest) `between` and `within` hold the means over the batch,
+    Pair probabilities are those of `designs`, which share the ranking and the `coefficient` `(n,)`
+    in input order, of which None means 1. On a batch on which they are constant (to `tolerance` of
+    the largest, with their coefficients) `between` and `within` hold the means over the batch,
     whose products with the probabilities have the same sum. Projections are of parameters of
     at most `SMALL` entries.
     """
@@ -41,10 +42,11 @@ class RankedMoments:
         batch_size: int,
         tolerance: float,
         directions: Sequence[int] = (),
+        coefficient: Tensor | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         n = len(ranking)
-        self.ranking = ranking
+        self.ranking, self.coefficient = ranking, coefficient
         self.order = torch.from_numpy(ranking.order)
         self.batch_size, self.sizes, self.directions = batch_size, sizes, directions
         self.squares, self.between, self.within = (
@@ -52,10 +54,18 @@ class RankedMoments:
         )
         self.projections = torch.zeros(n, len(directions), dtype=torch.float64, device=device)
         self._group_start = ranking.starts[ranking.group_of_rank()]
-        self._ways = _ways(self._group_start, designs, batch_size, tolerance)
+        by_rank = torch.ones(n) if coefficient is None else coefficient.cpu()[self.order]
+        self._by_rank = None if coefficient is None else by_rank.to(device, torch.float64)
+        self._ways = _ways(self._group_start, designs, by_rank.numpy(), batch_size, tolerance)
+        self._running: dict[int, Tensor] = {}
         self._missing: set[int] = set()
         self._at_group: dict[int, Tensor] = {}
         self._turned: dict[int, Tensor] = {}
+
+    @property
+    def weighted(self) -> bool:
+        """Whether it keeps a running sum of its own, as long as a row of gradients."""
+        return self.coefficient is not None
 
     @property
     def missing(self) -> list[int]:
@@ -77,19 +87,23 @@ class RankedMoments:
             return
         here = slice(start, min(start + self.batch_size, len(self.order)))
         count, own = here.stop - start, 0.0
+        a = None if self._by_rank is None else self._by_rank[here]
         if cut.start == 0:  # of a parameter that is cut, with its first piece
             squares = single.squares().double()
-            own = -float(squares.sum()) / 2
+            own = -float(squares.sum() if a is None else squares @ a.square()) / 2
             self.squares[here, layer] = squares
             if self.directions and self.sizes[layer] <= SMALL:
                 self.projections[here] += single.dots(self._directions(layer, total))
         if not len(self._ways):
             return
+        sums = (total if a is None else single.sums(a[None])[0])[cut].double()
+        if a is not None:
+            running = self._running[layer] if start else torch.zeros_like(sums)
+            self._running[layer] = running + sums
         way = self._ways[start // self.batch_size]
         if way == SINGLY:
             self._singly(here, layer, cut, running, single)
         else:
-            sums = total[cut].double()
             own += float(sums @ sums) / 2
             if way == TOGETHER:
                 self.between[here, layer] += (float(sums @ running) + own) / count
@@ -111,6 +125,7 @@ class RankedMoments:
     def _singly(
         self, here: slice, layer: int, cut: slice, running: Tensor, single: PerSample
     ) -> None:
+        rank = torch.arange(here.start, here.stop, device=running.device)
         first = torch.from_numpy(self._group_start[here]).to(running.device)
         carried = first < here.start  # groups that begin before this batch
         before = running[None]
@@ -118,14 +133,15 @@ class RankedMoments:
             before = torch.stack([running, self._at_group[layer]])
         vectors = before.new_zeros(len(before), self.sizes[layer])
         vectors[:, cut] = before
-        dots = single.dots(vectors).double()
+        a = torch.ones_like(rank, dtype=torch.float64)
+        a = a if self._by_rank is None else self._by_rank[here]
+        dots = single.dots(vectors).double() * a[:, None]
         own = torch.zeros_like(dots[:, 0])
         if bool(carried.any()):
             own = (dots[:, 0] - dots[:, 1]) * carried
         all_before = dots[:, 0]
         if cut.start == 0:
-            rank = torch.arange(here.start, here.stop, device=running.device)
-            pairs = single.gram().double().tril(-1)
+            pairs = (single.gram().double() * torch.outer(a, a)).tril(-1)
             own = own + (pairs * (rank[None, :] >= first[:, None])).sum(1)
             all_before = all_before + pairs.sum(1)
         self.within[here, layer] += own
@@ -144,7 +160,9 @@ class RankedMoments:
         before = running.clone()
         if first[stop] > here.start:
             opened = torch.arange(here.start, stop, device=running.device) < int(first[stop])
-            before += single.sums(opened.to(running)[None])[0, cut]
+            weights = opened.to(running)
+            weights = weights if self._by_rank is None else weights * self._by_rank[here]
+            before += single.sums(weights[None])[0, cut]
         self._at_group[layer] = before
 
     def _directions(self, layer: int, like: Tensor) -> Tensor:
@@ -154,7 +172,11 @@ class RankedMoments:
 
 
 def _ways(
-    group_start: np.ndarray, designs: Sequence[RankPairs], batch_size: int, tolerance: float
+    group_start: np.ndarray,
+    designs: Sequence[RankPairs],
+    coefficient: np.ndarray,
+    batch_size: int,
+    tolerance: float,
 ) -> np.ndarray:
     """How the products of each batch are found, `(batches,)`; none without designs."""
     n = len(group_start)
@@ -163,11 +185,14 @@ def _ways(
     in_one = group_start[np.minimum(starts + batch_size, n) - 1] <= starts
     for design in designs:
         between, within = design.between.numpy(), design.within.numpy()
-        error = tolerance * max(np.abs(between).max(), np.abs(within).max())
+        # A coefficient is that of the lower rank of a pair, which is the larger one.
+        error = tolerance * max(np.abs(x * coefficient**2).max() for x in (between, within))
+        scale = np.maximum.reduceat(coefficient**2, starts)
 
-        def spread(*values: np.ndarray, starts: np.ndarray = starts) -> np.ndarray:
+        def spread(*values: np.ndarray, scale: np.ndarray = scale) -> np.ndarray:
             high = np.max([np.maximum.reduceat(v, starts) for v in values], axis=0)
-            return high - np.min([np.minimum.reduceat(v, starts) for v in values], axis=0)
+            low = np.min([np.minimum.reduceat(v, starts) for v in values], axis=0)
+            return (high - low) * scale
 
         together &= spread(between, within) <= error
         in_one &= (spread(between) <= error) & (spread(within) <= error)

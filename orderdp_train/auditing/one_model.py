@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from statistics import stdev
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
@@ -181,6 +181,7 @@ def audit(
     walks = _walks(candidates, shared, batch_size)
     size = sum(shared.sizes)
     rows = len(looks) * sum(len(walk.rows) for walk in walks) + moments
+    rows += sum(seen.weighted for walk in walks for seen in walk.moments)
     for part in parts(rows, size, memory_limit):
         gradients: list[dict[str, Tensor]] = []
         for look in looks:
@@ -189,7 +190,7 @@ def audit(
                 found = expected_gradients(
                     model,
                     look,
-                    torch.stack(list(walk.rows.values())),
+                    walk.weights(),
                     order=walk.order,
                     batch_size=batch_size,
                     part=part,
@@ -202,7 +203,7 @@ def audit(
                 del found
         _add(gradients, part, candidates, shared)
         gradients.clear()  # before the next part takes as much
-    shared.finish([walk.moments for walk in walks if walk.moments is not None])
+    shared.finish([seen for walk in walks for seen in walk.moments])
     norm = math.sqrt(shared.inner.total("full"))
     if not (math.isfinite(norm) and norm > 0):
         raise InputError(
@@ -288,7 +289,7 @@ class _Pass:
         self.directions: list[int] = []
         if moments:
             self.directions = torch.randint(2**62, (PROJECTIONS,), generator=generator).tolist()
-        self._by_ranking: list[tuple[Ranking, Products]] = []
+        self._found: list[tuple[Ranking, Tensor | None, Products]] = []
         self.largest_gradient: float | None = None
 
     def finish(self, moments: list[RankedMoments]) -> None:
@@ -296,16 +297,16 @@ class _Pass:
         if not self.moments:
             return
         for seen in moments:
-            first = not self._by_ranking
             found, missing = seen.products(), seen.missing
             if missing:
-                slow = self._slowly(seen.ranking, self.directions if first else None, missing)
+                directions = None if self._found else self.directions
+                slow = self._slowly(seen.ranking, directions, missing, seen.coefficient)
                 found = found.replaced(slow, missing)
-            self._by_ranking.append((seen.ranking, found))
-        if not self._by_ranking:
+            self._found.append((seen.ranking, seen.coefficient, found))
+        if not self._found:
             _, ranking, _ = self._rankings[0]
-            self._by_ranking.append((ranking, self._slowly(ranking, self.directions)))
-        base = self._by_ranking[0][1]
+            self._found.append((ranking, None, self._slowly(ranking, self.directions)))
+        *_, base = self._found[0]
         self.features = torch.cat([self.features, ranks(base.projections)], 1)
         self.largest_gradient = math.sqrt(float(base.squares.sum(1).max()))
 
@@ -335,27 +336,20 @@ class _Pass:
     def products(self, design: SecondOrder) -> Products:
         """Products with the design's coefficients, in the order of its ranking if it has one."""
         a = design.coefficient
-        pairs = design.pairs
-        if pairs is not None and not _uniform(a):
-            return self._slowly(pairs.ranking, coefficient=a)
-        base = self._by_ranking[0][1]
-        if pairs is not None:
-            ranked = self._ranked(pairs.ranking)
-            base = replace(base, between=ranked.between, within=ranked.within)
-        square = (a * a)[:, None]
-        return Products(
-            base.squares * square,
-            base.between * square[0],
-            base.within * square[0],
-            base.projections,
-        )
+        *_, base = self._found[0]
+        if design.pairs is None:
+            return base
+        uniform = _uniform(a)
+        ranked = self._ranked(design.pairs.ranking, None if uniform else a)
+        scale = float(a[0]) ** 2 if uniform else 1.0
+        return replace(base, between=ranked.between * scale, within=ranked.within * scale)
 
-    def _ranked(self, ranking: Ranking) -> Products:
-        for known, found in self._by_ranking:
-            if _same(known, ranking):
+    def _ranked(self, ranking: Ranking, coefficient: Tensor | None) -> Products:
+        for known, its, found in self._found:
+            if _same(known, ranking) and _alike(its, coefficient):
                 return found
-        found = self._slowly(ranking)
-        self._by_ranking.append((ranking, found))
+        found = self._slowly(ranking, coefficient=coefficient)
+        self._found.append((ranking, coefficient, found))
         return found
 
     def _slowly(
@@ -641,7 +635,12 @@ class _Walk:
 
     order: Tensor
     rows: dict[str, Tensor]
-    moments: RankedMoments | None = None
+    moments: list[RankedMoments] = field(default_factory=list)
+
+    def weights(self) -> Float64[Tensor, "rows n"]:
+        """Its rows, if it has any."""
+        n = len(self.order)
+        return torch.stack([torch.zeros(n, dtype=torch.float64), *self.rows.values()])[1:]
 
 
 def _walks(candidates: list[_Candidate], shared: _Pass, batch_size: int) -> list[_Walk]:
@@ -652,7 +651,11 @@ def _walks(candidates: list[_Candidate], shared: _Pass, batch_size: int) -> list
     Rows that share another order in which they are, are worth a walk if there are many.
     """
     n = shared.population.n
-    walks = [_Walk(seen.order, {}, seen) for seen in _moments(candidates, shared, batch_size)]
+    walks: list[_Walk] = []
+    for seen in _moments(candidates, shared, batch_size):
+        same = [walk for walk in walks if torch.equal(walk.order, seen.order)]
+        walks += [] if same else [_Walk(seen.order, {})]
+        (same or walks[-1:])[0].moments.append(seen)
     walks = walks or [_Walk(shared.order, {})]
     walks[0].rows["full"] = torch.full((n,), 1 / n, dtype=torch.float64)
     others: list[_Walk] = []
@@ -681,20 +684,24 @@ def _walks(candidates: list[_Candidate], shared: _Pass, batch_size: int) -> list
 
 
 def _moments(candidates: list[_Candidate], shared: _Pass, batch_size: int) -> list[RankedMoments]:
-    """One for each ranking with pair probabilities; if there is none, for the current losses."""
+    """One for each ranking and coefficients with pair probabilities.
+
+    If there is none, one for the current losses.
+    """
     if not shared.moments or world_size() > 1:
         return []
-    by_ranking: list[tuple[Ranking, list[RankPairs]]] = []
+    wanted: list[tuple[Ranking, Tensor | None, list[RankPairs]]] = []
     for design in (candidate.design for candidate in candidates):
-        if design is None or design.pairs is None or not _uniform(design.coefficient):
+        if design is None or design.pairs is None:
             continue
-        for known, alike in by_ranking:
-            if _same(known, design.pairs.ranking):
+        a = None if _uniform(design.coefficient) else design.coefficient
+        for known, its, alike in wanted:
+            if _same(known, design.pairs.ranking) and _alike(its, a):
                 alike.append(design.pairs)
                 break
         else:
-            by_ranking.append((design.pairs.ranking, [design.pairs]))
-    by_ranking = by_ranking or [(shared.ranking(shared.losses)[0], [])]
+            wanted.append((design.pairs.ranking, a, [design.pairs]))
+    wanted = wanted or [(shared.ranking(shared.losses)[0], None, [])]
     return [
         RankedMoments(
             ranking,
@@ -703,10 +710,15 @@ def _moments(candidates: list[_Candidate], shared: _Pass, batch_size: int) -> li
             batch_size=batch_size,
             tolerance=shared.tolerance,
             directions=() if k else shared.directions,
+            coefficient=coefficient,
             device=shared.device,
         )
-        for k, (ranking, pairs) in enumerate(by_ranking)
+        for k, (ranking, coefficient, pairs) in enumerate(wanted)
     ]
+
+
+def _alike(a: Tensor | None, b: Tensor | None) -> bool:
+    return a is b or (a is not None and b is not None and torch.equal(a, b))
 
 
 def _uniform(coefficient: Tensor) -> bool:

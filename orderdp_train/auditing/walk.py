@@ -236,7 +236,7 @@ def expected_gradients(
     memory_limit: int = MEMORY_LIMIT,
     on_batch: Callable[[int], None] | None = None,
     on_general: Callable[[str], None] | None = None,
-    moments: Moments | None = None,
+    moments: Sequence[Moments] = (),
 ) -> Float64[Tensor, "rows parameters"]:
     """All `sum_i weights[k, i] grad L_i` at once: float64 `(K, P)` on the model's device.
 
@@ -247,7 +247,7 @@ def expected_gradients(
     `torch.distributed` group the batches are dealt out to the processes and the result is summed
     over them. `on_general` is told the names of the parameters for which no contraction was
     found, so that each batch that is not constant takes a backward pass a direction. `moments`
-    looks at every batch's single samples too, in one process and with batches of its size.
+    look at every batch's single samples too, in one process and with batches of their size.
 
     Error: float32 gradients summed in float64, so about 1e-7 relative to
     `sum_i |weights[k, i]| |grad L_i|`; weights are used to 1e-8 of their row's largest. On digits
@@ -296,7 +296,7 @@ def expected_gradients(
             for indices, batch in itertools.islice(
                 batches, -(-(block.stop - block.start) // batch_size)
             ):
-                if not block.rows and moments is None:
+                if not block.rows and not moments:
                     losses = population.losses(model, indices, batch)
                     grads = torch.autograd.grad(losses.sum(), parameters, materialize_grads=True)
                     sums.add_plain(grads)
@@ -310,10 +310,10 @@ def expected_gradients(
                         losses = population.losses(model, indices, batch)
                         layers.verify(losses)
                         basis = block.basis.to(device).view(-1, len(losses))
-                        each = moments is not None
+                        each = len(moments) > 0
                         for i, found, single in layers.gradients(losses, basis, each=each):
-                            if moments is not None:
-                                moments.take(seen, *cuts[i], sums.running_of(i), found[0], single)
+                            for look in moments:
+                                look.take(seen, *cuts[i], sums.running_of(i), found[0], single)
                             sums.add(i, found, block)
                 seen += len(indices)
                 if on_batch is not None:

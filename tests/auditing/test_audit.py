@@ -148,9 +148,9 @@ def test_covariance_and_monte_carlo(found: Audit) -> None:
 
 
 def test_the_cost_is_what_was_read(found: Audit) -> None:
-    """Losses, a walk for each of two rankings, and a mapped pass for the rule of many weights."""
+    """Losses and a walk for each of two rankings, whatever the weights."""
     problem = small()
-    assert found.passes == pytest.approx(4, abs=0.3)
+    assert found.passes == pytest.approx(3, abs=0.3)
     one = audit(problem.model, problem.population, {"stored": rules()["stored"]}, draws=60)
     assert one.passes == pytest.approx(2, abs=0.2)
 

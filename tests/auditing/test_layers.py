@@ -1,6 +1,7 @@
 """Per-sample gradients by a layer's rule, made or not, against one backward pass a sample."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,10 +11,10 @@ from torch import Tensor, nn
 from orderdp_theory import Design, Ranking
 from orderdp_train.auditing import Population, audit, supervised
 from orderdp_train.auditing import per_sample as rules_of_layers
-from orderdp_train.auditing.covariance import products
+from orderdp_train.auditing.covariance import Products, covariance_trace, products
 from orderdp_train.auditing.layers import Layers, audit_mode
 from orderdp_train.auditing.per_sample import RULES, Made, PerSample
-from orderdp_train.rules import OrderDP, RandomSubset
+from orderdp_train.rules import OrderDP, RandomSubset, UnbiasedOrderDP
 from orderdp_train.rules.pairs import second_order
 from tests.auditing.problem import INPUTS, N, small
 
@@ -177,6 +178,37 @@ def test_moments_of_a_walk_are_those_of_single_samples(tied: bool, batch_size: i
         both = pairs.between @ slow.between.sum(1) + pairs.within @ slow.within.sum(1)
         exact = (p @ slow.squares.sum(1) + 2 * both - mean @ mean) / q**2 / norm**2
         assert found[name].variance == pytest.approx(float(exact), rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("batch_size", [1, 6, 41])
+def test_moments_of_weighted_samples_come_from_the_same_walk(tied: bool, batch_size: int) -> None:
+    """Of weights that differ from sample to sample, beside others of the same ranking."""
+    problem = small()
+    scores = torch.rand(N, generator=torch.Generator().manual_seed(1))
+    if tied:
+        scores = (scores * 5).floor()
+    rules: dict[str, OrderDP | UnbiasedOrderDP] = {"orderdp": OrderDP(Design(N, 20, 9))}
+    for s, q, certain in ((20, 9, 3), (30, 29, 5)):
+        rules[f"{s} {q}"] = UnbiasedOrderDP(Design(N, s, q), certain)
+    for rule in rules.values():
+        rule.update(torch.arange(N), scores)
+    few = 8 * 12 * 30  # bytes, for some of the 66 parameters at a time
+    run = partial(audit, problem.model, problem.population, rules, draws=0, batch_size=batch_size)
+    for found in (run(), run(memory_limit=few)):
+        assert found.slow == []
+        for name, rule in rules.items():
+            second = second_order(rule)
+            assert second is not None
+            assert second.pairs is not None
+            a, p = second.coefficient, second.inclusion
+            slow = products(problem.model, problem.population, second.pairs.ranking, a)
+            mean, total = ((c @ problem.gradients)[None] for c in (p * a, a))
+            inner = ((x * y).sum(1) for x, y in ((mean, mean), (total, total), (total, mean)))
+            sums = (x.sum(1, True) for x in (slow.squares, slow.between, slow.within))
+            exact = float(covariance_trace(second, Products(*sums, slow.projections), *inner))
+            norm = float(problem.gradients.mean(0).norm())
+            assert found[name].variance == pytest.approx(exact / norm**2, rel=1e-9, abs=1e-12)
 
 
 def test_a_rule_that_is_wrong_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -181,7 +181,7 @@ def test_products_equal_a_double_loop(n: int, data: st.DataObject) -> None:
                 before += value
         assert float(found.between[k].sum()) == pytest.approx(before, rel=1e-9, abs=1e-12)
         assert float(found.within[k].sum()) == pytest.approx(within, rel=1e-9, abs=1e-12)
-    torch.testing.assert_close(found.squares.sum(1), h.square().sum(1))
+    torch.testing.assert_close(found.squares.sum(1), problem.gradients.square().sum(1))
     torch.testing.assert_close(found.projections, problem.gradients @ directions.double().T)
 
 
