@@ -23,7 +23,7 @@ EXAMPLES = (
 )
 SHOWN_RANKS = 24
 CSV_HEAD = "rank,inclusion_probability"
-CSV_ROW = 200  # bytes of a rank while the file is put together
+ROW = 200  # bytes of a rank while a file is put together
 MAX_FRACTION = 40  # characters; longer fractions are abbreviated on screen, never in the CSV
 # A larger design is printed where γ has fallen to these fractions of s/n.
 LEVELS = (
@@ -97,7 +97,9 @@ def weights(
     for path, content in files.items():
         write_atomically(path, content)
 
-    write_json(json, _document(design, gamma, checks, ball or 0))
+    if json is not None:
+        require_room("N", design.n, ROW)
+        write_json(json, _document(design, gamma, checks, ball or 0))
     screen = console(json, quiet)
     screen.print(_ranks(design, gamma))
     screen.print(_summary(design))
@@ -212,7 +214,7 @@ def _csv(design: "Design", gamma: Sequence[Any], bits: int) -> str:
     if isinstance(gamma[0], Fraction):
         rows = (f"{j},{g},{g / design.q}" for j, g in enumerate(gamma, 1))
     else:
-        require_room("N", design.n, CSV_ROW)
+        require_room("N", design.n, ROW)
         rows = (f"{j},{float(g)!r},{float(g) / design.q!r}" for j, g in enumerate(gamma, 1))
     return f"{CSV_HEAD},weight\n" + "\n".join(rows) + "\n"
 

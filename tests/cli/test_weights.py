@@ -2,6 +2,7 @@
 
 import csv
 import io
+import tracemalloc
 from dataclasses import replace
 from fractions import Fraction
 
@@ -91,6 +92,18 @@ def test_bad_input_is_one_line_and_status_2(capsys, arguments, part):
     assert err.startswith("error: ")
     assert err.count("\n") == 1
     assert part.lower() in err.lower()
+
+
+def test_a_table_of_a_dozen_lines_takes_the_memory_of_four_arrays(capsys):
+    """As much as `require_population` asks for, and 4 MB for the table."""
+    n = 500_000
+    call(capsys, 10, 5, 3)  # imports
+    tracemalloc.start()
+    try:
+        assert call(capsys, n, n // 2, n // 4)[0] == 0
+        assert tracemalloc.get_traced_memory()[1] < 4 * 8 * n + 4e6
+    finally:
+        tracemalloc.stop()
 
 
 def test_nothing_is_written_when_one_of_two_files_cannot_be(capsys, tmp_path):
