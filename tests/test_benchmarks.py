@@ -53,7 +53,7 @@ def test_what_a_gpu_would_run_runs_on_a_pretended_one(monkeypatch) -> None:
     monkeypatch.setattr(module, "built", lambda *_: gpu.move(build_model("cnn", **small)))
     with gpu, mock.patch("torch.cuda.synchronize"):
         rows = [ratio.row() for ratio in module.ratios()]
-    assert len(rows) == 2 * 4 + 4 + 1
+    assert len(rows) == 2 * 4 + 4 + 2
 
 
 def test_the_table_of_the_photographs(monkeypatch, capsys) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from orderdp_train.reproduce import Cell, Environment, sweep, with_seeds
+from orderdp_train.reproduce import AtWork, Cell, Environment, sweep, with_seeds
 from orderdp_train.rules import RuleConfig
 from orderdp_train.runs import RunConfig, RunFolder, measures
 from orderdp_train.training.recipe import Recipe
@@ -204,6 +204,7 @@ def test_a_sweep_survives_the_death_of_a_node_and_ends_the_same(tmp_path, cluste
     root = tmp_path / "cluster"
     root.mkdir()
     told: list[tuple[Cell, str]] = []
+    view = AtWork([*cells, diverging], root)
     ended = sweep(
         [*cells, diverging],
         root,
@@ -223,6 +224,8 @@ def test_a_sweep_survives_the_death_of_a_node_and_ends_the_same(tmp_path, cluste
         return len(at_work) == 2
 
     wait_for(both_at_work)
+    shown = "".join(view.lines())
+    assert all(f"{cell.folder(root).path.name}: " in shown for cell in at_work)
     second.kill()
     with pytest.raises(ValueError, match=r"1 of 5 trainings failed .*not finite"):
         done.extend(ended)

@@ -99,6 +99,24 @@ def test_no_rule_makes_the_host_wait_when_it_selects_at_every_step(data, name):
     assert waits(data, name, steps=2) == waits(data, name, steps=9)
 
 
+@pytest.mark.parametrize("name", PER_STEP)
+def test_a_few_of_many_are_selected_without_waiting(name):
+    """As few as a step takes, which many rules draw by themselves."""
+    n = 20_000
+    few = {"keep": 0.005, "explore": 0.01}
+    options = {option: few[option] for option in RULES[name].options if option in few}
+    with PretendedGPU() as gpu:
+        losses = torch.rand(n).to(GPU)
+        rule = RuleConfig(name, options).build(n, scorer=lambda i: losses[i], device=GPU)
+        generator = torch.Generator().manual_seed(0)
+        for _ in range(2):  # what is made once and kept is there the second time
+            gpu.waits.clear()
+            indices, _ = rule.select(generator)
+            rule.update(indices, losses[indices])
+        assert not gpu.waits
+        assert len(indices) == 100
+
+
 @pytest.mark.parametrize(
     "how",
     [
