@@ -29,6 +29,22 @@ class Tenfold(nn.Linear):
         return 10 * super().forward(input.tanh())
 
 
+class Scaled(nn.Linear):
+    """Reads a tensor that belongs to no sample, shorter than a batch."""
+
+    def forward(self, input: Tensor, scale: Tensor) -> Tensor:
+        return super().forward(input) * scale
+
+
+class Scaling(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.scaled = Scaled(4, 2)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return self.scaled(input, torch.tensor([1.0, 3.0], dtype=input.dtype))
+
+
 def trained(norm: nn.Module) -> nn.Module:
     """Statistics and parameters that are not those of the beginning."""
     for name, value in norm.state_dict().items():
@@ -58,6 +74,7 @@ CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...] | Tensor]] = {
     "layer norm": (lambda: trained(nn.LayerNorm([3, 4])), (2, 3, 4)),
     "rms norm": (lambda: trained(nn.RMSNorm(4)), (3, 4)),
     "no rule": (lambda: Tenfold(4, 3), (2, 4)),
+    "no rule, and a tensor for all samples": (Scaling, (4,)),
     "no rule, two inputs": (lambda: nn.PReLU(4), (4, 3)),
 }  # fmt: skip
 
