@@ -231,9 +231,11 @@ def test_parts_stay_below_the_limit_and_change_nothing(monkeypatch: pytest.Monke
     parameters = problem.gradients.shape[1]
     limit = 8 * parameters * 4  # of nine vectors, so that one parameter is cut
     need = 8 * parameters * (len(weights) + 1)
-    for given in (limit, need - 1):
-        with pytest.raises(ValueError, match=f"need {need} bytes, .* of {given}; .* part by part"):
-            expected_gradients(problem.model, problem.population, weights, memory_limit=given)
+    for allowed in (limit, need - 1):
+        with pytest.raises(
+            ValueError, match=f"need {need} bytes, .* of {allowed}; .* part by part"
+        ):
+            expected_gradients(problem.model, problem.population, weights, memory_limit=allowed)
     assert len(parts(len(weights), parameters, need)) == 1
     cuts = parts(len(weights), parameters, limit)
     assert [cut.start for cut in cuts] == [0, *(cut.stop for cut in cuts[:-1])]
