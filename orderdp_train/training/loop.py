@@ -86,9 +86,10 @@ def train(
     (norms are 0). `on_step` is told the indices of each batch at the moment at which the model is
     about to see it.
 
-    The host never waits for a GPU within an epoch. Raises `NonFiniteLossError` naming epoch, step
-    and some samples: on the CPU before a bad gradient is applied, on a GPU a few steps later, and
-    always before the epoch ends.
+    The host never waits for a GPU within an epoch, but for the indices of a selection where it
+    decodes or augments the images. Raises `NonFiniteLossError` naming epoch, step and some samples:
+    on the CPU before a bad gradient is applied, on a GPU a few steps later, and always before the
+    epoch ends.
 
     Example:
         >>> data, recipe = load_data("digits"), Recipe(epochs=2, batch_size=64, max_lr=0.01)

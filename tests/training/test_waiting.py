@@ -45,11 +45,13 @@ def cnn() -> nn.Module:
     return build_model("cnn", in_channels=1, num_classes=10, image_size=8)
 
 
-def waits(data, rule: str, *, batch: int = 10, steps: int | None = None, **recipe) -> dict:
+def waits(
+    data, rule: str, *, network="cnn", batch: int = 10, steps: int | None = None, **recipe
+) -> dict:
     """What the host waits for in the second of two epochs."""
     with PretendedGPU() as gpu:
         here, how = data.to(GPU), Recipe(epochs=2, batch_size=batch, **recipe)
-        model = gpu.move(model_for("cnn", data))
+        model = gpu.move(model_for(network, data))
         scorer = fresh_scorer(model, here, how)
         built = rule_of(rule, data.num_train, scorer)
         epochs = train(model, here, built, how, steps_per_epoch=steps)
@@ -130,6 +132,12 @@ def test_a_few_of_many_are_selected_without_waiting(name):
 )
 def test_no_way_to_train_makes_the_host_wait_at_a_step(data, how):
     assert waits(data, "orderdp", batch=30, **how) == waits(data, "orderdp", batch=4, **how)
+
+
+@pytest.mark.parametrize("network", ["mae-tiny", "vit-tiny"])
+def test_masked_autoencoders_make_the_host_wait_at_no_step(data, network):
+    few, many = (waits(data, "orderdp", network=network, batch=b, max_lr=1e-3) for b in (30, 4))
+    assert few == many
 
 
 def test_images_on_disk_make_the_host_wait_once_a_selection(tmp_path):
