@@ -17,6 +17,7 @@ from orderdp_theory import Ranking
 from orderdp_train.auditing.layers import audit_mode
 from orderdp_train.auditing.per_sample import SMALL
 from orderdp_train.auditing.population import Loss, Population
+from orderdp_train.auditing.sequence import carried
 from orderdp_train.auditing.walk import COLUMNS, MEMORY_LIMIT, parts, trainable, within
 from orderdp_train.rules.pairs import SecondOrder, SequencePairs
 
@@ -253,14 +254,7 @@ def sequence_trace(
         for start, grads in per_sample_gradients(model, population, sequence.order):
             here = slice(start, start + len(grads[0]))
             loss, gain, decay = (x[here] for x in (sequence.loss, sequence.gain, sequence.decay))
-            # The running sum before sample l, and after all: old[l] * running + new[l] @ h.
-            old, new = (
-                torch.ones(len(loss) + 1).double(),
-                torch.zeros(len(loss) + 1, len(loss)).double(),
-            )
-            for k in range(len(loss)):
-                old[k + 1], new[k + 1] = decay[k] * old[k], decay[k] * new[k]
-                new[k + 1, k] = gain[k]
+            old, new = carried(gain, decay)
             a = coefficient[sequence.order[here]]
             for layer, gradient in enumerate(grads):
                 h = a[:, None] * gradient.flatten(1).double().cpu()

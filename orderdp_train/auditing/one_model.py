@@ -59,6 +59,7 @@ from orderdp_train.auditing.result import (
     Surrogate,
     TheoremFour,
 )
+from orderdp_train.auditing.sequence import SequenceMoments
 from orderdp_train.auditing.split import CAUSES, split_bias
 from orderdp_train.auditing.walk import (
     MEMORY_LIMIT,
@@ -70,7 +71,7 @@ from orderdp_train.auditing.walk import (
 )
 from orderdp_train.rules import OrderDP, SelectionRule
 from orderdp_train.rules.base import ScoredRule, finite
-from orderdp_train.rules.pairs import RankPairs, SecondOrder, second_order
+from orderdp_train.rules.pairs import RankPairs, SecondOrder, SequencePairs, second_order
 from orderdp_train.training.processes import world_size
 
 DRAWS = 400
@@ -203,7 +204,8 @@ def audit(
                 del found
         _add(gradients, part, candidates, shared)
         gradients.clear()  # before the next part takes as much
-    shared.finish([seen for walk in walks for seen in walk.moments])
+    seen = [seen for walk in walks for seen in walk.moments]
+    shared.finish([moments for moments in seen if isinstance(moments, RankedMoments)])
     norm = math.sqrt(shared.inner.total("full"))
     if not (math.isfinite(norm) and norm > 0):
         raise InputError(
@@ -422,6 +424,7 @@ class _Candidate:
             self.selections = list(self.selections)
             self.drawn = mean_weights(rule.n, self.selections)
         self.design = second_order(rule) if shared.moments else None
+        self.sequence: SequenceMoments | None = None
 
     def _weights(self, weights: Tensor) -> Tensor:
         n = self.rule.n
@@ -516,12 +519,7 @@ class _Candidate:
                 self.inner["sum_stored"],
             )
             if self.design.sequence is not None:
-                trace += sequence_trace(
-                    self.shared.model,
-                    self.shared.population,
-                    self.design.sequence,
-                    self.design.coefficient,
-                )
+                trace += self._of_sequence(self.design.sequence, self.design.coefficient)
             trace = trace.clamp_min(0)
         variance = None if trace is None else float(trace.sum())
         several = self.views > 1
@@ -559,6 +557,17 @@ class _Candidate:
             bias_error=self._error("bias", norm) if several else None,
             part_errors={cause: self._error(cause, norm) for cause in CAUSES} if several else {},
             unreachable_samples=unreachable,
+        )
+
+    def _of_sequence(self, sequence: SequencePairs, coefficient: Tensor) -> Tensor:
+        """From the walk; where that saw no single samples, by a mapped pass."""
+        if self.sequence is not None and not self.sequence.missing:
+            return self.sequence.trace
+        return sequence_trace(
+            self.shared.model,
+            self.shared.population,
+            sequence,
+            coefficient,
         )
 
     def _kept(self, draws: Draws | None) -> float:
@@ -635,7 +644,7 @@ class _Walk:
 
     order: Tensor
     rows: dict[str, Tensor]
-    moments: list[RankedMoments] = field(default_factory=list)
+    moments: list[RankedMoments | SequenceMoments] = field(default_factory=list)
 
     def weights(self) -> Float64[Tensor, "rows n"]:
         """Its rows, if it has any."""
@@ -652,7 +661,8 @@ def _walks(candidates: list[_Candidate], shared: _Pass, batch_size: int) -> list
     """
     n = shared.population.n
     walks: list[_Walk] = []
-    for seen in _moments(candidates, shared, batch_size):
+    sequences = _sequences(candidates, shared, batch_size)
+    for seen in (*_moments(candidates, shared, batch_size), *sequences):
         same = [walk for walk in walks if torch.equal(walk.order, seen.order)]
         walks += [] if same else [_Walk(seen.order, {})]
         (same or walks[-1:])[0].moments.append(seen)
@@ -686,7 +696,7 @@ def _walks(candidates: list[_Candidate], shared: _Pass, batch_size: int) -> list
 def _moments(candidates: list[_Candidate], shared: _Pass, batch_size: int) -> list[RankedMoments]:
     """One for each ranking and coefficients with pair probabilities.
 
-    If there is none, one for the current losses.
+    If there is none, one in the order of a sequence, or else of the current losses.
     """
     if not shared.moments or world_size() > 1:
         return []
@@ -701,7 +711,10 @@ def _moments(candidates: list[_Candidate], shared: _Pass, batch_size: int) -> li
                 break
         else:
             wanted.append((design.pairs.ranking, a, [design.pairs]))
-    wanted = wanted or [(shared.ranking(shared.losses)[0], None, [])]
+    if not wanted:
+        orders = [c.design.sequence.order for c in candidates if c.design and c.design.sequence]
+        scores = orders[0].argsort().double().neg() if orders else shared.losses
+        wanted = [(shared.ranking(scores)[0], None, [])]
     return [
         RankedMoments(
             ranking,
@@ -715,6 +728,25 @@ def _moments(candidates: list[_Candidate], shared: _Pass, batch_size: int) -> li
         )
         for k, (ranking, coefficient, pairs) in enumerate(wanted)
     ]
+
+
+def _sequences(
+    candidates: list[_Candidate], shared: _Pass, batch_size: int
+) -> list[SequenceMoments]:
+    """One for each rule that samples in a sequence."""
+    found = []
+    for candidate in candidates:
+        design = candidate.design
+        if design is not None and design.sequence is not None and world_size() == 1:
+            candidate.sequence = SequenceMoments(
+                design.sequence,
+                design.coefficient,
+                shared.sizes,
+                batch_size=batch_size,
+                device=shared.device,
+            )
+            found.append(candidate.sequence)
+    return found
 
 
 def _alike(a: Tensor | None, b: Tensor | None) -> bool:

@@ -154,9 +154,19 @@ def test_drawn_pairs_agree_with_the_stated_ones():
     assert largest_deviation(independent) > 6
 
 
+@pytest.mark.parametrize("batch_size", [1, 7, 64])
+@pytest.mark.parametrize("memory_limit", [2**30, 8 * 8 * 20])
+def test_an_audit_has_the_exact_variance(batch_size, memory_limit):
+    """From the walk over the sequence, all parameters at once or some at a time."""
+    found = audited(batch_size=batch_size, memory_limit=memory_limit)
+    assert found.slow == []
+    assert found.passes == pytest.approx(2 if memory_limit > 2**20 else 4, rel=0.2)
+    variance_is_exact(found["survey"])
+
+
 @pytest.mark.parametrize("chunk", [1, 3, 64])
-def test_an_audit_has_the_exact_variance(chunk, monkeypatch):
-    """Against the O(n d) formula of the theory, on all per-sample gradients at once."""
+def test_a_mapped_pass_has_it_too(chunk, monkeypatch):
+    """Where a walk sees no single samples."""
     original = covariance.per_sample_gradients
 
     def in_chunks(model, population, order, parameters=None, *rest):
@@ -164,11 +174,26 @@ def test_an_audit_has_the_exact_variance(chunk, monkeypatch):
         return original(model, population, order, parameters, chunk_bytes=chunk * size)
 
     monkeypatch.setattr(covariance, "per_sample_gradients", in_chunks)
+    monkeypatch.setattr("orderdp_train.auditing.one_model._sequences", lambda *_: [])
+    variance_is_exact(audited()["survey"])
+
+
+def audited(**options):
+    problem = small()
+    return audit(problem.model, problem.population, {"survey": on_small()}, draws=200, **options)
+
+
+def on_small() -> SurveySampling:
     problem = small()
     n = problem.population.n
     rule = SurveySampling(n, n // 3)
     rule.update(torch.arange(n), problem.losses.float())
-    found = audit(problem.model, problem.population, {"survey": rule}, draws=200)["survey"]
+    return rule
+
+
+def variance_is_exact(found) -> None:
+    """Against the O(n d) formula of the theory, on all per-sample gradients at once."""
+    problem, rule = small(), on_small()
     order = rule.scores.argsort(descending=True, stable=True)
     full = problem.gradients.mean(0)
     variance = pivotal_covariance_trace(
