@@ -17,6 +17,7 @@ from orderdp_train.rules import (
     UnbiasedOrderDP,
     build_rule,
 )
+from orderdp_train.rules.base import rounded
 from orderdp_train.runs import RunConfig
 from orderdp_train.training.loop import _Clock
 from orderdp_train.training.recipe import Recipe
@@ -30,6 +31,19 @@ def test_a_tenth_of_the_budget_and_at_least_one_is_uniform(keep, q2):
     rule = build_rule("orderdp-unbiased", 100, keep)
     assert isinstance(rule, UnbiasedOrderDP)
     assert (rule.q2, rule.design.q) == (q2, round(100 * keep) - q2)
+
+
+def test_a_fraction_is_the_nearest_number_and_at_least_one():
+    assert [rounded(f, 10) for f in (0.001, 0.04, 0.14, 0.16, 0.5, 0.96, 1.0)] == [
+        1,
+        1,
+        1,
+        2,
+        5,
+        10,
+        10,
+    ]
+    assert build_rule("random", 10, 0.04).budget == 1
 
 
 def test_the_design_of_every_step_keeps_the_ratio():

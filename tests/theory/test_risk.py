@@ -18,6 +18,7 @@ from orderdp_theory import (
     surrogate_loss,
     surrogate_risk,
 )
+from orderdp_theory.common.errors import InputError
 from tests.oracles import inclusion_by_enumeration
 from tests.strategies import designs
 
@@ -190,3 +191,8 @@ def test_terms(design, rademacher, b, failure):
 def test_refused(call):
     with pytest.raises(ValueError, match="must"):
         call()
+
+
+def test_a_risk_that_overflows_is_refused_by_name():
+    with pytest.raises(InputError, match=r"values, .* too large .* for surrogate_risk"):
+        surrogate_risk([1.7e308, -1.7e308], [0.5, 0.5], 2, 1)

@@ -4,6 +4,7 @@ The seeds are fixed. Each statistical test states its false-alarm rate, the chan
 seed would fail it, and has a twin in which the test rejects a wrong sampler.
 """
 
+import tracemalloc
 from collections import Counter
 
 import numpy as np
@@ -18,7 +19,7 @@ from orderdp_theory import (
     inclusion_probabilities,
     joint_inclusion_probabilities,
 )
-from orderdp_theory.sampling import _coins
+from orderdp_theory.sampling import _BLOCK, _coins
 from tests.oracles import kept_sets
 from tests.strategies import designs
 
@@ -57,6 +58,17 @@ def test_shape_and_support(design: Design, size: int) -> None:
     assert ranks.dtype == np.int64
     assert np.all(np.diff(ranks, axis=1) > 0)
     assert np.all((ranks >= 1) & (ranks <= design.n - design.s + design.q))
+
+
+def test_many_draws_need_no_more_memory_than_their_ranks_and_a_block() -> None:
+    """A block of coins and what is picked of it; all coins of these draws are 12 of them."""
+    design, size = Design(2000, 1000, 500), 3000
+    tracemalloc.start()
+    try:
+        draw_ranks(design, size, np.random.default_rng(0))
+        assert tracemalloc.get_traced_memory()[1] < 8 * size * (design.q + 10) + 6 * _BLOCK
+    finally:
+        tracemalloc.stop()
 
 
 def test_same_seed_same_draws() -> None:
