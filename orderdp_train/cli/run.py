@@ -98,7 +98,7 @@ def run(
     from dataclasses import replace
     from json import dumps
 
-    from orderdp_theory.arguments import number
+    from orderdp_theory.arguments import integer, number
     from orderdp_train.cli.rule_options import configured
     from orderdp_train.runs import RunConfig, RunFolder
     from orderdp_train.runs import run as train_run
@@ -130,7 +130,8 @@ def run(
         raise InputError("--start begins a new run and --resume continues one: give one of them")
     for name, value in (of_run | of_recipe).items():
         if isinstance(value, int | float) and not isinstance(value, bool):
-            number(f"--{name.replace('_', '-')}", value)
+            check = integer if isinstance(value, int) else number
+            check(f"--{name.replace('_', '-')}", value)
     config = RunFolder(out).config() if resume else RunConfig()
     if start is not None:
         config = RunConfig.from_dict(load_run(start)["config"], start)

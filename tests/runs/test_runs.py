@@ -282,6 +282,8 @@ def test_the_small_cnn_alone_keeps_to_one_thread():
         (["--device=tpu"], "unknown device 'tpu'"),
         (["--epochs=0"], "epochs must be at least 1"),
         (["--epochs=1000000000000"], "does not fit into half of the memory"),
+        ([f"--batch-size={10**30}"], "--batch-size must not exceed 2^53"),
+        ([f"--seed={2**64}"], "--seed must not exceed 2^53"),
         (["--workers=-3"], "the number of workers must be at least 0, got -3"),
         (["--workers=1000000000"], "the number of workers must be at most"),
         (["--keep=nan"], "--keep must be a number in (0, 1]"),
