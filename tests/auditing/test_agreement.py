@@ -180,6 +180,17 @@ def test_a_rule_without_randomness_matches_exactly() -> None:
     assert (found.p_value, found.dimensions, found.alarm) == (1.0, 0, False)
 
 
+def test_weights_that_vary_from_draw_to_draw_are_no_alarm() -> None:
+    """How often a sample is drawn then says nothing about its weight. False alarms: `LEVEL`."""
+
+    class Varying(RandomSubset):
+        def select(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+            indices, weights = super().select(generator)
+            return indices, weights * (0.5 + torch.rand(len(weights), generator=generator))
+
+    assert p_value(Varying(N, 12)) > LEVEL
+
+
 def test_bad_selections_and_too_few_draws() -> None:
     class Empty(RandomSubset):
         def select(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
