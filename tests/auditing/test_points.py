@@ -135,6 +135,10 @@ def test_an_effort_that_audits_nothing_is_refused(effort: dict[str, int], why: s
         ("explore=1e,keep=0.2", "cannot read 'explore=1e'"),
         (f"explore=0.3:1:{'9' * 5000},keep=0.2", "cannot read 'explore=0.3:1:9999"),
         ("explore=1e-400,keep=0.1", r"must lie in \(0, 1\]"),
+        ("explore=0:1:3,keep=0.1", r"must lie in \(0, 1\]"),
+        ("explore=1:0:3,keep=0.1", r"must lie in \(0, 1\]"),
+        ("explore=1,keep=0.1:1.1:3", r"must lie in \(0, 1\]"),
+        ("explore=1:1:0,keep=0.1", r"count of at least 1"),
     ],
 )
 def test_a_grid_that_no_audit_can_finish_is_refused(grid: str, why: str) -> None:
