@@ -14,8 +14,9 @@ from orderdp_theory import score_error_bound
 from orderdp_theory.common.errors import InputError
 from orderdp_theory.common.limits import require_room
 from orderdp_train.auditing.agreement import DRAW, LEAST_DRAWS
+from orderdp_train.auditing.candidate import by_class
 from orderdp_train.auditing.followed import follow_epoch
-from orderdp_train.auditing.one_model import DRAWS, VIEW, at_present, audit, by_class
+from orderdp_train.auditing.one_model import DRAWS, VIEW, at_present, audit
 from orderdp_train.auditing.population import Population, population_of_images
 from orderdp_train.auditing.replay import Begin, replay, unit
 from orderdp_train.auditing.result import SAMPLES, Audit, RuleAudit

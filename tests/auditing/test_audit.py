@@ -17,7 +17,7 @@ from orderdp_theory import (
     pivotal_joint,
     surrogate_loss,
 )
-from orderdp_train.auditing import Audit, Population, audit, one_model, supervised
+from orderdp_train.auditing import Audit, Population, audit, supervised, walks
 from orderdp_train.auditing.followed import follow_epoch
 from orderdp_train.auditing.population import population_of_images
 from orderdp_train.data import DataSet, load_data
@@ -112,7 +112,7 @@ def test_the_covariance_of_a_sampling_in_sequence_is_that_of_all_its_pairs(
     """Against the n x n joint probabilities; rounding in double precision. Without the walk in its
     sequence, by the mapped pass."""
     if not by_walk:
-        monkeypatch.setattr(one_model, "_sequences", lambda *_: [])
+        monkeypatch.setattr(walks, "_sequences", lambda *_: [])
     problem, rule = small(), SurveySampling(N, 9)
     rule.update(torch.arange(N), stale_scores())
     row = audit(problem.model, problem.population, [rule], draws=0, batch_size=16).rules[0]

@@ -174,7 +174,7 @@ def test_a_mapped_pass_has_it_too(chunk, monkeypatch):
         return original(model, population, order, parameters, chunk_bytes=chunk * size)
 
     monkeypatch.setattr(covariance, "per_sample_gradients", in_chunks)
-    monkeypatch.setattr("orderdp_train.auditing.one_model._sequences", lambda *_: [])
+    monkeypatch.setattr("orderdp_train.auditing.walks._sequences", lambda *_: [])
     variance_is_exact(audited()["survey"])
 
 
