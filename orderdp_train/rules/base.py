@@ -140,10 +140,7 @@ class ScoredRule(SelectionRule):
     """
 
     def __init__(self, n: int, *, initial_score: float, device: torch.device | str) -> None:
-        n = integer("n", n)
-        if n < 1:
-            raise InputError(f"a rule needs at least one sample to select from, got n={n}")
-        require_room("n", n, SAMPLE)
+        n = check_samples(n)
         if not isinstance(initial_score, int | float):
             raise TypeError(f"the initial score must be a number, got {initial_score!r}")
         if not abs(initial_score) <= LARGEST and not math.isinf(initial_score):
@@ -284,6 +281,15 @@ def design_of(n: int, keep: float, explore: float, *, less: int = 0) -> Design:
     """
     q = rounded(keep, n) - less
     return Design(n, max(rounded(explore, n), q), q)
+
+
+def check_samples(n: int) -> int:
+    """`n` itself; `ValueError` unless it is at least 1 and fits into memory."""
+    n = integer("n", n)
+    if n < 1:
+        raise InputError(f"a rule needs at least one sample to select from, got n={n}")
+    require_room("n", n, SAMPLE)
+    return n
 
 
 def check_budget(m: int, n: int) -> int:

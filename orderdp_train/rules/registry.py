@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 
 from orderdp_theory.common.errors import InputError
-from orderdp_train.rules.base import Recorder, Scorer, SelectionRule
+from orderdp_train.rules.base import Recorder, Scorer, SelectionRule, check_samples
 from orderdp_train.rules.option import Value
 
 RULES: dict[str, type[SelectionRule]] = {}
@@ -173,6 +173,9 @@ class Setting:
     epochs: int | None = None
     seed: int = 0
     device: torch.device | str = "cpu"
+
+    def __post_init__(self) -> None:
+        check_samples(self.n)
 
 
 def build_rule(

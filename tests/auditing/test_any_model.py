@@ -215,6 +215,16 @@ def test_a_stream_has_no_samples_to_visit() -> None:
     assert "\n" not in str(error.value)
 
 
+def test_a_data_set_has_both_a_length_and_samples_by_index() -> None:
+    class Bottomless:
+        def __getitem__(self, i: int) -> Tensor:
+            return torch.zeros(3)
+
+    for neither in ({1, 2}, Bottomless()):
+        with pytest.raises(TypeError, match="has no length or indexing"):
+            audit(nn.Linear(3, CLASSES), neither, [RandomSubset(2, 1)])
+
+
 def test_a_population_has_its_own_batches() -> None:
     model = build(Sentences)
     everything = samples()

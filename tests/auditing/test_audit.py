@@ -151,6 +151,8 @@ def test_covariance_and_monte_carlo(found: Audit) -> None:
         assert row.monte_carlo is not None
         assert row.monte_carlo_expected is not None
         assert row.monte_carlo <= 4 * row.monte_carlo_expected + 1e-6
+        assert row.variance is not None
+        assert row.monte_carlo_expected == pytest.approx((row.variance / 300) ** 0.5)
 
 
 def test_the_cost_is_what_was_read(found: Audit) -> None:

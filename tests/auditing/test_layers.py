@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from orderdp_theory import Design, Ranking
 from orderdp_train.auditing import Population, audit, supervised
+from orderdp_train.auditing import covariance as covariance_module
 from orderdp_train.auditing import per_sample as rules_of_layers
 from orderdp_train.auditing.covariance import Products, covariance_trace, products
 from orderdp_train.auditing.layers import Layers, audit_mode
@@ -195,6 +196,24 @@ def test_moments_of_a_walk_are_those_of_single_samples(tied: bool, batch_size: i
         both = pairs.between @ slow.between.sum(1) + pairs.within @ slow.within.sum(1)
         exact = (p @ slow.squares.sum(1) + 2 * both - mean @ mean) / q**2 / norm**2
         assert found[name].variance == pytest.approx(float(exact), rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("chunk", [2, 3, 7])
+def test_products_are_the_same_in_chunks_of_any_length(
+    chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Groups of ties that begin and end anywhere in a chunk, or go over several."""
+    problem = small()
+    scores = (torch.rand(N, generator=torch.Generator().manual_seed(1)) * 9).floor()
+    scores[:11] = 4.0
+    ranking = Ranking.of(scores.double().numpy())
+    a = torch.rand(N, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    whole = products(problem.model, problem.population, ranking, a)
+    size = 8 * problem.gradients.shape[1]
+    monkeypatch.setattr(covariance_module, "CHUNK_BYTES", chunk * size)
+    found = products(problem.model, problem.population, ranking, a)
+    for name in ("squares", "between", "within"):
+        torch.testing.assert_close(getattr(found, name), getattr(whole, name))
 
 
 @pytest.mark.parametrize("tied", [False, True])

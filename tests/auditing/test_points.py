@@ -1,5 +1,6 @@
 """Points of a training: the rule as it stands for the next epoch, in the precision of the run."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,10 @@ def test_an_annealing_rule_is_audited_as_it_stands_for_the_next_epoch(tmp_path: 
         audit_point(point, "it", effort=EFFORT, false_alarm=0.01)
         for point in live_points(digits(), live, rule)
     )
+    rows = [*map(json.loads, (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())]
+    took = [sum(row[f"seconds_{part}"] for part in ("selection", "training")) for row in rows]
     for stored, found in zip(audits_of(tmp_path / "run"), points, strict=True):
+        assert stored.training_seconds == pytest.approx(sum(took[: stored.epoch]))
         for point in (stored, found):
             [row] = point.audit.rules
             if point.epoch < 2:

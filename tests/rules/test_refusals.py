@@ -8,6 +8,7 @@ import torch
 
 from orderdp_theory import Design
 from orderdp_train.rules import (
+    RULES,
     UCB,
     EpsilonGreedy,
     FreshOrderDP,
@@ -20,6 +21,7 @@ from orderdp_train.rules import (
     SelectiveBackprop,
     SurveySampling,
     UnbiasedOrderDP,
+    build_rule,
 )
 
 N = 6
@@ -114,3 +116,10 @@ def test_a_draw_without_a_generator_is_refused():
     for rule in (*UPDATED, RandomSubset(N, 2)):
         with pytest.raises(TypeError, match=r"generator must be a torch\.Generator"):
             rule.select(None)
+
+
+@pytest.mark.parametrize("name", [name for name, cls in RULES.items() if not cls.made_from])
+def test_every_rule_refuses_to_select_from_nothing(name):
+    for n, error in ((0, ValueError), (-1, ValueError), (2**53, ValueError), (1.5, TypeError)):
+        with pytest.raises(error, match=r"\bn\b"):
+            build_rule(name, n, scorer=scorer)
