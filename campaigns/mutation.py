@@ -129,7 +129,8 @@ def attempt(mutants: list[Mutant], rooms: Rooms = ROOMS) -> Outcome:
     store.touch()
     known = [Verdict(**json.loads(line)) for line in store.read_text("utf-8").splitlines()]
     held = {verdict.key: verdict for verdict in known if verdict.holds}
-    runners = Runners(STORE, len(os.sched_getaffinity(0)))
+    given = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()  # taskset's
+    runners = Runners(STORE, len(given) or os.cpu_count() or 1)
     try:
         for room, tests in rooms.items():
             asked = [mutant for mutant in mutants if mutant.room == room]
