@@ -158,11 +158,11 @@ _vit = replace(
 )
 _MAE = {"Table 5": "for 300 epochs and fine-tuned for 100 epochs."}
 _small_mae = replace(
-    _mae, epochs=8, batch_size=64, max_lr=2e-3, warm_up=0.1, crop=0.08, precision="fp32"
+    _mae, epochs=20, batch_size=64, max_lr=2e-3, warm_up=0.1, crop=0.08, precision="fp32"
 )
 _small_vit = replace(
     _vit,
-    epochs=6,
+    epochs=20,
     batch_size=64,
     max_lr=2e-3,
     warm_up=0.1,
@@ -180,7 +180,7 @@ PRESETS = {
     "smoke-timm": Preset(
         replace(
             _timm_50.recipe,
-            epochs=20,
+            epochs=30,
             batch_size=64,
             ema=0.99,
             precision="fp32",
