@@ -49,12 +49,13 @@ class Cost:
 def estimate(result: Result, scale: Scale, seeds: int) -> Cost:
     """Estimate a result at a scale, from nothing."""
     cells = result.cells(scale)
-    recorded = {
-        (c.data, c.model, c.recipe.epochs)
-        for c in (cell.config for cell in cells)
-        if c.rule.rule.needs_recording
-    }
-    seconds = sum(map(_seconds, cells)) + sum(_recording(*setting) for setting in recorded)
+    configs = [cell.config for cell in cells]
+    seconds = sum(map(_seconds, cells))
+    for needed, cost in (("needs_recording", _recording), ("needs_holdout", _judges)):
+        settings = {
+            (c.data, c.model, c.recipe.epochs) for c in configs if getattr(c.rule.rule, needed)
+        }
+        seconds += sum(cost(*setting) for setting in settings)
     return Cost(len(cells) * seeds, seeds * seconds / 3600)
 
 
@@ -62,6 +63,11 @@ def _recording(data: str, model: str, epochs: int) -> float:
     """Three proxies trained to the end, one asked for DeepFool too, and nine for EL2N-20."""
     passes = 4 * epochs + 9 * min(epochs, 20)
     return 3 * START_UP + passes * SAMPLES[data] * SECONDS[data, model]
+
+
+def _judges(data: str, model: str, epochs: int) -> float:
+    """Two proxies, each trained on half of the samples."""
+    return 2 * START_UP + epochs * SAMPLES[data] * SECONDS[data, model]
 
 
 def _seconds(cell: Cell) -> float:

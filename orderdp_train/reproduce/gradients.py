@@ -41,7 +41,8 @@ def measure_gradients(folder: RunFolder, data: TrainTestData) -> None:
         model = model_for(config.model, data, config.recipe.drop_path)
     model.load_state_dict(state["model"])
     scorer = fresh_scorer(model, data, config.recipe)
-    rule = config.rule.build(
+    per_step, _ = config.per_step(n)
+    rule = per_step.build(
         n,
         scorer=scorer,
         epochs=config.recipe.epochs,

@@ -37,6 +37,8 @@ BEYOND = {
     "Fresh OrderDP": "orderdp-fresh",
     "Rescored OrderDP": "orderdp-rescored",
     "Unbiased rule": "orderdp-unbiased",
+    "Ordered SGD": "ordered-sgd",
+    "RHO-loss": "rho-loss",
 }
 METHODS = {
     "Whole Dataset": "full",
@@ -54,6 +56,7 @@ NAMED: dict[str, dict[str, float]] = {
     "EL2N-20": {"epoch": 20.0},
     "GraNd-4": {"epoch": 4.0},
 }
+PER_STEP = ("Ordered SGD", "RHO-loss")  # as published: every step selects a batch of its own
 # The paper prints no rate for an optimizer other than SGD on CIFAR: these three are our choice.
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "SGD": {},
@@ -116,6 +119,7 @@ class Scale:
             data=data,
             model=network,
             rule=RuleConfig(METHODS[method], options),
+            selection="iteration" if method in PER_STEP else "epoch",
             recipe=replace(recipe, **OPTIMIZERS[optimizer]),
         )
 

@@ -31,6 +31,8 @@ Scores = Float[Tensor, "{self.n}"]
 Weights = Float64[Tensor, "{self.n}"]
 Recorder = Callable[..., Any]
 """Trains proxies, or reads what an earlier call kept of them, and gives the recording."""
+Holdout = Callable[[], Float[Tensor, "n"]]
+"""Gives a loss of every sample by a model that was not trained on it."""
 
 
 class SelectionRule(Protocol):
@@ -70,6 +72,8 @@ class SelectionRule(Protocol):
     """Whether it ranks by present losses, for which a `scorer` must be given."""
     needs_recording: ClassVar[bool] = False
     """Whether it selects by what proxies showed, for which a `recorder` must be given."""
+    needs_holdout: ClassVar[bool] = False
+    """Whether it ranks by losses of models trained on other samples, that a `holdout` gives."""
     per_step: ClassVar[bool] = True
     """Whether its budget can be split, for a selection at every step (Algorithm 1)."""
 

@@ -109,7 +109,7 @@ class OrderDP(ScoredRule):
         fixed.scorer = present_losses(self.scorer, self._everybody()).__getitem__
         return fixed
 
-    def surrogate_design(self) -> Design:
+    def surrogate_design(self) -> Design | None:
         return self.design
 
     def second_order(self) -> SecondOrder:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 
 from orderdp_theory.common.errors import InputError
-from orderdp_train.rules.base import Recorder, Scorer, SelectionRule, check_samples
+from orderdp_train.rules.base import Holdout, Recorder, Scorer, SelectionRule, check_samples
 from orderdp_train.rules.option import Value
 
 RULES: dict[str, type[SelectionRule]] = {}
@@ -127,6 +127,7 @@ class RuleConfig:
         *,
         scorer: Scorer | None = None,
         recorder: Recorder | None = None,
+        holdout: Holdout | None = None,
         epochs: int | None = None,
         seed: int = 0,
         device: torch.device | str = "cpu",
@@ -134,7 +135,7 @@ class RuleConfig:
         """The rule for n samples; see `build_rule`."""
         if self.rule.needs_scorer and scorer is None:
             raise InputError(f"{self.name} needs a scorer that gives the candidates' losses")
-        setting = Setting(n, scorer, recorder, epochs, seed, device)
+        setting = Setting(n, scorer, recorder, holdout, epochs, seed, device)
         return self.rule.build(setting, self.options)
 
     def score_first(self, rule: SelectionRule, scorer: Scorer) -> None:
@@ -159,8 +160,9 @@ class Setting:
     """What a rule is built for: n samples, a training of so many epochs, a device.
 
     `scorer` maps candidate indices `(s,)` to their present losses `(s,)`. `recorder` is asked
-    for a recording when that is needed first, which it is not if a state is loaded before. `seed`
-    is that of what is drawn once and stays.
+    for a recording, and `holdout` for the losses `(n,)` of models trained on other samples, when
+    that is needed first, which it is not if a state is loaded before. `seed` is that of what is
+    drawn once and stays.
 
     Example:
         >>> OrderDP.build(Setting(n=1000), RuleConfig("orderdp").options).design
@@ -170,6 +172,7 @@ class Setting:
     n: int
     scorer: Scorer | None = None
     recorder: Recorder | None = None
+    holdout: Holdout | None = None
     epochs: int | None = None
     seed: int = 0
     device: torch.device | str = "cpu"
@@ -185,6 +188,7 @@ def build_rule(
     *,
     scorer: Scorer | None = None,
     recorder: Recorder | None = None,
+    holdout: Holdout | None = None,
     epochs: int | None = None,
     seed: int = 0,
     device: torch.device | str = "cpu",
@@ -194,9 +198,10 @@ def build_rule(
 
     `keep` is a short way to give the option of that name, to the rules that have it. `scorer` is
     for rules that rank by present losses and must then be given; `recorder` for static methods, at
-    the latest when they are asked for their subset; `epochs`, the length of the training, is for
-    rules that anneal and for proxies; `seed` for subsets drawn once. Raises `ValueError` for an
-    unknown name or option and for impossible numbers.
+    the latest when they are asked for their subset; `holdout`, which gives `(n,)` losses of models
+    trained on other samples, for RHO-loss; `epochs`, the length of the training, for rules that
+    anneal and for proxies; `seed` for subsets drawn once. Raises `ValueError` for an unknown name
+    or option and for impossible numbers.
 
     Example:
         >>> build_rule("orderdp", 1000, keep=0.2).design
@@ -210,7 +215,13 @@ def build_rule(
         options["keep"] = keep
     config = RuleConfig(name, options)
     return config.build(
-        n, scorer=scorer, recorder=recorder, epochs=epochs, seed=seed, device=device
+        n,
+        scorer=scorer,
+        recorder=recorder,
+        holdout=holdout,
+        epochs=epochs,
+        seed=seed,
+        device=device,
     )
 
 

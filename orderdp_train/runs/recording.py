@@ -1,33 +1,28 @@
 """Proxies of a training: the same model, data and recipe, without pruning, for static methods."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from orderdp_theory.common.errors import InputError
 from orderdp_train.data import DataSet, StreamedDataSet, TextDataSet, TrainTestData, fingerprint
 from orderdp_train.models import head_of, model_for
-from orderdp_train.rules import (
-    FixedSubset,
-    FullData,
-    Recorder,
-    RuleConfig,
-    Scorer,
-    SelectionRule,
-)
+from orderdp_train.rules import FixedSubset, FullData, RuleConfig, Scorer, SelectionRule
 from orderdp_train.scores import ModelProxy, Recording, Schedule, record
 from orderdp_train.training.loop import train
+from orderdp_train.training.mixing import sample_losses
 from orderdp_train.training.processes import world_size
 from orderdp_train.training.recipe import Recipe
 
 RECORDINGS = Path("recordings")
 BATCH = 256
+HALF = 0.5
 PROXIES = 2 * 10**6  # their seeds are not those of trainings, nor of what is drawn once
 
 
@@ -54,92 +49,122 @@ def rule_of(
     show_progress: bool,
 ) -> SelectionRule:
     """The rule that a training on `data` begins with; `folder` keeps its proxies, if it has any."""
+    proxies = Proxies(
+        data,
+        training.model,
+        training.recipe,
+        seed=training.seed,
+        label_noise=training.label_noise,
+        folder=folder,
+        show_progress=show_progress,
+    )
     return rule.build(
         data.num_train,
         scorer=scorer,
-        recorder=recorder(
-            data,
-            training.model,
-            training.recipe,
-            seed=training.seed,
-            label_noise=training.label_noise,
-            folder=folder,
-            show_progress=show_progress,
-        ),
+        recorder=proxies.recording,
+        holdout=proxies.holdout_losses,
         epochs=training.recipe.epochs,
         seed=training.seed,
         device=data.device,
     )
 
 
-def recorder(
-    data: TrainTestData,
-    model: str,
-    recipe: Recipe,
-    *,
-    seed: int,
-    label_noise: float,
-    folder: Path,
-    show_progress: bool = True,
-) -> Recorder:
-    """Gives the recording of a `Schedule` of proxies for a training of this `seed`.
+@dataclass(frozen=True)
+class Proxies:
+    """Trainings beside one of this `seed`: its model, data and recipe, without pruning.
 
-    They have the same model, data and recipe, initial weights and draws of their own, and keep no
-    state of the training's generators. With `held_out`, a share, so many samples of each class are
-    only validated on. What is recorded stays in `folder`; see `record`.
+    They have initial weights and draws of their own, and keep no state of the training's
+    generators. What is recorded of them stays in `folder`; see `record`.
     """
 
-    def recorded(schedule: Schedule, held_out: float = 0.0) -> Recording:
+    data: TrainTestData
+    model: str
+    recipe: Recipe
+    seed: int
+    label_noise: float
+    folder: Path
+    show_progress: bool = True
+
+    def recording(self, schedule: Schedule, held_out: float = 0.0) -> Recording:
+        """Of the proxies that a schedule asks for, with a share of each class only validated on."""
+        return self._recorded(schedule, held_out)
+
+    def holdout_losses(self) -> Float[Tensor, "n"]:
+        """The loss of every sample, in eval mode, by a proxy that was trained on the other half.
+
+        The samples of each class are halved at random, and a proxy is trained on either half.
+        """
+        schedule = Schedule(self.recipe.epochs, proxies=1, el2n=(), grand=())
+        first, second = (
+            self._recorded(schedule, HALF, other=other).last_layer for other in (False, True)
+        )
+        smoothing = self.recipe.label_smoothing
+        unseen, others = (sample_losses(x.logits, x.targets, smoothing) for x in (first, second))
+        rows = _stratified(first.targets, HALF, self._draws())
+        return others.index_copy(0, rows, unseen[rows])
+
+    def _draws(self) -> torch.Generator:
+        return torch.Generator().manual_seed(PROXIES + self.seed)
+
+    def _recorded(self, schedule: Schedule, held_out: float, *, other: bool = False) -> Recording:
+        """With `other`, held out is the rest of the samples."""
+        data = self.data
         configuration = {
             "data": data.name,
             "content": fingerprint(data) if isinstance(data, DataSet | StreamedDataSet) else None,
-            "label_noise": label_noise,
-            "model": model,
-            "recipe": asdict(recipe),
-            "seed": seed,
+            "label_noise": self.label_noise,
+            "model": self.model,
+            "recipe": asdict(self.recipe),
+            "seed": self.seed,
             "held_out": held_out,
+            **({"other": True} if other else {}),
         }
-        proxies = partial(_proxies, data, model, recipe, seed, held_out)
         with torch.random.fork_rng([data.device] if data.device.type == "cuda" else []):
-            return record(proxies, configuration, schedule, folder, show_progress=show_progress)
+            return record(
+                partial(self._trained, held_out, other),
+                configuration,
+                schedule,
+                self.folder,
+                show_progress=self.show_progress,
+            )
 
-    return recorded
+    def _trained(self, held_out: float, other: bool, number: int) -> Iterator[ModelProxy]:
+        """Train proxy `number` and yield it after every epoch."""
+        data, recipe = self.data, self.recipe
+        if world_size() > 1:
+            raise InputError(
+                "static methods and RHO-loss record their proxies in one process: give the same "
+                "command without torchrun once, for an epoch and with another --out; the recording "
+                "is found then"
+            )
+        if isinstance(data, TextDataSet):
+            raise InputError(f"static methods and RHO-loss need classes, which {data.name} has not")
+        n = data.num_train
+        labels = torch.cat([y for _, _, y in data.batches(torch.arange(n).split(BATCH))])
+        draws = self._draws()
+        validation = _stratified(labels, held_out, draws)
+        own_seed = int(torch.randint(2**62, (number + 1,), generator=draws)[number]) % 2**32
+        torch.manual_seed(own_seed)
+        model = model_for(self.model, data, recipe.drop_path)
+        held = torch.zeros(n, dtype=torch.bool).index_fill(0, validation, True) ^ other
+        training, validation = ((~held).nonzero().flatten(), held.nonzero().flatten())
+        rule = FixedSubset(n, training, device=data.device) if held_out else FullData(n)
 
+        def batches(indices: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+            return ((x, y) for _, x, y in data.batches(indices.split(BATCH)))
 
-def _proxies(
-    data: TrainTestData, name: str, recipe: Recipe, seed: int, held_out: float, number: int
-) -> Iterator[ModelProxy]:
-    """Train proxy `number` and yield it after every epoch."""
-    if world_size() > 1:
-        raise InputError(
-            "static methods record their proxies in one process: give the same command without "
-            "torchrun once, for an epoch and with another --out; the recording is found then"
+        seen = Presentations(model, labels)
+        proxy = ModelProxy(
+            model,
+            head_of(model, data.num_classes),
+            partial(batches, torch.arange(n)),
+            partial(batches, validation) if held_out else None,
+            seen.correct,
         )
-    if isinstance(data, TextDataSet):
-        raise InputError(f"static methods need classes, which {data.name} has not")
-    n = data.num_train
-    labels = torch.cat([y for _, _, y in data.batches(torch.arange(n).split(BATCH))])
-    generator = torch.Generator().manual_seed(PROXIES + seed)
-    validation = _stratified(labels, held_out, generator)
-    own_seed = int(torch.randint(2**62, (number + 1,), generator=generator)[number]) % 2**32
-    torch.manual_seed(own_seed)
-    model = model_for(name, data, recipe.drop_path)
-    training = torch.ones(n, dtype=torch.bool).index_fill(0, validation, False).nonzero().flatten()
-    rule = FixedSubset(n, training, device=data.device) if held_out else FullData(n)
-
-    def batches(indices: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        return ((x, y) for _, x, y in data.batches(indices.split(BATCH)))
-
-    seen = Presentations(model, labels)
-    proxy = ModelProxy(
-        model,
-        head_of(model, data.num_classes),
-        partial(batches, torch.arange(n)),
-        partial(batches, validation) if held_out else None,
-        seen.correct,
-    )
-    epochs = train(model, data, rule, recipe, seed=own_seed, evaluated=False, on_step=seen.announce)
-    return (proxy for _ in epochs)
+        epochs = train(
+            model, data, rule, recipe, seed=own_seed, evaluated=False, on_step=seen.announce
+        )
+        return (proxy for _ in epochs)
 
 
 def _stratified(

@@ -426,6 +426,30 @@ def test_survey_sampling_is_in_every_table_at_the_budgets_of_orderdp(name):
     assert budgets["survey"] == budgets["orderdp"] != []
 
 
+def test_gradients_of_a_selection_at_every_step_are_those_of_a_steps_design(tmp_path):
+    config = replace(TINY, rule=RuleConfig("ordered-sgd", {"keep": 0.02}), selection="iteration")
+    config = replace(config, recipe=replace(config.recipe, batch_size=5))
+    data, folder = load_data("digits"), RunFolder(tmp_path)
+    for _ in run(config, tmp_path, device="cpu"):
+        measure_gradients(folder, data)
+    model = model_for("cnn", data)
+    model.load_state_dict(load_checkpoint(tmp_path / "checkpoint.pt")["state"]["model"])
+    ((_, images, labels),) = data.batches([torch.arange(1500)])
+    losses = F.cross_entropy(model(images), labels, label_smoothing=0.1, reduction="none")
+
+    def bias(config: RuleConfig) -> float:
+        rule = config.build(1500, scorer=losses.detach().__getitem__)
+        weights = torch.stack([rule.expected_weights().float(), torch.full((1500,), 1 / 1500)])
+        rows = [torch.autograd.grad(w @ losses, [*model.parameters()], retain_graph=True)
+                for w in weights]  # fmt: skip
+        own, full = (torch.cat([g.flatten() for g in row]).double() for row in rows)
+        return float((own - full).norm() / full.norm())
+
+    found = folder.gradients()[-1].bias
+    assert found == pytest.approx(bias(config.per_step(1500)[0]), rel=1e-4)
+    assert found != pytest.approx(bias(config.rule), rel=1e-3)  # that of an epoch
+
+
 def test_table_5_prunes_the_pretraining_of_autoencoders_and_all_of_the_other_trainings():
     cells = RESULTS["table5"].cells(PAPER)
     kept: dict[str, dict[str, float]] = {}
@@ -487,8 +511,11 @@ def test_a_pretraining_is_a_part_of_its_training(tmp_path):
 def test_table_1_has_every_static_method_and_shares_their_proxies():
     cells = RESULTS["table1"].cells(SMOKE)
     names = {cell.config.rule.name for cell in cells}
-    assert {name for name, cls in RULES.items() if cls.needs_recording} <= names
-    assert {"static-random", "random", "full", "orderdp", "infobatch", "survey"} <= names
+    ours = {n for n, cls in RULES.items() if cls.__module__.startswith("orderdp_train.")}
+    assert names == ours - {"fixed-subset"}
+    assert names == {cell.config.rule.name for cell in RESULTS["bias"].cells(SMOKE)}
+    per_step = {c.config.rule.name for c in cells if c.config.selection == "iteration"}
+    assert per_step == {"ordered-sgd", "rho-loss"}
     recipes = {(c.config.data, c.config.model, c.config.recipe) for c in cells}
     assert len(recipes) == 1
     epochs = {c.config.rule["epoch"] for c in cells if c.config.rule.name == "el2n"}
@@ -503,6 +530,12 @@ def test_static_methods_cost_their_proxies():
     static = Result("b", "B", lambda scale: [number, replace(number, column="d")])
     assert estimate(static, SMOKE, 5).hours > estimate(alone, SMOKE, 5).hours
     assert estimate(static, SMOKE, 5).trainings == 5
+    fresh = replace(cell.config, rule=RuleConfig("orderdp-fresh", {"keep": 0.3}))
+    rho = replace(cell.config, rule=RuleConfig("rho-loss", {"keep": 0.3}))
+    one, judged = (
+        Result("c", "C", lambda scale, c=c: [replace(number, cell=Cell(c))]) for c in (fresh, rho)
+    )
+    assert estimate(judged, SMOKE, 5).hours > estimate(one, SMOKE, 5).hours
 
 
 def test_one_seed_has_no_deviation():

@@ -89,7 +89,7 @@ def test_refused(indices, weights, message):
 
 def test_rules_made_from_arrays_are_known_by_name_and_not_built_by_it():
     others = set(RULES) - set(rules_by_name())
-    assert others == {"fixed-subset", "rho-loss"}
+    assert others == {"fixed-subset"}
     for name in others:
         with pytest.raises(ValueError, match=f"{name} is made from .* use {RULES[name].__name__}"):
             build_rule(name, 5)

@@ -84,3 +84,31 @@ def test_state_and_bad_input():
     for holdout in (torch.ones(5), torch.tensor([math.nan] * 6), torch.tensor([math.inf] * 6)):
         with pytest.raises(ValueError, match="finite holdout loss for each of 6"):
             RHOLoss(Design(6, 4, 2), holdout)
+
+
+def test_by_name_it_asks_for_holdout_losses_once_and_not_if_a_state_has_them():
+    losses, holdout, asked = torch.arange(6.0), torch.arange(6.0).flip(0), []
+
+    def judge():
+        asked.append(0)
+        return holdout
+
+    given = {"explore": 4 / 6, "scorer": losses.__getitem__}
+    rule = build_rule("rho-loss", 6, 1 / 3, holdout=judge, **given)
+    assert rule.design == Design(6, 4, 2)
+    assert not asked
+    rule.prepare()
+    rule.select(torch.Generator().manual_seed(0))
+    direct = RHOLoss(rule.design, holdout, scorer=losses.__getitem__)
+    assert torch.equal(rule.expected_weights(), direct.expected_weights())
+    assert len(asked) == 1
+    later = build_rule("rho-loss", 6, 1 / 3, **given)
+    with pytest.raises(ValueError, match="give a holdout, or use RHOLoss"):
+        later.prepare()
+    with pytest.raises(ValueError, match="holds NaN among its holdout_losses"):
+        later.load_state_dict({"scores": losses, "holdout_losses": losses * math.nan})
+    with pytest.raises(ValueError, match="give a holdout"):
+        later.state_dict()  # a bad state changes nothing
+    later.load_state_dict(rule.state_dict())
+    assert torch.equal(later.holdout_losses, holdout)
+    assert rule.surrogate_design() is None

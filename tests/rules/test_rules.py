@@ -218,7 +218,9 @@ def test_a_fixed_budget_is_held_exactly(data):
 
 @pytest.mark.parametrize("name", [n for n in rules_by_name() if not RULES[n].needs_recording])
 def test_rules_by_name_keep_the_fraction_asked_for(name):
-    rule = build_rule(name, 1000, 0.3, scorer=lambda indices: indices.float())
+    rule = build_rule(
+        name, 1000, 0.3, scorer=lambda indices: indices.float(), holdout=lambda: torch.zeros(1000)
+    )
     rule.update(torch.arange(1000), torch.linspace(0, 1, 1000))
     kept = len(rule.select(torch.Generator().manual_seed(0))[0])
     if name == "selective-backprop":  # independently: 300 in the mean, below 1000/4 in variance

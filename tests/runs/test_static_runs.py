@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,20 @@ import torch
 from torch.nn import functional as F
 
 from orderdp_theory.common.command import run as run_command
-from orderdp_train import FullData, Recipe, RuleConfig, RunConfig, load_data, run, train
+from orderdp_train import (
+    FullData,
+    Recipe,
+    RuleConfig,
+    RunConfig,
+    load_data,
+    losses_of,
+    run,
+    train,
+)
 from orderdp_train.cli.app import app
 from orderdp_train.models import head_of, model_for
-from orderdp_train.runs import RunFolder, recording
-from orderdp_train.runs.recording import Presentations, recorder
+from orderdp_train.runs import RunFolder
+from orderdp_train.runs.recording import Presentations, Proxies
 from orderdp_train.scores import Schedule, herding
 
 RECIPE = Recipe(epochs=3, batch_size=256, max_lr=0.1)
@@ -21,17 +31,17 @@ CONFIG = RunConfig(recipe=RECIPE, rule=RuleConfig("herding", {"keep": 0.2}))
 SCHEDULE = Schedule(3, proxies=1, el2n=(2, 3), grand=(3,))
 
 
-def test_proxies_have_the_seeds_of_the_recordings_that_exist(monkeypatch: pytest.MonkeyPatch):
+def test_proxies_have_the_seeds_of_the_recordings_that_exist(monkeypatch, tmp_path):
     seeds: list[int] = []
 
     def untrained(*_: object, seed: int, **__: object) -> Iterator[None]:
         seeds.append(seed)
         return iter(())
 
-    monkeypatch.setattr(recording, "train", untrained)
+    monkeypatch.setattr("orderdp_train.runs.recording.train", untrained)
     with torch.random.fork_rng():
         for number in range(2):
-            recording._proxies(load_data("digits"), "cnn", RECIPE, 3, 0.0, number)
+            proxies(tmp_path, seed=3)._trained(0.0, False, number)
     assert seeds == [253513626, 3355981923]
 
 
@@ -42,7 +52,11 @@ def call(*words: object) -> int:
 
 
 def recorded(folder: Path, seed: int = 0):
-    return recorder(
+    return proxies(folder, seed).recording
+
+
+def proxies(folder: Path, seed: int = 0) -> Proxies:
+    return Proxies(
         load_data("digits"), "cnn", RECIPE, seed=seed, label_noise=0.0, folder=folder,
         show_progress=False,
     )  # fmt: skip
@@ -133,6 +147,49 @@ def test_validation_is_held_out_of_every_class(tmp_path):
     assert never[rows].all()
     # A second pass in other batches rounds differently.
     torch.testing.assert_close(recording.validation.features, features[rows], rtol=1e-4, atol=1e-5)
+
+
+def test_holdout_losses_are_those_of_the_half_that_a_sample_is_not_in(tmp_path, monkeypatch):
+    data, trained = load_data("digits"), []
+
+    def watched(model, data, rule, recipe, **options):
+        trained.append((model, rule.indices))
+        return train(model, data, rule, recipe, **options)
+
+    monkeypatch.setattr("orderdp_train.runs.recording.train", watched)
+    beside = proxies(tmp_path)
+    found = beside.holdout_losses()
+    assert torch.equal(found, beside.holdout_losses())  # from the folder
+    (a, halves_a), (b, halves_b) = trained
+    both = torch.cat([halves_a, halves_b])
+    assert torch.equal(both.sort().values, torch.arange(1500))
+    counts = [data.train_labels[half].bincount() for half in (halves_a, halves_b)]
+    assert int((counts[0] - counts[1]).abs().max()) <= 1
+    for model, unseen, own in ((a, halves_b, halves_a), (b, halves_a, halves_b)):
+        # A pass in other batches rounds differently.
+        expected = losses_of(model, data, torch.arange(1500), RECIPE)
+        torch.testing.assert_close(found[unseen], expected[unseen], rtol=1e-4, atol=1e-5)
+        assert (found[own] - expected[own]).abs().median() > 1e-3  # nor those of its own half
+
+
+@pytest.mark.parametrize("selection", ["epoch", "iteration"])
+def test_rho_loss_is_trained_continued_and_audited_by_name(tmp_path, shared, selection, capsys):
+    config = replace(CONFIG, rule=RuleConfig("rho-loss", {"keep": 0.2}), selection=selection)
+    options = {"device": "cpu", "recordings": shared, "show_progress": False}
+    whole = list(run(config, tmp_path / "whole", **options))
+    broken = run(config, tmp_path / "broken", **options)
+    next(broken)
+    broken.close()
+    options["recordings"] = tmp_path / "none"  # not asked for once there is a state
+    rest = list(run(config, tmp_path / "broken", resume=True, **options))
+    assert [row["loss"] for row in whole[-len(rest) :]] == [row["loss"] for row in rest]
+    assert not (tmp_path / "none").exists()
+    stored = RunFolder(tmp_path / "whole").load()
+    assert stored is not None
+    holdout = stored["state"]["rule"]["holdout_losses"]
+    assert torch.equal(holdout, proxies(shared).holdout_losses())
+    assert call("audit", f"--run={tmp_path}/whole", "--draws=50", f"--out={tmp_path}/audit") == 0
+    assert "RHO-loss" in capsys.readouterr().out
 
 
 def test_the_recorded_layer_is_the_models_last_one():
