@@ -11,7 +11,7 @@ images, `--rules orderdp orderdp-rescored` fewer rules (`random`, the baseline, 
 import argparse
 import csv
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -34,6 +34,7 @@ from orderdp_train import (
 )
 from orderdp_train.data import TrainTestData
 from orderdp_train.models import model_for
+from orderdp_train.training.loop import Epoch
 
 BASELINE = "random subset"
 BY_NAME = (
@@ -82,26 +83,53 @@ def static_random(keep: float) -> Make:
     return make
 
 
-def rho_loss(keep: float) -> Make:
-    """Holdout losses of either half are those of a model trained on the other half; s = n/2."""
+def judges(
+    data: TrainTestData, recipe: Recipe, seed: int
+) -> Iterator[tuple[torch.Tensor, torch.nn.Module]]:
+    """Each half of the samples, and a model trained on the other half."""
+    n = data.num_train
+    order = torch.randperm(n, generator=own_generator(seed))
+    halves = order[: n // 2], order[n // 2 :]
+    for own, other in (halves, halves[::-1]):
+        with torch.random.fork_rng():
+            judge = model_for("cnn", data)
+            for _ in train(judge, data, FixedSubset(n, other), recipe, evaluated=False):
+                pass
+        yield own, judge
+
+
+def rho_loss(keep: float, judging: Recipe | None = None, steps: int = 1) -> Make:
+    """Holdout losses of either half are those of a model trained on the other half; s = n/2.
+
+    Its recipe is that of the training, or `judging`. What an epoch keeps is selected in `steps`.
+    """
 
     def make(
         data: TrainTestData, scorer: CountingScorer, recipe: Recipe, seed: int
     ) -> SelectionRule:
         n = data.num_train
-        order = torch.randperm(n, generator=own_generator(seed))
-        halves = order[: n // 2], order[n // 2 :]
         holdout = torch.zeros(n)
-        for own, other in (halves, halves[::-1]):
-            with torch.random.fork_rng():
-                judge = model_for("cnn", data)
-                for _ in train(judge, data, FixedSubset(n, other), recipe, evaluated=False):
-                    pass
+        for own, judge in judges(data, judging or recipe, seed):
             holdout[own] = losses_of(judge, data, own, recipe)
         q = round(keep * n)
-        return RHOLoss(Design(n, max(n // 2, q), q), holdout, scorer=scorer)
+        return RHOLoss(Design(n, max(n // 2, q) // steps, q // steps), holdout, scorer=scorer)
 
     return make
+
+
+def training(
+    make: Make, data: TrainTestData, recipe: Recipe, seed: int, steps: int | None = None
+) -> tuple[list[Epoch], CountingScorer]:
+    """The epochs of a training with the rule, and what it has scored.
+
+    It selects once an epoch, or at each of so many `steps`.
+    """
+    torch.manual_seed(seed)
+    model = model_for("cnn", data)
+    scorer = CountingScorer(model, data, recipe)
+    rule = make(data, scorer, recipe, seed)
+    epochs = train(model, data, rule, recipe, seed=seed, steps_per_epoch=steps)
+    return list(epochs), scorer
 
 
 def main() -> None:
@@ -129,10 +157,7 @@ def main() -> None:
     for seed in range(given.seeds):
         data = load_data(given.data, label_noise=given.label_noise, seed=seed, device="cpu")
         for label, make in methods.items():
-            torch.manual_seed(seed)
-            model = model_for("cnn", data)
-            scorer = CountingScorer(model, data, recipe)
-            epochs = list(train(model, data, make(data, scorer, recipe, seed), recipe, seed=seed))
+            epochs, scorer = training(make, data, recipe, seed)
             found[label].append(100 * epochs[-1].test_accuracy)
             kept[label].append(fmean(epoch.kept for epoch in epochs))
             scored[label].append(scorer.asked / recipe.epochs)

@@ -55,6 +55,9 @@ class StreamedDataSet:
     _idle: dict[Split, list[DataLoader[Any]]] = field(
         default_factory=lambda: defaultdict(list), init=False, repr=False, compare=False
     )
+    _augmented: dict[Policy, "StreamedDataSet"] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def num_train(self) -> int:
@@ -79,8 +82,10 @@ class StreamedDataSet:
         return replace(self, **moved, device=torch.device(device))
 
     def with_policy(self, policy: Policy) -> "StreamedDataSet":
-        """See `TrainTestData.with_policy`."""
-        return replace(self, policy=policy)
+        """See `TrainTestData.with_policy`; asked again, the same one, whose workers run already."""
+        if policy not in self._augmented:
+            self._augmented[policy] = replace(self, policy=policy)
+        return self._augmented[policy]
 
     def batches(
         self,

@@ -78,7 +78,10 @@ def _panels(
     axes = figure.subplots(lines, columns, squeeze=False).flatten()
     for ax, (quantity, series) in zip(axes, quantities.items(), strict=False):
         ax.set_ylabel(wrapped(quantity, 24))
-        fill(ax, series)
+        # What all its rows end with, the axis says.
+        endings = {label.partition(": ")[2] for label in series}
+        ending = f": {endings.pop()}" if len(endings) == 1 else ""
+        fill(ax, {label.removesuffix(ending): row for label, row in series.items()})
         # Above the panel, where it hides no point.
         ax.legend(fontsize=6, loc="lower left", bbox_to_anchor=(0, 1), ncols=4 if count == 1 else 2)
     for ax in axes[count:]:
@@ -94,9 +97,10 @@ def _points(ax: Axes, series: Series) -> None:
         shift = 0.7 * ((k + 0.5) / len(series) - 0.5)
         x = np.array([columns.index(m.number.column) for m in row]) + shift
         mean, spread = [m.mean for m in row], np.nan_to_num([m.spread for m in row])
-        ax.errorbar(x, mean, spread, fmt="o", color=colours[label], elinewidth=0.8, label=label)
+        marker = "osD^"[k // len(PALETTE) % 4]  # colours that come again
+        ax.errorbar(x, mean, spread, fmt=marker, color=colours[label], elinewidth=0.8, label=label)
         printed = [np.nan if m.number.printed is None else m.number.printed for m in row]
-        ax.plot(x, printed, "o", color=colours[label], markerfacecolor="none", alpha=0.7)
+        ax.plot(x, printed, marker, color=colours[label], markerfacecolor="none", alpha=0.7)
     if any(m.number.printed is not None for row in series.values() for m in row):
         ax.plot([], [], "o", color=BLACK, markerfacecolor="none", label="paper")
     names = [str(c) for c in columns]

@@ -225,6 +225,8 @@ def _complete(cell: Cell, root: Path) -> bool:
 
 def train_cell(cell: Cell, root: Path, environment: Environment) -> None:
     """Train a cell to its end, from wherever its folder has it."""
+    if all(gather_objects(_finished(cell, root))):
+        return  # by another sweep, which has dropped its checkpoints, since this one looked
     *earlier, folder = cell.folders(root)
     if rank() == 0:
         folder.note_start()

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from orderdp_train.data import DataSet, StreamedDataSet, imagenet, load_data
+from orderdp_train.data import DataSet, Policy, StreamedDataSet, imagenet, load_data
 from orderdp_train.runs.readable import check_readable
 from tests.data.formats import (
     CIFAR_FILES,
@@ -295,6 +295,9 @@ def test_one_loader_serves_a_whole_training(folders, monkeypatch, num_workers):
         ((_, again, _),) = data.batches([indices])
         assert torch.equal(images, again)
     assert len(made) == 2
+    for view in range(3):  # an audit's, each by a recipe that changes images
+        list(data.with_policy(Policy(erasing=0.5)).batches([torch.arange(12)], view=view))
+    assert len(made) == 3
 
 
 def test_nested_labels_are_refused(tmp_path):

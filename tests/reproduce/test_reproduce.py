@@ -497,6 +497,13 @@ def test_a_pretraining_is_a_part_of_its_training(tmp_path):
     assert whole == again
     plain = Cell(cell.config)
     list(sweep([plain], tmp_path / "whole", CPU, jobs=1))
+    # Another sweep, that looked before they were finished, comes to them now: as they were.
+    files = [p for p in (tmp_path / "whole").rglob("*") if p.suffix in (".jsonl", ".npy", ".pt")]
+    found = {path: path.read_bytes() for path in files}
+    for late in (cell, plain):
+        train_cell(late, tmp_path / "whole", CPU)
+    again = [p for p in (tmp_path / "whole").rglob("*") if p.suffix in (".jsonl", ".npy", ".pt")]
+    assert {path: path.read_bytes() for path in again} == found
     assert numbers_of([plain], tmp_path / "whole") != whole
     number = Number("r", "c", "q", cell, measures.final_accuracy)
     (row,) = csv.DictReader(io.StringIO(to_csv([Measured(number, (1.0,))])))

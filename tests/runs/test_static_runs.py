@@ -234,7 +234,10 @@ def test_by_command(tmp_path, capsys, monkeypatch):
     for words, message in (
         (("--rule=herding", "--epoch=3"), "herding takes no --epoch; options: --balance, --keep"),
         (("--rule=herding", "--balance=some"), "--balance must be none or classes, got some"),
-        (("--rule=herding", "--data=prose", "--model=gpt-tiny"), "static methods and RHO-loss need"),
+        (
+            ("--rule=herding", "--data=prose", "--model=gpt-tiny"),
+            "static methods and RHO-loss need",
+        ),
     ):
         assert call("run", *words, "--out=bad") == 2
         error = capsys.readouterr().err.strip().splitlines()[-1]
