@@ -48,6 +48,13 @@ def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> None
         raise
 
 
+def read_file(path: Path) -> bytes:
+    """The bytes of a file; `InputError` for a device or a pipe, of which there may be no end."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(f"{path} is a device or a pipe: give a file")
+    return path.read_bytes()
+
+
 def expect_writable(path: Path) -> None:
     """`OSError` if a file cannot be written there: known before a computation, not after it."""
     if path.is_dir():

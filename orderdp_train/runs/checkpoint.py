@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from orderdp_theory.common.errors import InputError
-from orderdp_theory.common.files import write_atomically
+from orderdp_theory.common.files import read_file, write_atomically
 
 FORMAT = "orderdp-train checkpoint, version 2"
 DIGEST = hashlib.sha256().digest_size
@@ -32,7 +32,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     Raises `OSError` if it cannot be read and `ValueError` if it is not one of ours, cut short or
     changed; the file is left as it is.
     """
-    raw = path.read_bytes()
+    raw = read_file(path)
     whole, digest = raw[:-DIGEST], raw[-DIGEST:]
     if hashlib.sha256(whole).digest() != digest:
         raise InputError(

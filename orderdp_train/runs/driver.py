@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from orderdp_theory.common.errors import InputError
+from orderdp_theory.common.files import read_file
 from orderdp_train.data import fingerprint, load_data
 from orderdp_train.models import load_encoder, model_for
 from orderdp_train.runs.config import RunConfig
@@ -167,7 +168,7 @@ def begin_with_encoder(model: nn.Module, config: RunConfig, pretrained: Path | N
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return hashlib.sha256(read_file(path)).hexdigest()
 
 
 def _next(epochs: Iterator[Epoch], place: RunFolder) -> Epoch | None:
