@@ -1,11 +1,11 @@
 """A ResNet-18 on photographs with labels that experts disagree on: each rule over its own training.
 
-`python -m benchmarks.photographs RUNS --seeds 3 --csv FILE` trains every rule on elpv at 30 % kept
-(pip install 'orderdp[elpv]'), audits three points of each training on augmented images, and prints
-a table in Markdown: accuracy (mean and standard deviation over seeds), its difference to a random
-subset (mean and standard error of the differences, paired by seed), and, as means over points and
-seeds, the relative bias of the expected gradient, its angle to the full gradient and the length of
-each cause. It continues where RUNS has it.
+`python -m benchmarks.photographs RUNS --seeds 3 --csv FILE --png FILE` trains every rule on elpv at
+30 % kept (pip install 'orderdp[elpv]'), audits three points of each training on augmented images,
+and prints a table in Markdown: accuracy (mean and standard deviation over seeds), its difference to
+a random subset (mean and standard error of the differences, paired by seed), and, as means over
+points and seeds, the relative bias of the expected gradient, its angle to the full gradient and the
+length of each cause. The figure has both over training. It continues where RUNS has it.
 """
 
 import argparse
@@ -18,7 +18,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from benchmarks.common import deviation
+from orderdp_theory.common.style import WIDE, new_figure, panel_letters, render, styled
+from orderdp_train.rules import RULES as RULES_BY_NAME
 
 KEEP = "0.3"
 RULES = (
@@ -28,8 +32,9 @@ RULES = (
 # By the recipe of these photographs, but for speed in half precision and channels-last.
 TRAINING = (
     *("--data", "elpv", "--model", "resnet18"),
-    *("--precision", "bf16", "--channels-last", "--checkpoints", "3"),
+    *("--precision", "bf16", "--channels-last"),
 )
+POINTS = 3
 AUDIT = ("--views", "1", "--replays", "2", "--no-moments", "--no-monte-carlo")
 CAUSES = ("ranking", "score noise", "survivorship", "staleness", "normalisation")
 COLUMNS = ("rule", "seed", "epoch", "accuracy", "kept", "bias", "angle", *CAUSES)
@@ -40,6 +45,7 @@ def main() -> None:
     parser.add_argument("runs", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--csv", type=Path)
+    parser.add_argument("--png", type=Path)
     given = parser.parse_args()
     rows = [
         row
@@ -52,6 +58,8 @@ def main() -> None:
             writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
+    if given.png:
+        given.png.write_bytes(render(figure(rows), "png"))
     head = ("rule", "accuracy (%)", "minus random", "kept (%)", "bias", "angle", *CAUSES)
     print("|", " | ".join(head), "|")
     print("|---" * len(head) + "|")
@@ -70,12 +78,36 @@ def main() -> None:
         )
 
 
+@styled
+def figure(rows: list[dict[str, Any]]) -> Figure:
+    """Over training, means over seeds and each seed: the angle to the full gradient, accuracy."""
+    drawn = new_figure(WIDE, 2.9)
+    angle, accuracy = drawn.subplots(1, 2)
+    panel_letters(angle, accuracy)
+    for rule in RULES:
+        known = RULES_BY_NAME[rule]
+        look = {"color": known.colour, "marker": known.marker}
+        own = [row for row in rows if row["rule"] == rule]
+        epochs = sorted({row["epoch"] for row in own})
+        for ax, name in ((angle, "angle"), (accuracy, "accuracy")):
+            means = [fmean(row[name] for row in own if row["epoch"] == e) for e in epochs]
+            ax.plot(epochs, means, label=known.label, **look)
+            seeds = [(row["epoch"], row[name]) for row in own]
+            ax.plot(*zip(*seeds, strict=True), ".", color=known.colour, alpha=0.5, markersize=3)
+    ticks = sorted({row["epoch"] for row in rows})
+    angle.set(xlabel="epoch", ylabel="angle to the full gradient (degrees)", xticks=ticks)
+    accuracy.set(xlabel="epoch", ylabel="test accuracy (%)", xticks=ticks)
+    handles, labels = angle.get_legend_handles_labels()
+    drawn.legend(handles, labels, loc="outside right upper")
+    return drawn
+
+
 def points(rule: str, seed: int, folder: Path) -> list[dict[str, Any]]:
     """Train and audit one rule, and read the points that were audited."""
     found = folder / "audit" / "audit.json"
     if not found.exists():
         known = ["--resume"] if (folder / "config.json").exists() else new_run(rule, seed)
-        command("run", "--out", folder, *known)
+        command("run", "--out", folder, "--checkpoints", POINTS, *known)
         command("audit", "--run", folder, "--out", found.parent, *AUDIT)
     document = json.loads(found.read_text(encoding="utf-8"))
     rows = []

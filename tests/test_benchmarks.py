@@ -56,7 +56,7 @@ def test_what_a_gpu_would_run_runs_on_a_pretended_one(monkeypatch) -> None:
     assert len(rows) == 2 * 4 + 4 + 2
 
 
-def test_the_table_of_the_photographs(monkeypatch, capsys) -> None:
+def test_the_table_of_the_photographs(monkeypatch, capsys, tmp_path) -> None:
     """Of points that no training made: a row a rule, as many cells in each as in the head."""
     module = import_module("benchmarks.photographs")
 
@@ -65,8 +65,10 @@ def test_the_table_of_the_photographs(monkeypatch, capsys) -> None:
         return [numbers | {"rule": rule, "seed": seed, "accuracy": 60 + seed + (rule == "ucb")}]
 
     monkeypatch.setattr(module, "points", points)
-    monkeypatch.setattr(sys, "argv", ["photographs", "runs", "--seeds", "3"])
+    figure = tmp_path / "figure.png"
+    monkeypatch.setattr(sys, "argv", ["photographs", "runs", "--seeds=3", f"--png={figure}"])
     module.main()
+    assert figure.read_bytes().startswith(b"\x89PNG")
     head, rule, *rows = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines()]
     assert {len(row) for row in (rule, *rows)} == {len(head)}
     cells = {row[0].strip(): [cell.strip() for cell in row] for row in rows}

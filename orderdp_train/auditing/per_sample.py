@@ -206,8 +206,8 @@ def unfolded(module: Any, inputs: Tensor, signal: Tensor, few: int = 0) -> Itera
     Input channels come last, since rows of them can be copied whole.
     """
     kernel, dims, groups = module.kernel_size, len(module.kernel_size), module.groups
-    positions = signal[0, 0].numel()
-    entries = inputs.element_size() * positions * inputs.shape[1] * module.weight[0, 0].numel()
+    positions = math.prod(signal.shape[2:])
+    entries = inputs.element_size() * positions * inputs.shape[1] * math.prod(kernel)
     few = few or max(1, AT_ONCE // max(entries, 1))
     for x, s in zip(inputs.split(few), signal.split(few), strict=True):
         windows = _channels_last(module, x)
@@ -262,7 +262,8 @@ def _convolution(module: Any, inputs: Tensor, signal: Tensor, each: bool) -> Fou
 
 def _is_made(module: Any, inputs: Tensor, signal: Tensor, each: bool) -> bool:
     """Whether a convolution's gradients are made: for `each` where norms cost less so."""
-    (o, i), positions = module.weight.flatten(1).shape, signal[0, 0].numel()
+    o, *inner = module.weight.shape
+    i, positions = math.prod(inner), math.prod(signal.shape[2:])
     if each:
         return o * i <= max(SMALL, positions * (o // module.groups + i))
     largest = len(inputs) * max(i * module.groups * positions, o * i)
