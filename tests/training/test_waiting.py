@@ -109,7 +109,8 @@ def test_a_few_of_many_are_selected_without_waiting(name):
     options = {option: few[option] for option in RULES[name].options if option in few}
     with PretendedGPU() as gpu:
         losses = torch.rand(n).to(GPU)
-        rule = RuleConfig(name, options).build(n, scorer=lambda i: losses[i], device=GPU)
+        known = {"scorer": lambda i: losses[i], "holdout": lambda: losses / 2}
+        rule = RuleConfig(name, options).build(n, **known, device=GPU)
         generator = torch.Generator().manual_seed(0)
         for _ in range(2):  # what is made once and kept is there the second time
             gpu.waits.clear()
