@@ -17,7 +17,7 @@ times the smallest of theirs, so a correct rule alarms at most as often as state
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,13 +83,17 @@ class Draws:
     kept: float
 
 
-def selections(
-    rule: SelectionRule, draws: int, generator: torch.Generator
-) -> Iterator[tuple[Int64[Tensor, "m"], Float[Tensor, "m"]]]:
-    """Call `rule.select` `draws` times.
+Drawn = tuple[Int64[Tensor, "k"], Int64[Tensor, "m"], Float64[Tensor, "m"]]
+"""Sizes of some selections, and their samples and weights, each divided by the size, on the CPU."""
+
+
+def selections(rule: SelectionRule, draws: int, generator: torch.Generator) -> Iterator[Drawn]:
+    """Call `rule.select` `draws` times; at least `ENTRIES` samples together, but for the last.
 
     Raises `ValueError` if the rule returns something that is not a selection.
     """
+    some: list[tuple[Tensor, Tensor]] = []
+    entries = 0
     for _ in range(draws):
         indices, weights = rule.select(generator)
         m = len(indices)
@@ -101,13 +105,24 @@ def selections(
         low, high = indices.aminmax()
         if low < 0 or high >= rule.n:
             raise InputError(f"{type(rule).__name__}.select gave an index outside 0..{rule.n - 1}")
-        yield indices, weights
+        some.append((indices, weights))
+        entries += m
+        if entries >= ENTRIES:
+            yield _joined(some)
+            some, entries = [], 0
+    if some:
+        yield _joined(some)
 
 
-def drawn_of(
-    n: int, drawn: Iterable[tuple[Tensor, Tensor]], features: Float64[Tensor, "{n} d"]
-) -> Draws | None:
-    """The statistics of `selections` of n samples; None without any, `ValueError` for one.
+def _joined(some: list[tuple[Tensor, Tensor]]) -> Drawn:
+    sizes = torch.tensor([len(indices) for indices, _ in some])
+    indices = torch.cat([indices for indices, _ in some]).cpu()
+    weights = torch.cat([weights for _, weights in some]).to("cpu", torch.float64)
+    return sizes, indices, weights / sizes.repeat_interleave(sizes)
+
+
+def drawn_of(n: int, drawn: Iterable[Drawn], features: Float64[Tensor, "{n} d"]) -> Draws | None:
+    """The statistics of selections of n samples; None without any, `ValueError` for one.
 
     `features` is float64 `(n, d)` on the CPU.
     """
@@ -115,8 +130,7 @@ def drawn_of(
     smallest, largest = torch.full((2, n), math.inf, dtype=torch.float64)
     largest.neg_()
     totals, statistics, kept = [], [], 0
-    for some in _some(drawn):
-        sizes, indices, weights = _joined(some)
+    for sizes, indices, weights in drawn:
         counts += torch.bincount(indices, minlength=n)
         smallest.scatter_reduce_(0, indices, weights, "amin")
         largest.scatter_reduce_(0, indices, weights, "amax")
@@ -134,34 +148,13 @@ def drawn_of(
     return Draws(found, total, counts, smallest, largest, kept / len(total))
 
 
-def _some(drawn: Iterable[tuple[Tensor, Tensor]]) -> Iterator[list[tuple[Tensor, Tensor]]]:
-    """Selections in lists of at least `ENTRIES` samples together, but for the last."""
-    some, entries = [], 0
-    for selection in drawn:
-        some.append(selection)
-        entries += len(selection[0])
-        if entries >= ENTRIES:
-            yield some
-            some, entries = [], 0
-    if some:
-        yield some
-
-
-def _joined(some: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
-    """The sizes of selections, and their samples and weights, each divided by the size."""
-    sizes = torch.tensor([len(indices) for indices, _ in some])
-    indices = torch.cat([indices for indices, _ in some]).cpu()
-    weights = torch.cat([weights for _, weights in some]).to("cpu", torch.float64)
-    return sizes, indices, weights / sizes.repeat_interleave(sizes)
-
-
-def mean_weights(n: int, drawn: Collection[tuple[Tensor, Tensor]]) -> Float64[Tensor, "{n}"]:
+def mean_weights(n: int, drawn: Iterable[Drawn]) -> Float64[Tensor, "{n}"]:
     """The mean weight of each sample over selections, each divided by its size."""
-    mean = torch.zeros(n, dtype=torch.float64)
-    for some in _some(drawn):
-        _, indices, weights = _joined(some)
+    mean, count = torch.zeros(n, dtype=torch.float64), 0
+    for sizes, indices, weights in drawn:
         mean.index_add_(0, indices, weights)
-    return mean / len(drawn)
+        count += len(sizes)
+    return mean / count
 
 
 def contrasts(

@@ -20,7 +20,14 @@ from orderdp_theory import (
     total_variation,
 )
 from orderdp_theory.common.errors import InputError
-from orderdp_train.auditing.agreement import Draws, agreement, drawn_of, mean_weights, selections
+from orderdp_train.auditing.agreement import (
+    Drawn,
+    Draws,
+    agreement,
+    drawn_of,
+    mean_weights,
+    selections,
+)
 from orderdp_train.auditing.covariance import covariance_trace, sequence_trace
 from orderdp_train.auditing.followed import EPOCH_CAUSES, FollowedEpoch
 from orderdp_train.auditing.inner import Inner
@@ -57,7 +64,7 @@ class Candidate:
         self.stored = self._weights(stored)
         self.fresh = self.stored if fresh is stored else self._weights(fresh)
         self.level = level
-        self.selections: Iterable[tuple[Tensor, Tensor]]
+        self.selections: Iterable[Drawn]
         self.selections = selections(rule, draws, shared.generator)
         self.drawn: Tensor | None = None
         if monte_carlo and draws > 0:  # the gradient and the test are of the same selections

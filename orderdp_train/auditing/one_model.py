@@ -35,7 +35,7 @@ from orderdp_train.rules import SelectionRule
 
 DRAWS = 400
 FALSE_ALARM = 0.01
-SELECTED = 12  # bytes of memory of a selected sample, which the Monte Carlo gradient keeps
+SELECTED = 16  # bytes of memory of a selected sample, which the Monte Carlo gradient keeps
 VIEW = 2000  # bytes of memory of a view, however small its data
 
 

@@ -104,8 +104,8 @@ def test_an_audit_of_impossible_size_is_refused_at_once() -> None:
 
 
 def test_selections_that_are_kept_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the Monte Carlo gradient an audit keeps what it drew: 12 bytes a selected sample."""
-    monkeypatch.setattr("orderdp_theory.common.limits.memory", lambda: 2 * 60 * (500 + 12 * 2))
+    """With the Monte Carlo gradient an audit keeps what it drew: 16 bytes a selected sample."""
+    monkeypatch.setattr("orderdp_theory.common.limits.memory", lambda: 2 * 60 * (500 + 16 * 2))
     model, data = torch.nn.Linear(1, 2), population()
     audit(model, data, [FullData(2)], draws=60)
     with pytest.raises(InputError, match="draws must be at most 60 here, got 61"):
