@@ -223,7 +223,8 @@ def samples_of(name: str, indices: Any, n: int) -> Tensor:
     if indices.numel() and (indices.is_floating_point() or indices.dtype == torch.bool):
         raise TypeError(f"{name} must be integers, got {indices.dtype}")
     if indices.device.type != "cuda" and not ((indices >= 0) & (indices < n)).all():
-        raise InputError(f"{name} must lie in 0..{n - 1}, got {indices.aminmax()}")
+        outside = int(indices[(indices < 0) | (indices >= n)][0])
+        raise InputError(f"{name} must lie in 0..{n - 1}, got {outside}")
     return indices.to(torch.int64)
 
 

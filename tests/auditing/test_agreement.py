@@ -8,6 +8,7 @@ from torch import Tensor
 from orderdp_theory import Design
 from orderdp_train.auditing.agreement import (
     LEAST_DRAWS,
+    ROUNDING,
     Draws,
     agreement,
     contrasts,
@@ -178,6 +179,17 @@ def test_a_rule_without_randomness_matches_exactly() -> None:
         draw(rule, features, 10, torch.Generator()), features, rule.expected_weights(), LEVEL
     )
     assert (found.p_value, found.dimensions, found.alarm) == (1.0, 0, False)
+
+
+@pytest.mark.parametrize(("off", "alarm"), [(1.0, False), (2.0, True)])
+def test_a_total_that_never_varies_may_be_off_by_rounding_and_no_more(
+    off: float, alarm: bool
+) -> None:
+    """Weights of both signs, whose stated total is just 0 and that of their sizes just 1."""
+    none, weights = torch.zeros(2, 1).double(), torch.tensor([0.5, -0.5]).double()
+    totals = torch.full((8,), off * ROUNDING, dtype=torch.float64)
+    draws = Draws(0 * totals[:, None], totals, torch.tensor([8, 8]), none[:, 0], none[:, 0], 2.0)
+    assert agreement(draws, none, weights, LEVEL).alarm == alarm
 
 
 def test_weights_that_vary_from_draw_to_draw_are_no_alarm() -> None:

@@ -15,11 +15,14 @@ from orderdp_theory import (
     estimator_covariance_trace,
     gap,
     pivotal_joint,
+    spectrum_deviation,
     surrogate_loss,
 )
 from orderdp_train.auditing import Audit, Population, audit, supervised, walks
+from orderdp_train.auditing.covariance import signs
 from orderdp_train.auditing.followed import follow_epoch
 from orderdp_train.auditing.population import population_of_images
+from orderdp_train.auditing.shared import PROJECTIONS, Shared
 from orderdp_train.data import DataSet, load_data
 from orderdp_train.models import build_model
 from orderdp_train.rules import (
@@ -174,7 +177,36 @@ def test_surrogate_terms_are_those_of_the_theory(found: Audit) -> None:
     assert 0 <= surrogate.gap <= min(surrogate.chi_bound, surrogate.tv_bound)
     assert terms is not None
     assert terms.gap == pytest.approx(theory.value)
+    fewer = math.sqrt((N - DESIGN.s) / (DESIGN.s * (N - 1)))
+    printed = math.sqrt(2) * spectrum_deviation(DESIGN) * losses.max() * fewer
+    assert terms.wasserstein_term == pytest.approx(printed)
     assert found["random"].theorem_four is None
+
+
+def test_nothing_but_losses_and_norms_has_the_unit_of_the_loss(found: Audit) -> None:
+    """A power of two as the unit changes exponents alone, so that the digits are the same."""
+    unit, problem = 2.0**20, small()
+
+    def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        return unit * problem.population.loss(model, batch)
+
+    population = replace(problem.population, loss=loss)
+    other = audit(problem.model, population, rules(), draws=300, batch_size=16)
+    for name in ("mean_loss", "loss_range", "gradient_norm"):
+        assert getattr(other, name) == unit * getattr(found, name)
+    alike = "cosine", "scale", "bias", "parts", "parts_residual", "variance", "bias_to_variance"
+    for mine, theirs in zip(other.rules, found.rules, strict=True):
+        for name in (*alike, "monte_carlo", "monte_carlo_expected", "layers"):
+            assert getattr(mine, name) == getattr(theirs, name), name
+    assert max(row.parts_residual for row in found.rules) > 0
+
+
+def test_gradients_are_projected_on_as_many_directions_as_it_says() -> None:
+    problem = small()
+    generator = torch.Generator().manual_seed(0)
+    shared = Shared(problem.model, problem.population, problem.losses, generator, 1, True, 2**30)
+    rows = torch.cat([signs(shared.directions, *layer) for layer in enumerate(shared.sizes)], 1)
+    assert torch.linalg.matrix_rank(rows.double()) == PROJECTIONS
 
 
 def test_goes_to_json(found: Audit) -> None:

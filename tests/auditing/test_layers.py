@@ -12,7 +12,12 @@ from orderdp_theory import Design, Ranking
 from orderdp_train.auditing import Population, audit, supervised
 from orderdp_train.auditing import covariance as covariance_module
 from orderdp_train.auditing import per_sample as rules_of_layers
-from orderdp_train.auditing.covariance import Products, covariance_trace, products
+from orderdp_train.auditing.covariance import (
+    Products,
+    covariance_trace,
+    per_sample_gradients,
+    products,
+)
 from orderdp_train.auditing.layers import Layers, audit_mode
 from orderdp_train.auditing.per_sample import RULES, Made, PerSample
 from orderdp_train.rules import OrderDP, RandomSubset, UnbiasedOrderDP
@@ -213,6 +218,25 @@ def test_products_are_the_same_in_chunks_of_any_length(
     monkeypatch.setattr(covariance_module, "CHUNK_BYTES", chunk * size)
     found = products(problem.model, problem.population, ranking, a)
     for name in ("squares", "between", "within"):
+        torch.testing.assert_close(getattr(found, name), getattr(whole, name))
+    with audit_mode(problem.model):
+        chunks = per_sample_gradients(
+            problem.model, problem.population, torch.arange(N), chunk_bytes=chunk * size
+        )
+        lengths = [len(gradients[0]) for _, gradients in chunks]
+    assert lengths == [chunk] * (N // chunk) + [N % chunk] * (N % chunk > 0)
+
+
+def test_products_of_some_parameters_and_of_the_others_are_those_of_all() -> None:
+    problem, directions = small(), [3, 4]
+    ranking = Ranking.of(torch.rand(N, generator=torch.Generator().manual_seed(1)).double().numpy())
+    ones = torch.ones(N, dtype=torch.float64)
+    whole, some, others = (
+        products(problem.model, problem.population, ranking, ones, directions, layers=layers)
+        for layers in (None, [0, 3], [1, 2])
+    )
+    found = some.replaced(others, [1, 2])
+    for name in ("squares", "between", "within", "projections"):
         torch.testing.assert_close(getattr(found, name), getattr(whole, name))
 
 

@@ -5,6 +5,7 @@ import torch
 
 from orderdp_theory import Design
 from orderdp_theory.common.command import run as command_line
+from orderdp_train.auditing import promises as promises_module
 from orderdp_train.auditing.point import Effort, score_error
 from orderdp_train.auditing.population import population_of_images
 from orderdp_train.auditing.promises import promises_of
@@ -56,6 +57,16 @@ def test_constants_are_those_that_the_audit_measured(tmp_path):
     )
     largest = max(float(p.audit.losses.max()) for p in points)
     assert convergence.trivial == pytest.approx(largest)
+
+
+@pytest.mark.parametrize(("rule", "known"), [("orderdp-fresh", (0, 0.0)), ("orderdp", (None,) * 2)])
+def test_only_present_losses_are_known_to_have_no_age_and_no_error(
+    rule, known, tmp_path, monkeypatch
+):
+    config = RunConfig(rule=RuleConfig(rule, {"keep": 0.3}), recipe=RECIPE)
+    monkeypatch.setattr(promises_module, "promises", lambda run: run)
+    measured = promises_of(config, trained(tmp_path / "run", config)[1])
+    assert (measured.max_age, measured.shortfalls) == known
 
 
 def test_which_rules_have_a_surrogate():

@@ -23,6 +23,7 @@ from orderdp_train.rules import (
     UnbiasedOrderDP,
     build_rule,
 )
+from orderdp_train.rules.base import samples_of
 
 N = 6
 DESIGN = Design(N, 4, 2)
@@ -110,6 +111,13 @@ def test_given_scores_are_a_number_for_each_sample(rule):
     for scores in ([0.0] * (N - 1), [math.nan] + [0.0] * (N - 1), "words"):
         with pytest.raises((ValueError, TypeError), match="scores"):
             rule.expected_weights(scores)
+
+
+def test_samples_are_indices_of_the_data():
+    assert samples_of("samples", [0, N - 1], N).tolist() == [0, N - 1]
+    for outside in (-1, N):
+        with pytest.raises(ValueError, match=rf"^samples must lie in 0\.\.5, got {outside}$"):
+            samples_of("samples", [0, outside], N)
 
 
 def test_a_draw_without_a_generator_is_refused():
