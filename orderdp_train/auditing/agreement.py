@@ -83,8 +83,11 @@ class Draws:
     kept: float
 
 
-Drawn = tuple[Int64[Tensor, "k"], Int64[Tensor, "m"], Float64[Tensor, "m"]]
-"""Sizes of some selections, and their samples and weights, each divided by the size, on the CPU."""
+Drawn = tuple[Int64[Tensor, "_"], Int64[Tensor, "_"], Float64[Tensor, "_"]]
+"""Sizes of some selections, and their samples and weights, each divided by the size, on the CPU.
+
+Several of these are of several lengths, so that their shapes have no names.
+"""
 
 
 def selections(rule: SelectionRule, draws: int, generator: torch.Generator) -> Iterator[Drawn]:

@@ -13,6 +13,7 @@ from orderdp_train.auditing.agreement import (
     agreement,
     contrasts,
     drawn_of,
+    mean_weights,
     ranks,
     selections,
 )
@@ -201,6 +202,18 @@ def test_weights_that_vary_from_draw_to_draw_are_no_alarm() -> None:
             return indices, weights * (0.5 + torch.rand(len(weights), generator=generator))
 
     assert p_value(Varying(N, 12)) > LEVEL
+
+
+def test_mean_weights_of_selections_in_pieces_of_any_length() -> None:
+    """Each is checked as often as its shapes are, which look at one piece by chance."""
+    rule, draws = RandomSubset(N, 2), 7
+    pieces = [list(selections(rule, k, torch.Generator().manual_seed(k))) for k in (3, 4)]
+    drawn = [piece for some in pieces for piece in some]
+    counted = torch.zeros(N, dtype=torch.float64)
+    for _, indices, _ in drawn:
+        counted += torch.bincount(indices, minlength=N)
+    for _ in range(20):
+        torch.testing.assert_close(mean_weights(N, drawn), counted / 2 / draws)
 
 
 def test_bad_selections_and_too_few_draws() -> None:
