@@ -105,21 +105,21 @@ def selections(rule: SelectionRule, draws: int, generator: torch.Generator) -> I
                 f"{type(rule).__name__}.select gave indices {tuple(indices.shape)} and weights "
                 f"{tuple(weights.shape)}; both must be (m,) with m at least 1"
             )
-        low, high = indices.aminmax()
-        if low < 0 or high >= rule.n:
-            raise InputError(f"{type(rule).__name__}.select gave an index outside 0..{rule.n - 1}")
         some.append((indices, weights))
         entries += m
         if entries >= ENTRIES:
-            yield _joined(some)
+            yield _joined(rule, some)
             some, entries = [], 0
     if some:
-        yield _joined(some)
+        yield _joined(rule, some)
 
 
-def _joined(some: list[tuple[Tensor, Tensor]]) -> Drawn:
+def _joined(rule: SelectionRule, some: list[tuple[Tensor, Tensor]]) -> Drawn:
     sizes = torch.tensor([len(indices) for indices, _ in some])
     indices = torch.cat([indices for indices, _ in some]).cpu()
+    low, high = indices.aminmax()
+    if low < 0 or high >= rule.n:
+        raise InputError(f"{type(rule).__name__}.select gave an index outside 0..{rule.n - 1}")
     weights = torch.cat([weights for _, weights in some]).to("cpu", torch.float64)
     return sizes, indices, weights / sizes.repeat_interleave(sizes)
 

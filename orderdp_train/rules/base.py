@@ -366,8 +366,13 @@ def others(taken: Tensor, places: Tensor) -> Tensor:
 def where_true(mask: Tensor, count: int) -> Tensor:
     """The places `(count,)`, ascending, where a mask `(s,)` is true: as many as are known to be.
 
-    Unlike `nonzero` it waits for no device to count them.
+    On an accelerator it does not wait, as `nonzero` would, for them to be counted.
     """
+    return mask.nonzero()[:, 0] if mask.device.type == "cpu" else where_scattered(mask, count)
+
+
+def where_scattered(mask: Tensor, count: int) -> Tensor:
+    """The same without a count, each place written to where it belongs."""
     place = (mask.cumsum(0) - 1).masked_fill_(~mask, count).clamp_(max=count)
     found = torch.zeros(count + 1, dtype=torch.int64, device=mask.device)
     return found.scatter_(0, place, torch.arange(len(mask), device=mask.device))[:count]

@@ -12,7 +12,7 @@ from scipy.stats import binom
 
 from orderdp_theory import Design
 from orderdp_train.rules import OrderDP, UnbiasedOrderDP, base, ordered, unbiased
-from orderdp_train.rules.base import few, others, random_subset, top, where_true
+from orderdp_train.rules.base import few, others, random_subset, top, where_scattered, where_true
 from orderdp_train.rules.ordered import AscendingScores
 from tests.rules.laws import FALSE_ALARM, smallest_p_value
 
@@ -80,9 +80,11 @@ def test_few_of_many_need_little_memory():
 
 
 @given(st.lists(st.booleans(), max_size=30))
-def test_where_true_is_nonzero(values):
+def test_places_of_a_mask_with_and_without_a_count(values):
     mask = torch.tensor(values, dtype=torch.bool)
-    assert where_true(mask, sum(values)).tolist() == mask.nonzero().flatten().tolist()
+    places = [k for k, value in enumerate(values) if value]
+    for found in (where_true, where_scattered):
+        assert found(mask, len(places)).tolist() == places
 
 
 @given(st.lists(st.sampled_from([0.0, 1.0, 2.0, float("inf")]), min_size=1, max_size=12), st.data())
