@@ -16,6 +16,8 @@ from orderdp_train.auditing.per_sample import Made, PerSample, by_rule, one_by_o
 
 # Samples on which what follows from a layer's rule is compared with autograd.
 FEW = 4
+# A product that is added to a long vector of float64 takes as long as so many others.
+UPDATE = 128
 
 
 @contextmanager
@@ -248,19 +250,22 @@ class Layers:
         return [grad.flatten() for grad in grads]
 
 
-def contraction(model: nn.Module, losses: Callable[[], Tensor], *, each: bool) -> float:
-    """What one more row of weights costs in every batch, in plain passes.
+def contractions(
+    model: nn.Module, losses: Callable[[], Tensor], rows: int, batch_size: int, *, each: bool
+) -> float:
+    """What so many more rows of weights, constant on no batch, cost, in plain passes.
 
-    `losses` makes a forward pass over a few samples. Products with gradients that are made anyway,
-    for `each`, against a weight's gradient for every position.
+    `losses` makes a forward pass over a few samples. Single gradients are made for all rows, `each`
+    or not, where that costs less than a weight's gradient for each of them.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
     layers = Layers(model, parameters)
+    entry = rows * (1 + UPDATE / batch_size)
     with audit_mode(model):
         layers.verify_on(losses)
         with layers.recording():
             found = losses()
-            row, plain = 0.0, 1.0
+            more, plain = 0.0, 1.0
             singles = layers.gradients(found, found.new_zeros(0, len(found)), each=each, local=True)
             made = {i for i, _, single in singles if isinstance(single, Made)}
             for module, own in layers.owned.items():
@@ -270,5 +275,6 @@ def contraction(model: nn.Module, losses: Callable[[], Tensor], *, each: bool) -
                     if weight.dim() > 1:
                         work = weight.numel() * output[0].numel() / weight.shape[0]
                         plain += work
-                        row += weight.numel() if i in made else work
-    return row / plain / 3 + (2 / 3 if layers.general else 0.0)
+                        once = 0.0 if i in made else min(work, rows * (work - weight.numel()))
+                        more += once + entry * weight.numel()
+    return more / plain / 3 + (2 / 3 * rows if layers.general else 0.0)

@@ -9,6 +9,7 @@ squared norms from Gram matrices of the positions, inner products, weighted sums
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -23,6 +24,9 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 SMALL = 2**16
 # Bytes of what is unfolded, or of pairs of positions, at a time: about what a cache holds.
 AT_ONCE = 2**24
+# More sums than this are cheaper from single gradients, made a few outputs at a time, than from
+# one contraction each.
+MANY = 2
 
 
 class PerSample(Protocol):
@@ -96,6 +100,15 @@ class Outer:
         return sum((x @ x.T for x in self._pieces()), self.signal.new_zeros(size, size))
 
     def sums(self, phi: Tensor) -> Tensor:
+        if len(phi) > MANY and self.signal.shape[2] > 1:
+            (_, groups, _, o), i = self.signal.shape, self.inputs.shape[3]
+            phi, start = phi.to(self.signal), 0
+            found = phi.new_empty(len(phi), groups, o, i)
+            for piece in self._pieces():
+                sums = (phi @ piece).view(len(phi), groups, -1, i)
+                found[:, :, start : start + sums.shape[2]] = sums
+                start += sums.shape[2]
+            return found.flatten(1)
         inputs = self.inputs.transpose(0, 1).flatten(1, 2)
         rows = []
         for row in phi.to(self.signal):
@@ -136,11 +149,20 @@ class Convolved:
         return torch.stack(found, 1)
 
     def gram(self) -> Tensor:
-        (whole,) = unfolded(self.module, self.inputs, self.signal, len(self.signal))
+        (whole,) = unfolded(self.module, self.inputs, self.signal, sys.maxsize)
         return whole.gram()
 
     def sums(self, phi: Tensor) -> Tensor:
         module, ones = self.module, [1] * (self.signal.dim() - 1)
+        if len(phi) > MANY:
+            result = len(phi) * module.weight.numel() * self.signal.element_size()
+            outers = unfolded(module, self.inputs, self.signal, max(AT_ONCE, result))
+            parts, start = [], 0
+            for outer in outers:
+                parts.append(outer.sums(phi[:, start : start + len(outer.signal)]))
+                start += len(outer.signal)
+            o, i, *kernel = module.weight.shape
+            return sum(parts[1:], parts[0]).unflatten(1, (o, math.prod(kernel), i)).mT.flatten(1)
         inputs, padding = self.inputs, module.padding
         if module.padding_mode != "zeros" or isinstance(padding, str):
             inputs, padding = _padded(module, inputs), [0] * len(ones[1:])
@@ -200,15 +222,15 @@ class Looked:
         return rows.flatten(1)
 
 
-def unfolded(module: Any, inputs: Tensor, signal: Tensor, few: int = 0) -> Iterator[Outer]:
-    """A convolution as outer products, `few` samples at a time or as fit into `AT_ONCE`.
+def unfolded(module: Any, inputs: Tensor, signal: Tensor, at_once: int = 0) -> Iterator[Outer]:
+    """A convolution as outer products, of as many samples at a time as fit into `at_once` bytes.
 
     Input channels come last, since rows of them can be copied whole.
     """
     kernel, dims, groups = module.kernel_size, len(module.kernel_size), module.groups
     positions = math.prod(signal.shape[2:])
     entries = inputs.element_size() * positions * inputs.shape[1] * math.prod(kernel)
-    few = few or max(1, AT_ONCE // max(entries, 1))
+    few = max(1, (at_once or AT_ONCE) // max(entries, 1))
     for x, s in zip(inputs.split(few), signal.split(few), strict=True):
         windows = _channels_last(module, x)
         for d in range(dims):

@@ -8,8 +8,8 @@ low rank `r` (0 outside every transition). Hence
 - one forward and one backward pass per batch give the loss gradients at the output of every
   layer, whatever the number `K` of rules;
 - the plain gradient sum is one *weight-gradient* contraction of these, the last third of an
-  ordinary pass, and each of the `r` extra directions is one more, because the backpropagated
-  signal of a sample scales with its weight; small convolutions share one contraction by all;
+  ordinary pass, and so is an extra direction, because the backpropagated signal of a sample scales
+  with its weight; more than one share the making of single gradients, a few outputs at a time;
 - a row whose weight stays constant costs nothing at all: its batches are added up once, in a
   running sum that all rows share (summation by parts).
 

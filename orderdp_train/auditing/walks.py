@@ -35,8 +35,9 @@ def walks_of(candidates: list[Candidate], shared: Shared, batch_size: int) -> li
     """The walks that give everything.
 
     Covariances need one in the order of each ranking; else one in the order of the current
-    losses does. A row that is not constant over long stretches of it costs a contraction a batch.
-    Rows that share another order in which they are, are worth a walk if there are many.
+    losses does. A row that is not constant over long stretches of it has a direction of its own in
+    a batch. Rows that share another order in which they are constant are worth a walk if there are
+    many.
     """
     n = shared.population.n
     walks: list[Walk] = []
@@ -60,10 +61,10 @@ def walks_of(candidates: list[Candidate], shared: Shared, batch_size: int) -> li
                 chosen = same[0] if same else Walk(order, {})
                 others += [] if same else [chosen]
             chosen.rows[name] = weights.take(chosen.order)
-    # A row costs less than a pass, so that one alone is not worth a walk.
-    cost = shared.contraction() if any(len(walk.rows) > 1 for walk in others) else 0.0
     for walk in others:
-        if len(walk.rows) * cost >= 1:
+        # A row costs less than a pass, so that one alone is not worth a walk.
+        rows = len(walk.rows)
+        if rows > 1 and shared.contractions(rows, batch_size) >= 1:
             walks.append(walk)
         else:
             back = torch.empty_like(walk.order)

@@ -18,7 +18,7 @@ from orderdp_train.auditing.covariance import (
     per_sample_gradients,
     products,
 )
-from orderdp_train.auditing.layers import Layers, audit_mode
+from orderdp_train.auditing.layers import UPDATE, Layers, audit_mode, contractions
 from orderdp_train.auditing.per_sample import RULES, Made, PerSample
 from orderdp_train.rules import OrderDP, RandomSubset, UnbiasedOrderDP
 from orderdp_train.rules.pairs import second_order
@@ -133,6 +133,23 @@ def test_a_rule_gives_what_autograd_gives(
                 torch.testing.assert_close(single.sums(phi), phi @ exact)
                 vectors = torch.randn(3, exact.shape[1], dtype=torch.float64)
                 torch.testing.assert_close(single.dots(vectors), exact @ vectors.T)
+
+
+@pytest.mark.parametrize("rows", [1, 10])
+@pytest.mark.parametrize("made", [False, True])
+def test_what_more_rows_cost_is_counted(
+    rows: int, made: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a convolution at 64 positions, as the share of all products of a plain pass."""
+    if not made:
+        monkeypatch.setattr(rules_of_layers, "AT_ONCE", 64)
+    model, images = nn.Conv2d(2, 4, 3, padding=1, bias=False), torch.randn(3, 2, 8, 8)
+    found = contractions(
+        model, lambda: model(images).square().sum((1, 2, 3)), rows, UPDATE, each=False
+    )
+    contraction, products = 64 * 72, rows * 72 * (1 + 1)  # with a batch, and to add to the sums
+    alone = {1: 63 * 72, 10: contraction}[rows]  # single gradients are made once for ten
+    assert found == pytest.approx((products + (0 if made else alone)) / (contraction + 1) / 3)
 
 
 class Attention(nn.Module):
