@@ -75,9 +75,7 @@ def view_in_words(document: Document) -> str:
     passes = [p.audit.passes for p in document.points if p.audit.passes is not None]
     cost = f" An audit took up to {max(passes):.1f} passes over the data." if passes else ""
     sampled = any(rule.bias_error is not None or rule.split for _, rule in document.rows())
-    exact = (
-        "What has no ± is exact to rounding." if sampled else "All biases are exact to rounding."
-    )
+    exact = "What has no ±" if sampled else "Every bias"
     return (
         f"Gradients are of {of} in {precision}, with normalisation layers and dropout in eval "
         f"mode. {exact} is exact to rounding.{cost}"

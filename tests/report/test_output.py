@@ -190,12 +190,14 @@ def test_options_of_what_an_audit_spends(run_folder: Path, tmp_path: Path) -> No
     found = json.loads((tmp_path / "views" / MARK).read_text(encoding="utf-8"))["points"][0]
     assert found["audit"]["views"] == 2
     assert found["audit"]["rules"][0]["bias_error"] is not None
-    for name, which in (
-        ("views", "augmented images, the mean over 2 redraws"),
-        ("a", "plain images"),
+    for name, which, exact in (
+        ("views", "augmented images, the mean over 2 redraws", "What has no ±"),
+        ("a", "plain images", "What has no ±"),
+        ("b", "plain images", "Every bias"),
     ):
         page = (tmp_path / name / "report.html").read_text(encoding="utf-8")
         assert f"Gradients are of {which}" in page
+        assert f"eval mode. {exact} is exact to rounding. An audit took up to" in page
     assert command(*options, "--precision=fp8", f"--out={tmp_path / 'c'}") == 2
 
 
