@@ -250,7 +250,7 @@ class Layers:
         return [grad.flatten() for grad in grads]
 
 
-def contractions(
+def cost_of_rows(
     model: nn.Module, losses: Callable[[], Tensor], rows: int, batch_size: int, *, each: bool
 ) -> float:
     """What so many more rows of weights, constant on no batch, cost, in plain passes.

@@ -157,12 +157,13 @@ class Convolved:
         if len(phi) > MANY:
             result = len(phi) * module.weight.numel() * self.signal.element_size()
             outers = unfolded(module, self.inputs, self.signal, max(AT_ONCE, result))
-            parts, start = [], 0
+            total, start = phi, 0
             for outer in outers:
-                parts.append(outer.sums(phi[:, start : start + len(outer.signal)]))
+                sums = outer.sums(phi[:, start : start + len(outer.signal)])
+                total = total.add_(sums) if start else sums
                 start += len(outer.signal)
             o, i, *kernel = module.weight.shape
-            return sum(parts[1:], parts[0]).unflatten(1, (o, math.prod(kernel), i)).mT.flatten(1)
+            return total.unflatten(1, (o, math.prod(kernel), i)).mT.flatten(1)
         inputs, padding = self.inputs, module.padding
         if module.padding_mode != "zeros" or isinstance(padding, str):
             inputs, padding = _padded(module, inputs), [0] * len(ones[1:])

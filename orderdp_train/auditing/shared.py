@@ -14,7 +14,7 @@ from orderdp_theory import Ranking, surrogate_weights
 from orderdp_train.auditing.agreement import contrasts, ranks
 from orderdp_train.auditing.covariance import Products, products
 from orderdp_train.auditing.inner import Inner
-from orderdp_train.auditing.layers import FEW, contractions
+from orderdp_train.auditing.layers import FEW, cost_of_rows
 from orderdp_train.auditing.moments import RankedMoments
 from orderdp_train.auditing.population import Population
 from orderdp_train.auditing.walk import TOLERANCE, TOLERANCE_FLOAT64, trainable
@@ -145,11 +145,11 @@ class Shared:
             layers,
         )
 
-    def contractions(self, rows: int, batch_size: int) -> float:
+    def cost_of_rows(self, rows: int, batch_size: int) -> float:
         """What so many more rows of weights cost in every batch, in plain passes."""
         few = torch.arange(min(FEW, self.population.n))
         losses = partial(self.population.losses, self.model, few, self.population.batch(few))
-        return contractions(self.model, losses, rows, batch_size, each=self.moments)
+        return cost_of_rows(self.model, losses, rows, batch_size, each=self.moments)
 
     def slow(self) -> list[str]:
         """In words, where no fast path fitted."""

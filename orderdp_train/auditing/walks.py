@@ -64,7 +64,7 @@ def walks_of(candidates: list[Candidate], shared: Shared, batch_size: int) -> li
     for walk in others:
         # A row costs less than a pass, so that one alone is not worth a walk.
         rows = len(walk.rows)
-        if rows > 1 and shared.contractions(rows, batch_size) >= 1:
+        if rows > 1 and shared.cost_of_rows(rows, batch_size) >= 1:
             walks.append(walk)
         else:
             back = torch.empty_like(walk.order)

@@ -18,7 +18,7 @@ from orderdp_train.auditing.covariance import (
     per_sample_gradients,
     products,
 )
-from orderdp_train.auditing.layers import UPDATE, Layers, audit_mode, contractions
+from orderdp_train.auditing.layers import UPDATE, Layers, audit_mode, cost_of_rows
 from orderdp_train.auditing.per_sample import RULES, Made, PerSample
 from orderdp_train.rules import OrderDP, RandomSubset, UnbiasedOrderDP
 from orderdp_train.rules.pairs import second_order
@@ -144,7 +144,7 @@ def test_what_more_rows_cost_is_counted(
     if not made:
         monkeypatch.setattr(rules_of_layers, "AT_ONCE", 64)
     model, images = nn.Conv2d(2, 4, 3, padding=1, bias=False), torch.randn(3, 2, 8, 8)
-    found = contractions(
+    found = cost_of_rows(
         model, lambda: model(images).square().sum((1, 2, 3)), rows, UPDATE, each=False
     )
     contraction, products = 64 * 72, rows * 72 * (1 + 1)  # with a batch, and to add to the sums
