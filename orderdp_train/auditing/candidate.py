@@ -33,7 +33,7 @@ from orderdp_train.auditing.followed import EPOCH_CAUSES, FollowedEpoch
 from orderdp_train.auditing.inner import Inner
 from orderdp_train.auditing.result import FollowedParts, Layer, RuleAudit, Surrogate, TheoremFour
 from orderdp_train.auditing.sequence import SequenceMoments
-from orderdp_train.auditing.shared import Shared
+from orderdp_train.auditing.shared import Shared, is_uniform
 from orderdp_train.auditing.split import CAUSES, split_bias
 from orderdp_train.rules import OrderDP, SelectionRule
 from orderdp_train.rules.base import ScoredRule
@@ -100,7 +100,7 @@ class Candidate:
             rows["fresh"] = self.fresh
         if self.drawn is not None:
             rows["drawn"] = self.drawn
-        if self.design is not None:
+        if self.design is not None and not is_uniform(self.design.coefficient):
             rows["sum"] = self.design.coefficient
         return rows
 
@@ -129,7 +129,9 @@ class Candidate:
                 add(layer, **{f"view {k} {name}": (v, causes[name]) for name, v in own.items()})
                 add(layer, **{f"view {k} bias": (its - view["full"], bias)})
         if self.design is not None:
-            whole = piece[f"{self.name}/sum"]
+            whole = piece.get(f"{self.name}/sum")
+            if whole is None:  # all coefficients are the same
+                whole = full * (self.rule.n * float(self.design.coefficient[0]))
             add(layer, sum=(whole, whole), sum_stored=(whole, stored))
         if self.drawn is not None:
             error = piece[f"{self.name}/drawn"] - stored

@@ -15,9 +15,8 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from orderdp_theory import Ranking
 from orderdp_train.auditing.layers import audit_mode
-from orderdp_train.auditing.per_sample import SMALL
+from orderdp_train.auditing.per_sample import SMALL, Recurrence
 from orderdp_train.auditing.population import Loss, Population
-from orderdp_train.auditing.sequence import carried
 from orderdp_train.auditing.walk import COLUMNS, MEMORY_LIMIT, parts, trainable, within
 from orderdp_train.rules.pairs import SecondOrder, SequencePairs
 
@@ -180,7 +179,7 @@ def products(
     )
     projections = torch.zeros(n, len(directions or ()), dtype=torch.float64, device=device)
     chunk_bytes = min(CHUNK_BYTES, memory_limit // 8)
-    for part in parts(ROWS, sum(sizes), memory_limit):
+    for part in parts(ROWS, sizes, memory_limit):
         cuts = [(i, cut) for i, cut in within(part, sizes) if layers is None or i in layers]
         if not cuts:
             continue
@@ -254,7 +253,8 @@ def sequence_trace(
         for start, grads in per_sample_gradients(model, population, sequence.order):
             here = slice(start, start + len(grads[0]))
             loss, gain, decay = (x[here] for x in (sequence.loss, sequence.gain, sequence.decay))
-            old, new = carried(gain, decay)
+            recurrence = Recurrence(decay, gain)
+            old, new = recurrence.left, recurrence.before
             a = coefficient[sequence.order[here]]
             for layer, gradient in enumerate(grads):
                 h = a[:, None] * gradient.flatten(1).double().cpu()

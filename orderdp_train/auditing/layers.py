@@ -9,15 +9,51 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from orderdp_train.auditing.per_sample import Made, PerSample, by_rule, one_by_one
+from orderdp_train.auditing.per_sample import (
+    Asked,
+    Made,
+    PerSample,
+    Seen,
+    Take,
+    by_rule,
+    one_by_one,
+)
 
 # Samples on which what follows from a layer's rule is compared with autograd.
 FEW = 4
 # A product that is added to a long vector of float64 takes as long as so many others.
 UPDATE = 128
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """Weighted sums of a parameter's gradients in one pass, still to be made if they are not.
+
+    `single` gradients belong to a parameter of a local layer; others have `made` sums alone.
+    """
+
+    phi: Float[Tensor, "r B"]
+    single: PerSample | None
+    made: Float[Tensor, "r size"] | None = None
+
+    def sums(self) -> Float[Tensor, "r size"]:
+        if self.made is not None:
+            return self.made
+        assert self.single is not None
+        return self.single.sums(self.phi)
+
+    def together(self, asked: Asked, take: Take) -> Seen | None:
+        """As `PerSample.together`, with nothing back where there are no single gradients."""
+        if self.made is None and self.single is not None:
+            return self.single.together(self.phi, asked, take)
+        take(slice(None), self.sums())
+        if self.single is None:
+            return None
+        return self.single.together(self.phi[:0], asked, lambda *_: None)
 
 
 @contextmanager
@@ -164,8 +200,9 @@ class Layers:
         dtypes = {losses.dtype, *(output.dtype for output in self.outputs_used())}
         tolerance = math.sqrt(max(torch.finfo(dtype).eps for dtype in dtypes))
         wrong: set[int] = set()
-        for i, sums, each in self.gradients(losses, phi[None], each=True, local=True):
+        for i, found in self.gradients(losses, phi[None], each=True, local=True):
             w, one = want[i].flatten(), alone[i].flatten()
+            sums, each = found.sums(), found.single
             assert each is not None
             gram = each.gram()
             squares, longest = one @ one, gram.diagonal().max()
@@ -184,12 +221,12 @@ class Layers:
 
     def gradients(
         self, losses: Tensor, basis: Tensor, *, each: bool = False, local: bool = False
-    ) -> Iterator[tuple[int, Tensor, PerSample | None]]:
+    ) -> Iterator[tuple[int, Weighted]]:
         """Each parameter's index with its gradients of `sum(losses)` and `basis @ losses`.
 
         They are `(1 + r, size)` for a basis `(r, B)`. The losses are those of the pass
-        recorded. With them, if `each`, are per-sample gradients of the parameters of local layers,
-        None for others; only these if `local`.
+        recorded. With them, if `each`, are per-sample gradients of the parameters of all local
+        layers, None for others; only these if `local`.
         """
         loose = {} if local else {i: self.parameters[i] for i in self.general}
         grads = torch.autograd.grad(
@@ -205,12 +242,12 @@ class Layers:
             found = self._by_rule(module, call, signal, each)
             if found is not None:
                 for name, i in own.items():
-                    yield i, found[name].sums(phi), found[name]
+                    yield i, Weighted(phi, found[name])
                 continue
             rows = list(zip(*(self._contract(call, own, signal, row) for row in phi), strict=True))
             alone = one_by_one(module, call.args, call.kwargs, signal) if each else {}
             for (name, i), sums in zip(own.items(), rows, strict=True):
-                yield i, torch.stack(sums), alone.get(name)
+                yield i, Weighted(phi, alone.get(name), torch.stack(sums))
         if loose:
             rows = [grads[: len(loose)]]
             for row in basis:
@@ -221,7 +258,7 @@ class Layers:
                     )
                 )
             for i, found in zip(loose, zip(*rows, strict=True), strict=True):
-                yield i, torch.stack([grad.flatten() for grad in found]), None
+                yield i, Weighted(phi, None, torch.stack([grad.flatten() for grad in found]))
 
     def outputs_used(self) -> list[Tensor]:
         return [self.calls[m][0].output for m in self.owned]
@@ -267,7 +304,7 @@ def cost_of_rows(
             found = losses()
             more, plain = 0.0, 1.0
             singles = layers.gradients(found, found.new_zeros(0, len(found)), each=each, local=True)
-            made = {i for i, _, single in singles if isinstance(single, Made)}
+            made = {i for i, weighted in singles if isinstance(weighted.single, Made)}
             for module, own in layers.owned.items():
                 output = layers.calls[module][0].output
                 for i in own.values():

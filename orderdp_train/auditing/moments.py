@@ -12,15 +12,16 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from orderdp_theory import Ranking
 from orderdp_train.auditing.covariance import Products, signs
-from orderdp_train.auditing.per_sample import SMALL, PerSample
+from orderdp_train.auditing.per_sample import SMALL, Asked, PerSample, Recurrence, Seen
 from orderdp_train.rules.pairs import RankPairs
 
 # How the products of a batch are found.
-TOGETHER, IN_ONE_GROUP, SINGLY = 0, 1, 2
+NOT, TOGETHER, IN_ONE_GROUP, SINGLY = range(4)
 
 
 class RankedMoments:
@@ -61,6 +62,7 @@ class RankedMoments:
         self._missing: set[int] = set()
         self._at_group: dict[int, Tensor] = {}
         self._turned: dict[int, Tensor] = {}
+        self._latest: tuple[int, list[Recurrence]] | None = None
 
     @property
     def weighted(self) -> bool:
@@ -72,6 +74,18 @@ class RankedMoments:
         """The parameters of which some batch had no per-sample gradients."""
         return sorted(self._missing)
 
+    def asks(self, start: int, layer: int, cut: slice, running: Tensor) -> Asked | None:
+        """As `walk.Moments` says: with the sums before each sample, where single ones matter."""
+        size = self.sizes[layer]
+        if layer in self._missing or self._way(start) != SINGLY:
+            return None
+        before = self._before(start, layer, running)[None]
+        if self._group_start[start] < start:
+            before = torch.stack([before[0], self._at_group[layer]])
+        if before.shape[1] < size:
+            before = F.pad(before, (cut.start, size - cut.stop))
+        return Asked(before, self._recurrences(start))
+
     def take(
         self,
         start: int,
@@ -80,6 +94,7 @@ class RankedMoments:
         running: Tensor,
         total: Tensor,
         single: PerSample | None,
+        seen: Seen | None,
     ) -> None:
         """As `walk.Moments` says."""
         if single is None or layer in self._missing:
@@ -89,20 +104,21 @@ class RankedMoments:
         count, own = here.stop - start, 0.0
         a = None if self._by_rank is None else self._by_rank[here]
         if cut.start == 0:  # of a parameter that is cut, with its first piece
-            squares = single.squares().double()
+            squares = (single.squares() if seen is None else seen.squares).double()
             own = -float(squares.sum() if a is None else squares @ a.square()) / 2
             self.squares[here, layer] = squares
             if self.directions and self.sizes[layer] <= SMALL:
-                self.projections[here] += single.dots(self._directions(layer, total))
-        if not len(self._ways):
+                self.projections[here] += single.dots(self._directions(layer))
+        way = self._way(start)
+        if way == NOT:
             return
         sums = (total if a is None else single.sums(a[None])[0])[cut].double()
+        running = self._before(start, layer, running)
         if a is not None:
-            running = self._running[layer] if start else torch.zeros_like(sums)
             self._running[layer] = running + sums
-        way = self._ways[start // self.batch_size]
         if way == SINGLY:
-            self._singly(here, layer, cut, running, single)
+            assert seen is not None  # it asked for it
+            self._singly(here, layer, cut, seen)
         else:
             own += float(sums @ sums) / 2
             if way == TOGETHER:
@@ -122,28 +138,40 @@ class RankedMoments:
         squares, projections = by_sample
         return Products(squares, self.between.cpu(), self.within.cpu(), projections)
 
-    def _singly(
-        self, here: slice, layer: int, cut: slice, running: Tensor, single: PerSample
-    ) -> None:
-        rank = torch.arange(here.start, here.stop, device=running.device)
-        first = torch.from_numpy(self._group_start[here]).to(running.device)
-        carried = first < here.start  # groups that begin before this batch
-        before = running[None]
-        if bool(carried.any()):
-            before = torch.stack([running, self._at_group[layer]])
-        vectors = before.new_zeros(len(before), self.sizes[layer])
-        vectors[:, cut] = before
-        a = torch.ones_like(rank, dtype=torch.float64)
-        a = a if self._by_rank is None else self._by_rank[here]
-        dots = single.dots(vectors).double() * a[:, None]
-        own = torch.zeros_like(dots[:, 0])
-        if bool(carried.any()):
-            own = (dots[:, 0] - dots[:, 1]) * carried
+    def _way(self, start: int) -> int:
+        return self._ways[start // self.batch_size] if len(self._ways) else NOT
+
+    def _before(self, start: int, layer: int, running: Tensor) -> Tensor:
+        """The sum of what comes before, weighted if samples are."""
+        if self.coefficient is None:
+            return running
+        return self._running[layer] if start else torch.zeros_like(running)
+
+    def _recurrences(self, start: int) -> list[Recurrence]:
+        """Of everything in a batch, and of a sample's group if it has ties, which are last."""
+        if self._latest is None or self._latest[0] != start:
+            here = slice(start, min(start + self.batch_size, len(self.order)))
+            first = self._group_start[here]
+            opens = torch.from_numpy(first == np.arange(here.start, here.stop)).double()
+            gain = torch.ones_like(opens) if self._by_rank is None else self._by_rank[here].cpu()
+            found = [Recurrence(torch.ones_like(opens), gain)]
+            if not opens.all():
+                found.append(Recurrence(1 - opens, gain))
+            self._latest = start, found
+        return self._latest[1]
+
+    def _singly(self, here: slice, layer: int, cut: slice, seen: Seen) -> None:
+        rank = torch.arange(here.start, here.stop, device=seen.dots.device)
+        first = torch.from_numpy(self._group_start[here]).to(rank.device)
+        dots, within = seen.dots.double(), seen.within.double()
         all_before = dots[:, 0]
+        # Of one vector, no group goes on from the batch before.
+        own = (all_before - dots[:, -1]) * (first < here.start)
         if cut.start == 0:
-            pairs = (single.gram().double() * torch.outer(a, a)).tril(-1)
-            own = own + (pairs * (rank[None, :] >= first[:, None])).sum(1)
-            all_before = all_before + pairs.sum(1)
+            own = own + (within[:, -1] * (first < rank) if within.shape[1] > 1 else 0.0)
+            all_before = all_before + within[:, 0]
+        if self._by_rank is not None:
+            own, all_before = own * self._by_rank[here], all_before * self._by_rank[here]
         self.within[here, layer] += own
         self.between[here, layer] += all_before - own
 
@@ -165,9 +193,11 @@ class RankedMoments:
             before += single.sums(weights[None])[0, cut]
         self._at_group[layer] = before
 
-    def _directions(self, layer: int, like: Tensor) -> Tensor:
+    def _directions(self, layer: int) -> Tensor:
         if layer not in self._turned:
-            self._turned[layer] = signs(self.directions, layer, self.sizes[layer]).to(like)
+            self._turned[layer] = signs(self.directions, layer, self.sizes[layer]).to(
+                self.squares.device, torch.float32
+            )
         return self._turned[layer]
 
 

@@ -21,10 +21,10 @@ from orderdp_train.auditing.inner import pieces
 from orderdp_train.auditing.layers import audit_mode
 from orderdp_train.auditing.moments import RankedMoments
 from orderdp_train.auditing.population import (
-    FORWARD_BATCH,
     Loss,
     counted,
     cross_entropy,
+    forward_batch,
     population_of,
 )
 from orderdp_train.auditing.result import Audit
@@ -126,10 +126,11 @@ def audit(
         looks = [replace(population.view(k), autocast=population.autocast) for k in range(views)]
         moments = False
     read: list[int] = []
+    at_once = forward_batch(population, batch_size)
     population, *looks = (counted(samples, read.append) for samples in (population, *looks))
     generator = torch.Generator().manual_seed(seed)
     with audit_mode(model):
-        losses = population.all_losses(model, max(batch_size, FORWARD_BATCH))
+        losses = population.all_losses(model, at_once)
     shared = Shared(model, population, losses, generator, draws, moments, memory_limit)
     level = false_alarm / len(named)
     candidates = [
@@ -140,7 +141,7 @@ def audit(
     size = sum(shared.sizes)
     rows = len(looks) * sum(len(walk.rows) for walk in walks) + moments
     rows += sum(seen.weighted for walk in walks for seen in walk.moments)
-    for part in parts(rows, size, memory_limit):
+    for part in parts(rows, shared.sizes, memory_limit):
         gradients: list[dict[str, Tensor]] = []
         for look in looks:
             gradients.append({})

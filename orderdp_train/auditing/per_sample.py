@@ -8,27 +8,78 @@ squared norms from Gram matrices of the positions, inner products, weighted sums
 
 from __future__ import annotations
 
+import itertools
 import math
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import cached_property
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 # Parameters of up to so many entries have their per-sample gradients made.
 SMALL = 2**16
-# Bytes of what is unfolded, or of pairs of positions, at a time: about what a cache holds.
+# Bytes at a time: of single gradients or of pairs of positions, and of what is unfolded. More of
+# them leave the caches, and come from the system anew every time.
 AT_ONCE = 2**24
+UNFOLD = 2**22
+# What a convolution reads is copied by channels where there are so many, else by positions.
+CHANNELS = 16
 # More sums than this are cheaper from single gradients, made a few outputs at a time, than from
 # one contraction each.
 MANY = 2
+# Of gradients that are so long, running sums are cheaper than all inner products, on a CPU.
+LONG = 2**12
 
 
+@dataclass(frozen=True)
+class Recurrence:
+    """The running sum `R <- keep_l R + gain_l g_l` of the gradients of a batch, 0 before it."""
+
+    keep: Float64[Tensor, "B"]
+    gain: Float64[Tensor, "B"]
+
+    @property
+    def left(self) -> Float64[Tensor, "rows"]:
+        """What would be left of a sum before the batch, before each sample and after all."""
+        return torch.cat([self.keep.new_ones(1), self.keep.cumprod(0)])
+
+    @cached_property
+    def before(self) -> Float64[Tensor, "rows B"]:
+        """The sum before each sample, and after all, as weights of the gradients."""
+        rows = [torch.zeros_like(self.gain)]
+        for k in range(len(self.gain)):
+            rows.append(self.keep[k] * rows[-1])
+            rows[-1][k] = self.gain[k]
+        return torch.stack(rows)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Vectors and running sums whose inner products with single gradients are wanted."""
+
+    vectors: Float[Tensor, "d size"]
+    recurrences: Sequence[Recurrence] = ()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Inner products of single gradients with what was asked for, and with themselves."""
+
+    dots: Float[Tensor, "B d"]
+    within: Float[Tensor, "B w"]
+    squares: Float[Tensor, "B"]
+
+
+Take = Callable[[slice, Float[Tensor, "r entries"]], None]
+"""Told weighted sums of some of a parameter's entries."""
+
+
+@runtime_checkable
 class PerSample(Protocol):
     """The gradients `(B, size)` of one parameter for the samples of a batch."""
 
@@ -48,9 +99,45 @@ class PerSample(Protocol):
         """Weighted sums over the samples."""
         ...
 
+    def together(self, phi: Float[Tensor, "r B"], asked: Asked, take: Take) -> Seen | None:
+        """`take` is given the `sums`, some entries `(r, entries)` at a time; back comes what was
+        asked for, None for no vectors. Gradients are made once for it all.
+        """
+        ...
+
+
+class _Apart:
+    def together(self: PerSample, phi: Tensor, asked: Asked, take: Take) -> Seen | None:
+        take(slice(None), self.sums(phi))
+        return _seen(self, asked) if len(asked.vectors) else None
+
+
+def _seen(single: PerSample, asked: Asked) -> Seen:
+    gram = single.gram()
+    return Seen(single.dots(asked.vectors), _from_gram(gram, asked), gram.diagonal())
+
+
+def _from_gram(gram: Tensor, asked: Asked) -> Tensor:
+    found = [(r.before[:-1].to(gram) * gram).sum(1) for r in asked.recurrences]
+    return torch.stack(found, 1) if found else gram[:, :0]
+
+
+def _one_by_one(rows: Tensor, asked: Asked) -> Tensor:
+    """The same products, with running sums that are there."""
+    columns = []
+    for r in asked.recurrences:
+        total, found = torch.zeros_like(rows[0]), []
+        for row, keep, gain in zip(rows, r.keep.tolist(), r.gain.tolist(), strict=True):
+            found.append(row @ total)
+            if keep != 1:
+                total *= keep
+            total.add_(row, alpha=gain)
+        columns.append(torch.stack(found))
+    return torch.stack(columns, 1) if columns else rows[:, :0]
+
 
 @dataclass(frozen=True)
-class Made:
+class Made(_Apart):
     """Gradients that exist; those of a convolution `(o, i, k)` may be kept as `(o, k, i)`."""
 
     rows: Float[Tensor, "B size"]
@@ -84,7 +171,7 @@ class Outer:
     def squares(self) -> Tensor:
         (size, groups, positions, o), i = self.signal.shape, self.inputs.shape[3]
         if positions * (o + i) >= o * i:
-            return sum((x.square().sum(1) for x in self._pieces()), self.signal.new_zeros(size))
+            return sum((x.square().sum(1) for _, x in self._pieces()), self.signal.new_zeros(size))
         few = max(1, AT_ONCE // (8 * groups * positions**2))
         pairs = zip(self.signal.split(few), self.inputs.split(few), strict=True)
         found = [((s @ s.mT) * (x @ x.mT)).sum((1, 2, 3)) for s, x in pairs]
@@ -97,18 +184,19 @@ class Outer:
 
     def gram(self) -> Tensor:
         size = len(self.signal)
-        return sum((x @ x.T for x in self._pieces()), self.signal.new_zeros(size, size))
+        if not self._few_positions():
+            return sum((x @ x.T for _, x in self._pieces()), self.signal.new_zeros(size, size))
+        few = max(1, AT_ONCE // (self.signal.element_size() * size * self.signal.shape[2] ** 2))
+        rows = []
+        for some, read in zip(self.signal.split(few), self.inputs.split(few), strict=True):
+            pairs = torch.einsum("bgpo,cgqo->bcgpq", some, self.signal)
+            pairs *= torch.einsum("bgpi,cgqi->bcgpq", read, self.inputs)
+            rows.append(pairs.sum((2, 3, 4)))
+        return torch.cat(rows)
 
     def sums(self, phi: Tensor) -> Tensor:
-        if len(phi) > MANY and self.signal.shape[2] > 1:
-            (_, groups, _, o), i = self.signal.shape, self.inputs.shape[3]
-            phi, start = phi.to(self.signal), 0
-            found = phi.new_empty(len(phi), groups, o, i)
-            for piece in self._pieces():
-                sums = (phi @ piece).view(len(phi), groups, -1, i)
-                found[:, :, start : start + sums.shape[2]] = sums
-                start += sums.shape[2]
-            return found.flatten(1)
+        if self._worth_pieces(phi):
+            return torch.cat([(phi.to(x) @ x) for _, x in self._pieces()], 1)
         inputs = self.inputs.transpose(0, 1).flatten(1, 2)
         rows = []
         for row in phi.to(self.signal):
@@ -116,16 +204,57 @@ class Outer:
             rows.append((signal.transpose(0, 1).flatten(1, 2).mT @ inputs).flatten())
         return torch.stack(rows)
 
-    def made(self) -> Tensor:
-        """All of them, `(B, size)`."""
-        return (self.signal.mT @ self.inputs).flatten(1)
+    def together(self, phi: Tensor, asked: Asked, take: Take) -> Seen | None:
+        if not len(asked.vectors) and not self._worth_pieces(phi):
+            take(slice(None), self.sums(phi))
+            return None
+        if self.signal.shape[2] == 1:
+            take(slice(None), self.sums(phi))
+            return _seen(self, asked)
+        phi, vectors, size = phi.to(self.signal), asked.vectors.to(self.signal), len(self.signal)
+        long = self.signal.device.type == "cpu" and LONG * phi.element_size() * size <= AT_ONCE
+        alone = self._few_positions() and not long
+        dots, squares = phi.new_zeros(size, len(vectors)), phi.new_zeros(size)
+        within, gram = phi.new_zeros(size, len(asked.recurrences)), phi.new_zeros(size, size)
+        for entries, piece in self._pieces():
+            take(entries, phi @ piece)
+            if not len(vectors):
+                continue
+            dots += piece @ vectors[:, entries].T
+            if long and piece.shape[1] >= LONG:
+                within += _one_by_one(piece, asked)
+                squares += torch.linalg.vector_norm(piece, dim=1).square()
+            elif not alone:
+                gram += piece @ piece.T
+        if not len(vectors):
+            return None
+        gram = self.gram() if alone else gram
+        return Seen(dots, within + _from_gram(gram, asked), squares + gram.diagonal())
 
-    def _pieces(self) -> Iterator[Tensor]:
-        """A few outputs' at a time, `(B, part of size)`."""
-        size, groups, _, _ = self.signal.shape
-        entries = self.signal.element_size() * size * groups * self.inputs.shape[3]
-        for signal in self.signal.split(max(1, AT_ONCE // entries), 3):
-            yield (signal.mT @ self.inputs).flatten(1)
+    def made(self, rows: Tensor | None = None) -> Tensor:
+        """All of them, `(B, size)`; in the memory of `rows` if that is given."""
+        shape = self.signal.shape[1], self.signal.shape[3], self.inputs.shape[3]
+        there = None if rows is None else rows.unflatten(1, shape)
+        return torch.matmul(self.signal.mT, self.inputs, out=there).flatten(1)
+
+    def _few_positions(self) -> bool:
+        """Whether pairs of positions are cheaper than inner products of gradients."""
+        (_, _, positions, o), i = self.signal.shape, self.inputs.shape[3]
+        return positions**2 * (o + i) <= o * i
+
+    def _worth_pieces(self, phi: Tensor) -> bool:
+        return len(phi) > MANY and self.signal.shape[2] > 1
+
+    def _pieces(self) -> Iterator[tuple[slice, Tensor]]:
+        """Some entries at a time, those of a few outputs, `(B, entries)`."""
+        (size, groups, _, o), i = self.signal.shape, self.inputs.shape[3]
+        fit = AT_ONCE // (self.signal.element_size() * size * i)  # outputs
+        many, few = max(1, fit // o), max(1, min(fit, o))  # of groups, and of a group
+        for group, start in itertools.product(range(0, groups, many), range(0, o, few)):
+            its = slice(group, group + many), slice(None), slice(start, start + few)
+            piece = (self.signal[:, *its].mT @ self.inputs[:, its[0]]).flatten(1)
+            first = (group * o + start) * i
+            yield slice(first, first + piece.shape[1]), piece
 
 
 @dataclass(frozen=True)
@@ -149,21 +278,18 @@ class Convolved:
         return torch.stack(found, 1)
 
     def gram(self) -> Tensor:
-        (whole,) = unfolded(self.module, self.inputs, self.signal, sys.maxsize)
-        return whole.gram()
+        return self._whole().gram()
 
     def sums(self, phi: Tensor) -> Tensor:
         module, ones = self.module, [1] * (self.signal.dim() - 1)
         if len(phi) > MANY:
-            result = len(phi) * module.weight.numel() * self.signal.element_size()
-            outers = unfolded(module, self.inputs, self.signal, max(AT_ONCE, result))
             total, start = phi, 0
-            for outer in outers:
+            for outer in unfolded(module, self.inputs, self.signal, self._at_once(phi)):
+                outer = Outer(outer.signal, _native(module, outer).flatten(3))
                 sums = outer.sums(phi[:, start : start + len(outer.signal)])
                 total = total.add_(sums) if start else sums
                 start += len(outer.signal)
-            o, i, *kernel = module.weight.shape
-            return total.unflatten(1, (o, math.prod(kernel), i)).mT.flatten(1)
+            return total
         inputs, padding = self.inputs, module.padding
         if module.padding_mode != "zeros" or isinstance(padding, str):
             inputs, padding = _padded(module, inputs), [0] * len(ones[1:])
@@ -182,9 +308,39 @@ class Convolved:
             rows.append(weight.flatten())
         return torch.stack(rows)
 
+    def together(self, phi: Tensor, asked: Asked, take: Take) -> Seen | None:
+        fits = self._unfolded_bytes() <= self._at_once(phi)
+        if len(asked.vectors) or (len(phi) > MANY and fits):
+            return self._whole().together(phi, asked, take)
+        take(slice(None), self.sums(phi))
+        return None
+
+    def _at_once(self, phi: Tensor) -> int:
+        """Bytes of what is unfolded for weighted sums: at least as many as these have."""
+        return max(AT_ONCE, len(phi) * self.module.weight.numel() * self.signal.element_size())
+
+    def _unfolded_bytes(self) -> int:
+        read = self.inputs.shape[1] * math.prod(self.module.kernel_size)
+        return (
+            self.inputs.element_size() * len(self.inputs) * math.prod(self.signal.shape[2:]) * read
+        )
+
+    def _whole(self) -> Outer:
+        """All samples unfolded, a few at a time."""
+        groups = self.module.groups
+        signal = self.signal.flatten(2).unflatten(1, (groups, -1)).mT
+        read = self.module.weight[0].numel()
+        inputs, start = self.inputs.new_empty(*signal.shape[:3], read), 0
+        for outer in unfolded(self.module, self.inputs, self.signal):
+            stop = start + len(outer.signal)
+            native = _native(self.module, outer)
+            inputs[start:stop].view(native.shape).copy_(native)
+            start = stop
+        return Outer(signal, inputs)
+
 
 @dataclass(frozen=True)
-class Looked:
+class Looked(_Apart):
     """Of an embedding's rows, which tokens `(B, t)` looked up."""
 
     signal: Float[Tensor, "B t d"]
@@ -223,28 +379,36 @@ class Looked:
         return rows.flatten(1)
 
 
+def _native(module: Any, outer: Outer) -> Tensor:
+    """What was read, in the order of the weight's entries, not channels last."""
+    return outer.inputs.unflatten(3, (math.prod(module.kernel_size), -1)).mT
+
+
 def unfolded(module: Any, inputs: Tensor, signal: Tensor, at_once: int = 0) -> Iterator[Outer]:
     """A convolution as outer products, of as many samples at a time as fit into `at_once` bytes.
 
-    Input channels come last, since rows of them can be copied whole.
+    Entries have input channels last, so that rows of them can be copied whole; of few channels,
+    rows of positions are.
     """
     kernel, dims, groups = module.kernel_size, len(module.kernel_size), module.groups
     positions = math.prod(signal.shape[2:])
     entries = inputs.element_size() * positions * inputs.shape[1] * math.prod(kernel)
-    few = max(1, (at_once or AT_ONCE) // max(entries, 1))
+    few = max(1, (at_once or UNFOLD) // max(entries, 1))
+    by_channels = inputs.shape[1] >= CHANNELS
     for x, s in zip(inputs.split(few), signal.split(few), strict=True):
-        windows = _channels_last(module, x)
+        windows = _channels_last(module, x) if by_channels else _padded(module, x)
+        at = 1 if by_channels else 2
         for d in range(dims):
-            dilation = module.dilation[d]
-            windows = windows.unfold(1 + d, (kernel[d] - 1) * dilation + 1, module.stride[d])
-            windows = windows[..., ::dilation]
-        # (b, *positions, channels, *kernel) to (b, groups, positions, kernel * channels).
-        windows = windows.movedim(1 + dims, -1).flatten(1, dims).flatten(2, 1 + dims)
-        if groups > 1:
-            windows = windows.unflatten(3, (groups, -1)).movedim(3, 1)
-        else:
-            windows = windows[:, None]
-        yield Outer(s.flatten(2).unflatten(1, (groups, -1)).mT, windows.flatten(3))
+            reach = (kernel[d] - 1) * module.dilation[d] + 1
+            windows = windows.unfold(at + d, reach, module.stride[d])[..., :: module.dilation[d]]
+        if by_channels:  # (b, *positions, channels, *kernel), positions before what they read
+            windows = windows.movedim(1 + dims, -1).flatten(1, dims).flatten(2, 1 + dims)
+            read = windows.unflatten(3, (groups, -1)).movedim(3, 1).flatten(3)
+        else:  # (b, channels, *positions, *kernel), positions last
+            windows = windows.permute(0, *range(2 + dims, 2 + 2 * dims), 1, *range(2, 2 + dims))
+            windows = windows.flatten(1, dims).flatten(3)
+            read = windows.unflatten(2, (groups, -1)).movedim(2, 1).flatten(2, 3).mT
+        yield Outer(s.flatten(2).unflatten(1, (groups, -1)).mT, read)
 
 
 def _channels_last(module: Any, inputs: Tensor) -> Tensor:
@@ -277,9 +441,12 @@ def _convolution(module: Any, inputs: Tensor, signal: Tensor, each: bool) -> Fou
     bias = Made(_over_positions(signal))
     if not _is_made(module, inputs, signal, each):
         return {"weight": Convolved(module, inputs, signal), "bias": bias}
-    first, *rest = (outer.made() for outer in unfolded(module, inputs, signal))
-    rows = torch.cat([first, *rest]) if rest else first
     o, i, *kernel = module.weight.shape
+    rows, start = signal.new_empty(len(signal), module.weight.numel()), 0
+    for outer in unfolded(module, inputs, signal):
+        stop = start + len(outer.signal)
+        outer.made(rows[start:stop])
+        start = stop
     return {"weight": Made(rows, (o, math.prod(kernel), i)), "bias": bias}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.data import IterableDataset, default_collate
 
 from orderdp_theory.common.errors import InputError
@@ -22,7 +22,9 @@ from orderdp_train.training.processes import gather_vectors, shard
 from orderdp_train.training.recipe import Recipe
 
 Loss = Callable[[nn.Module, Any], Tensor]
-FORWARD_BATCH = 256  # at least, where nothing is kept for a backward pass
+# Samples of a pass that keeps nothing for a backward pass, and bytes of what they are.
+FORWARD_BATCH = 256
+FORWARD_BYTES = 2**20
 
 
 def supervised(loss: Callable[[Any, Any], Tensor]) -> Loss:
@@ -127,6 +129,13 @@ class Population:
                 "sample and whether training diverged"
             )
         return losses
+
+
+def forward_batch(population: Population, batch_size: int) -> int:
+    """Samples of a pass that keeps nothing: more than `batch_size` where they are small."""
+    leaves = tree_leaves(population.batch(torch.arange(1)))
+    size = sum(x.numel() * x.element_size() for x in leaves if isinstance(x, Tensor))
+    return max(batch_size, min(FORWARD_BATCH, FORWARD_BYTES // max(size, 1)))
 
 
 def counted(population: Population, tell: Callable[[int], None]) -> Population:

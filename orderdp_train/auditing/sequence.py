@@ -1,8 +1,7 @@
 """What the pairs of a sampling in sequence add to a covariance, taken on the way of a walk.
 
 The walk goes in the sequence's order. A batch of it needs the inner products of its samples'
-weighted gradients `h` with the recurrence's running sum `R` before it and with each other; within
-the batch the sum before sample l is `old[l] R + new[l] @ h`.
+weighted gradients with the recurrence's running sum before it, and with that in it.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from orderdp_train.auditing.per_sample import PerSample
+from orderdp_train.auditing.per_sample import Asked, PerSample, Recurrence, Seen
 from orderdp_train.rules.pairs import SequencePairs
 
 
@@ -37,7 +36,16 @@ class SequenceMoments:
         self.missing: set[int] = set()
         self._coefficient = coefficient[self.order].to(device, torch.float64)
         self._running: dict[int, Tensor] = {}
-        self._latest: tuple[int, Tensor, Tensor] | None = None
+        self._latest: tuple[int, Recurrence] | None = None
+
+    def asks(self, start: int, layer: int, cut: slice, running: Tensor) -> Asked | None:
+        """As `walk.Moments` says: with the recurrence's sum before the batch, and in it."""
+        if layer in self.missing:
+            return None
+        vectors = running.new_zeros(1, self.sizes[layer])
+        if start:
+            vectors[0, cut] = self._running[layer]
+        return Asked(vectors, [self._recurrence(start)])
 
     def take(
         self,
@@ -47,42 +55,28 @@ class SequenceMoments:
         running: Tensor,
         total: Tensor,
         single: PerSample | None,
+        seen: Seen | None,
     ) -> None:
         """As `walk.Moments` says."""
-        if single is None or layer in self.missing:
+        if single is None or seen is None:
             self.missing.add(layer)
             return
-        here = slice(start, min(start + self.batch_size, len(self.order)))
-        old, new = self._factors(here)
-        a = self._coefficient[here]
+        recurrence = self._recurrence(start)
+        here = slice(start, start + len(recurrence.gain))
+        left = recurrence.left.to(running.device)
         before = self._running[layer] if start else torch.zeros_like(running)
-        vector = before.new_zeros(1, self.sizes[layer])
-        vector[0, cut] = before
-        products = old[:-1] * a * single.dots(vector)[:, 0].double()
+        products = left[:-1] * seen.dots[:, 0].double()
         if cut.start == 0:  # of a parameter that is cut, with its first piece
-            gram = single.gram().double() * torch.outer(a, a)
-            products = products + (new[:-1] * gram).sum(1)
-        self.trace[layer] -= 2 * float(self.sequence.loss[here].to(products) @ products)
-        added = single.sums((new[-1] * a)[None])[0, cut].double()
-        self._running[layer] = old[-1] * before + added
+            products = products + seen.within[:, 0].double()
+        loss = self.sequence.loss[here].to(products) * self._coefficient[here]
+        self.trace[layer] -= 2 * float(loss @ products)
+        added = single.sums(recurrence.before[-1:])[0, cut].double()
+        self._running[layer] = left[-1] * before + added
 
-    def _factors(self, here: slice) -> tuple[Tensor, Tensor]:
-        """`old` `(B + 1,)` and `new` `(B + 1, B)` of a batch, the same for all layers."""
-        if self._latest is None or self._latest[0] != here.start:
-            found = carried(self.sequence.gain[here], self.sequence.decay[here])
-            old, new = (x.to(self._coefficient.device) for x in found)
-            self._latest = here.start, old, new
-        return self._latest[1:]
-
-
-def carried(gain: Float64[Tensor, "b"], decay: Float64[Tensor, "b"]) -> tuple[Tensor, Tensor]:
-    """The running sum before each of b samples, and after all, as `old[l] * R + new[l] @ h`.
-
-    With `R <- decay_l R + gain_l h_l`; float64 `(b + 1,)` and `(b + 1, b)`.
-    """
-    b = len(gain)
-    old, new = torch.ones(b + 1).double(), torch.zeros(b + 1, b).double()
-    for k in range(b):
-        old[k + 1], new[k + 1] = decay[k] * old[k], decay[k] * new[k]
-        new[k + 1, k] = gain[k]
-    return old, new
+    def _recurrence(self, start: int) -> Recurrence:
+        """That of a batch, the same for all layers."""
+        if self._latest is None or self._latest[0] != start:
+            here = slice(start, start + self.batch_size)
+            gain = self.sequence.gain[here] * self._coefficient[here].cpu()
+            self._latest = start, Recurrence(self.sequence.decay[here], gain)
+        return self._latest[1]

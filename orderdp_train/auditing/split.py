@@ -77,11 +77,11 @@ def split_scores(
     scores are one draw more of that of replays. A cause that is none in truth has a norm whose root
     mean square is its error.
     """
-    count, size = len(replays.noisy), sum(p.numel() for _, p in trainable(model))
+    count, sizes = len(replays.noisy), [p.numel() for _, p in trainable(model)]
     rows = torch.cat([fresh[None], stored[None], replays.noisy, replays.replayed])
     rows = rows[:, order] / len(looks)
     squares = torch.zeros(7, dtype=torch.float64)
-    for part in parts(len(rows) * min(len(looks), 2), size, memory_limit):
+    for part in parts(len(rows) * min(len(looks), 2), sizes, memory_limit):
         gradients: list[Tensor] = []
         for look in looks:
             found = expected_gradients(

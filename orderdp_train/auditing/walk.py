@@ -34,7 +34,7 @@ from torch import Tensor, nn
 
 from orderdp_theory.common.errors import InputError
 from orderdp_train.auditing.layers import FEW, Layers, audit_mode
-from orderdp_train.auditing.per_sample import PerSample
+from orderdp_train.auditing.per_sample import Asked, PerSample, Seen
 from orderdp_train.auditing.population import Population
 from orderdp_train.training.processes import all_reduce_sum, rank, world_size
 
@@ -55,8 +55,9 @@ class Block:
     `level` float64 `(K,)` is each row's weight where it is constant, and the one before where
     it is not; `moved` lists the rows whose level is not that of the block before. `rows` lists
     the `a` rows that are not constant on the block, `coefficients` is `(a, 1 + r)` and
-    `basis` `(r, stop - start)`, float64 both. A block with such rows is one batch; without them
-    both are empty and the block may be many batches.
+    `basis` `(r, stop - start)`, float64 both; where each row has a direction of its own, only the
+    first column of the coefficients is there, the rest being the identity. A block with such rows
+    is one batch; without them both are empty and the block may be many batches.
     """
 
     start: int
@@ -107,11 +108,17 @@ def plan(
             # From the smallest weight of the batch: if none is negative, nothing cancels.
             rest = (values[rows, start:stop] - low[b, rows, None]) / scale[rows, None]
             left, singular, right = np.linalg.svd(rest, full_matrices=False)
-            r = int((singular > tolerance * math.sqrt(stop - start)).sum())
-            offset = (low[b] - level)[rows, None]
-            steps = scale[rows, None] * left[:, :r] * singular[:r]
-            coefficients = torch.from_numpy(np.hstack([offset, steps]))
-            basis = torch.from_numpy(right[:r])
+            r, a, width = int((singular > tolerance * math.sqrt(stop - start)).sum()), *rest.shape
+            offset, size = (low[b] - level)[rows, None], scale[rows, None]
+            # Products with coefficients are of float64, of twice the cost.
+            if r * width + 2 * a * (1 + r) > a * width:
+                coefficients, basis = offset, size * rest
+            else:
+                coefficients, basis = (
+                    np.hstack([offset, size * left[:, :r] * singular[:r]]),
+                    right[:r],
+                )
+            coefficients, basis = torch.from_numpy(coefficients), torch.from_numpy(basis)
         yield Block(int(start), int(stop), level, moved, rows, coefficients, basis)
 
 
@@ -147,19 +154,39 @@ class _Sums:
         for running, cut, gradient in zip(self._running_of, self._cuts, gradients, strict=True):
             running.add_(gradient.flatten()[cut])
 
-    def add(self, parameter: int, gradients: Tensor, block: Block) -> None:
-        """Add a batch's gradient sum, the first of `(1 + r, size)`, and those of its basis."""
-        gradients = gradients[:, self._cuts[parameter]]
-        self._running_of[parameter].add_(gradients[0])
-        if not block.rows:
+    def add(
+        self,
+        parameter: int,
+        rows: Sequence[int],
+        coefficients: Tensor,
+        total: Tensor,
+        entries: slice,
+        gradients: Tensor,
+    ) -> None:
+        """Add to rows what some entries of a batch's gradient sums `(1 + r, entries)` give them.
+
+        `rows` and `coefficients` are those of its block. The first sum goes into `total` `(size,)`.
+        """
+        total[entries] = gradients[0]
+        cut = self._cuts[parameter]
+        first, end, _ = entries.indices(len(total))
+        start, stop = max(first, cut.start), min(end, cut.stop)
+        if not rows:
             return
-        coefficients = block.coefficients.to(gradients.device)
-        total = self._total_of[parameter]
-        for start in range(0, gradients.shape[1], COLUMNS):
-            part = slice(start, start + COLUMNS)
-            products = coefficients @ gradients[:, part].double()
-            for row, product in zip(block.rows, products, strict=True):
-                total[row, part].add_(product)
+        for at in range(start, stop, COLUMNS):
+            here = slice(at, min(at + COLUMNS, stop))
+            products = gradients[:, here.start - first : here.stop - first].double()
+            if coefficients.shape[1] == len(products):
+                products = coefficients @ products
+            else:
+                products = products[1:].addr_(coefficients[:, 0], products[0])
+            own = self._total_of[parameter][:, here.start - cut.start : here.stop - cut.start]
+            for row, product in zip(rows, products, strict=True):
+                own[row].add_(product)
+
+    def add_total(self, parameter: int, total: Tensor) -> None:
+        """Add a batch's gradient sum of a parameter to the sum that all rows share."""
+        self._running_of[parameter].add_(total[self._cuts[parameter]])
 
     def result(self) -> Tensor:
         level = torch.from_numpy(self._level).to(self.total.device)
@@ -169,6 +196,13 @@ class _Sums:
 class Moments(Protocol):
     """What looks at single samples on the way of a walk."""
 
+    def asks(self, start: int, layer: int, cut: slice, running: Tensor) -> Asked | None:
+        """What it needs of single gradients in the batch that begins at `start` of the order.
+
+        `running` is the sum of a parameter's gradients before it, of the `cut` only.
+        """
+        ...
+
     def take(
         self,
         start: int,
@@ -177,13 +211,44 @@ class Moments(Protocol):
         running: Tensor,
         total: Tensor,
         single: PerSample | None,
+        seen: Seen | None,
     ) -> None:
-        """Look at a parameter's gradients in the batch that begins at `start` of the order.
+        """Look at a parameter's gradients in a batch, and what it asked for.
 
-        `running` is their sum before it, of the `cut` only, and `total` `(size,)` that of the
-        batch; None for the gradients if they do not follow from a layer.
+        `total` `(size,)` is their sum; None for the gradients if they do not follow from a layer.
         """
         ...
+
+
+class _Looks:
+    """All moments of a walk, at the batch that begins at `start`."""
+
+    def __init__(
+        self, moments: Sequence[Moments], cuts: Sequence[tuple[int, slice]], sums: _Sums
+    ) -> None:
+        self.start = 0
+        self._moments, self._cuts, self._sums = moments, cuts, sums
+        self._asked: list[Asked | None] = []
+
+    def ask(self, i: int, total: Tensor, single: PerSample | None) -> Asked:
+        running = self._sums.running_of(i)
+        looks = () if single is None else self._moments
+        self._asked = [look.asks(self.start, *self._cuts[i], running) for look in looks]
+        some = [asked for asked in self._asked if asked is not None]
+        if len(some) == 1:
+            return some[0]
+        vectors = [total.new_empty(0, len(total)), *(asked.vectors for asked in some)]
+        return Asked(torch.cat(vectors), [r for asked in some for r in asked.recurrences])
+
+    def take(self, i: int, total: Tensor, single: PerSample | None, seen: Seen | None) -> None:
+        running, d, w = self._sums.running_of(i), 0, 0
+        for look, asked in itertools.zip_longest(self._moments, self._asked):
+            own = None
+            if seen is not None and asked is not None:
+                more = d + len(asked.vectors), w + len(asked.recurrences)
+                own = Seen(seen.dots[:, d : more[0]], seen.within[:, w : more[1]], seen.squares)
+                d, w = more
+            look.take(self.start, *self._cuts[i], running, total, single, own)
 
 
 def trainable(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
@@ -194,24 +259,29 @@ def trainable(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
     return named
 
 
-def parts(rows: int, parameters: int, memory_limit: int = MEMORY_LIMIT) -> list[slice]:
-    """Cut the vector of all parameters so that `rows` gradients of a part fit into the limit.
+def parts(rows: int, sizes: Sequence[int], memory_limit: int = MEMORY_LIMIT) -> list[slice]:
+    """Cut the vector of all parameters, of these `sizes`, so that `rows` gradients of a part fit.
 
-    The parts are nearly equal. Whatever the number of rows, they fit: norms and inner products are
-    sums over the parts.
+    As few parts as do, of whole parameters where that needs no more of them. Whatever the number of
+    rows, they fit: norms and inner products are sums over the parts. The last is the smallest,
+    since it lies near the loss, where a backward pass is short.
 
     Example:
-        >>> parts(rows=6, parameters=10, memory_limit=8 * 6 * 5)
-        [slice(0, 3, None), slice(3, 6, None), slice(6, 10, None)]
+        >>> parts(rows=6, sizes=[4, 2, 4], memory_limit=8 * 7 * 7)
+        [slice(0, 6, None), slice(6, 10, None)]
     """
     fit = memory_limit // (8 * (rows + 1))
     if fit < 1:
         raise InputError(
             f"one entry of {rows} gradients takes more than {memory_limit} bytes; raise the limit"
         )
-    count = -(-parameters // fit)
-    bounds = [parameters * i // count for i in range(count + 1)]
-    return [slice(start, stop) for start, stop in itertools.pairwise(bounds)]
+    ends = list(itertools.accumulate(sizes))
+    count = -(-ends[-1] // fit)
+    bounds = [0]
+    for left in range(count - 1, 0, -1):
+        most, least = bounds[-1] + fit, ends[-1] - left * fit
+        bounds.append(max((end for end in ends if least <= end <= most), default=most))
+    return [slice(start, stop) for start, stop in itertools.pairwise([*bounds, ends[-1]])]
 
 
 def within(part: slice, sizes: Sequence[int]) -> list[tuple[int, slice]]:
@@ -272,7 +342,7 @@ def expected_gradients(
     k, n = weights.shape
     if n != population.n:
         raise InputError(f"weights have {n} columns but the population has {population.n} samples")
-    if len(parts(k, part.stop - part.start, memory_limit)) > 1:
+    if len(parts(k, [part.stop - part.start], memory_limit)) > 1:
         raise InputError(
             f"{k} expected gradients of {part.stop - part.start} parameters need "
             f"{8 * (k + 1) * (part.stop - part.start)} bytes, more than the limit of "
@@ -288,7 +358,7 @@ def expected_gradients(
         weights, order = weights[:, own], order[own]
     sums = _Sums(k, device, [cut for _, cut in cuts])
     tolerance = TOLERANCE_FLOAT64 if parameters[0].dtype == torch.float64 else TOLERANCE
-    layers = Layers(model, parameters)
+    layers, looks = Layers(model, parameters), _Looks(moments, cuts, sums)
     batches, seen = population.batches(order, batch_size), 0
     with audit_mode(model):
         for block in plan(weights, batch_size, tolerance):
@@ -309,12 +379,16 @@ def expected_gradients(
                     with layers.recording():
                         losses = population.losses(model, indices, batch)
                         layers.verify(losses)
+                        coefficients = block.coefficients.to(device)
                         basis = block.basis.to(device).view(-1, len(losses))
+                        looks.start = seen
                         each = len(moments) > 0
-                        for i, found, single in layers.gradients(losses, basis, each=each):
-                            for look in moments:
-                                look.take(seen, *cuts[i], sums.running_of(i), found[0], single)
-                            sums.add(i, found, block)
+                        for i, found in layers.gradients(losses, basis, each=each):
+                            total = sums.running.new_empty(parameters[i].numel())
+                            add = partial(sums.add, i, block.rows, coefficients, total)
+                            single = found.together(looks.ask(i, total, found.single), add)
+                            looks.take(i, total, found.single, single)
+                            sums.add_total(i, total)
                 seen += len(indices)
                 if on_batch is not None:
                     on_batch(len(indices))

@@ -1,5 +1,6 @@
 """Per-sample gradients by a layer's rule, made or not, against one backward pass a sample."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -19,7 +20,7 @@ from orderdp_train.auditing.covariance import (
     products,
 )
 from orderdp_train.auditing.layers import UPDATE, Layers, audit_mode, cost_of_rows
-from orderdp_train.auditing.per_sample import RULES, Made, PerSample
+from orderdp_train.auditing.per_sample import RULES, Asked, Made, PerSample, Recurrence
 from orderdp_train.rules import OrderDP, RandomSubset, UnbiasedOrderDP
 from orderdp_train.rules.pairs import second_order
 from tests.auditing.problem import INPUTS, N, small
@@ -62,6 +63,7 @@ def trained(norm: nn.Module) -> nn.Module:
 CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...] | Tensor]] = {
     "linear": (lambda: nn.Linear(4, 3), (4,)),
     "linear at positions": (lambda: nn.Linear(4, 3), (2, 3, 4)),
+    "linear at few positions": (lambda: nn.Linear(20, 24), (2, 20)),
     "linear without bias": (lambda: nn.Linear(4, 3, bias=False), (7, 4)),
     "conv1d": (lambda: nn.Conv1d(4, 6, 3, groups=2, stride=2, padding=1), (4, 9)),
     "conv2d": (lambda: nn.Conv2d(4, 6, (3, 2), stride=(1, 2), padding=(0, 1)), (4, 6, 7)),
@@ -91,10 +93,14 @@ def inputs_of(shape: tuple[int, ...] | Tensor) -> Tensor:
     return torch.randn(B, *shape, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("large", [False, True])
+def put(sums: Tensor, entries: slice, some: Tensor) -> None:
+    sums[:, entries] = some
+
+
+@pytest.mark.parametrize("large", ["", "in pieces", "in long pieces"])
 @pytest.mark.parametrize("name", CASES)
 def test_a_rule_gives_what_autograd_gives(
-    name: str, large: bool, monkeypatch: pytest.MonkeyPatch
+    name: str, large: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Small parameters have their gradients made; with `large` none is small, and no cache is."""
     torch.manual_seed(0)
@@ -103,6 +109,9 @@ def test_a_rule_gives_what_autograd_gives(
     if large:
         monkeypatch.setattr(rules_of_layers, "SMALL", 0)
         monkeypatch.setattr(rules_of_layers, "AT_ONCE", 64)
+        monkeypatch.setattr(rules_of_layers, "CHANNELS", 3)
+    if large == "in long pieces":
+        monkeypatch.setattr(rules_of_layers, "LONG", 1)
     model = nn.Sequential(layer, nn.Tanh())
     mix = torch.randn_like(model.eval()(inputs)[0])
     parameters = list(model.parameters())
@@ -119,8 +128,9 @@ def test_a_rule_gives_what_autograd_gives(
         for each in (False, True):
             with layers.recording():
                 found = list(layers.gradients(losses(), phi, each=each))
-            assert [i for i, _, _ in found] == list(range(len(parameters)))
-            for i, sums, single in found:
+            assert [i for i, *_ in found] == list(range(len(parameters)))
+            for i, weighted in found:
+                sums, single = weighted.sums(), weighted.single
                 exact = torch.stack([row[i].flatten() for row in rows])
                 assert not sums.requires_grad
                 torch.testing.assert_close(sums[0], exact.sum(0))
@@ -133,6 +143,28 @@ def test_a_rule_gives_what_autograd_gives(
                 torch.testing.assert_close(single.sums(phi), phi @ exact)
                 vectors = torch.randn(3, exact.shape[1], dtype=torch.float64)
                 torch.testing.assert_close(single.dots(vectors), exact @ vectors.T)
+                for weights in (phi, torch.randn(4, B, dtype=torch.float64)):
+                    check_together(single, exact, weights)
+
+
+def check_together(single: PerSample, exact: Tensor, phi: Tensor) -> None:
+    """Sums, products with vectors and with running sums, and squares, all at once."""
+    vectors = torch.randn(2, exact.shape[1], dtype=torch.float64)
+    recurrences = [Recurrence(*torch.randn(2, B, dtype=torch.float64)) for _ in range(2)]
+    sums = torch.full_like(phi @ exact, math.nan)
+    seen = single.together(phi, Asked(vectors, recurrences), partial(put, sums))
+    assert seen is not None
+    torch.testing.assert_close(sums, phi @ exact)
+    torch.testing.assert_close(seen.dots, exact @ vectors.T)
+    torch.testing.assert_close(seen.squares, exact.square().sum(1))
+    for found, r in zip(seen.within.T, recurrences, strict=True):
+        total = torch.zeros_like(exact[0])
+        for one, row, keep, gain in zip(found, exact, r.keep, r.gain, strict=True):
+            torch.testing.assert_close(one, row @ total)
+            total = keep * total + gain * row
+        torch.testing.assert_close(r.before[-1] @ exact, total)
+    assert single.together(phi, Asked(vectors[:0]), partial(put, sums.fill_(math.nan))) is None
+    torch.testing.assert_close(sums, phi @ exact)
 
 
 @pytest.mark.parametrize("rows", [1, 10])

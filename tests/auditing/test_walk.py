@@ -134,14 +134,16 @@ def test_ordinary_layers_need_no_pass_of_their_own(dtype: torch.dtype) -> None:
 @given(designs(max_n=60, min_n=2), st.integers(1, 40))
 @settings(max_examples=60, deadline=None)
 def test_plan_rebuilds_the_weights(design: Design, batch_size: int) -> None:
-    weights = torch.from_numpy(inclusion_probabilities(design) / design.q)[None].repeat(2, 1)
-    weights[1] = weights[1].flip(0)
+    """Of rows with directions of their own, and in long batches of more rows than directions."""
+    row = torch.from_numpy(inclusion_probabilities(design) / design.q)
+    weights = torch.stack([row, row.flip(0), row + row.flip(0)])
     rebuilt = torch.zeros_like(weights)
     for block in plan(weights, batch_size):
         part = torch.from_numpy(block.level)[:, None].repeat(1, block.stop - block.start)
         if block.rows:
             offset, coefficients = block.coefficients[:, :1], block.coefficients[:, 1:]
-            part[block.rows] += offset + coefficients @ block.basis
+            alone = coefficients.shape[1] == 0 < len(block.basis)
+            part[block.rows] += offset + (block.basis if alone else coefficients @ block.basis)
         rebuilt[:, block.start : block.stop] = part
         constant = (weights[:, block.start : block.stop].diff(dim=1) == 0).all()
         assert not constant or block.basis.shape[0] == 0  # constant weights cost no contraction
@@ -228,7 +230,7 @@ def test_images_on_disk_are_read_ahead_by_workers(
 def test_parts_stay_below_the_limit_and_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = small()
     weights = rows_of(N)
-    parameters = problem.gradients.shape[1]
+    parameters, sizes = problem.gradients.shape[1], [p.numel() for p in problem.model.parameters()]
     limit = 8 * parameters * 4  # of nine vectors, so that one parameter is cut
     need = 8 * parameters * (len(weights) + 1)
     for allowed in (limit, need - 1):
@@ -236,8 +238,8 @@ def test_parts_stay_below_the_limit_and_change_nothing(monkeypatch: pytest.Monke
             ValueError, match=f"need {need} bytes, .* of {allowed}; .* part by part"
         ):
             expected_gradients(problem.model, problem.population, weights, memory_limit=allowed)
-    assert len(parts(len(weights), parameters, need)) == 1
-    cuts = parts(len(weights), parameters, limit)
+    assert len(parts(len(weights), sizes, need)) == 1
+    cuts = parts(len(weights), sizes, limit)
     assert [cut.start for cut in cuts] == [0, *(cut.stop for cut in cuts[:-1])]
     assert cuts[-1].stop == parameters
     assert len(cuts) == 3
@@ -260,7 +262,23 @@ def test_parts_stay_below_the_limit_and_change_nothing(monkeypatch: pytest.Monke
         torch.cat(found, 1), weights @ problem.gradients, rtol=1e-9, atol=1e-11
     )
     with pytest.raises(ValueError, match="raise the limit"):
-        parts(8, parameters, 71)
+        parts(8, sizes, 71)
+
+
+@given(st.lists(st.integers(1, 9), min_size=1), st.integers(1, 30), st.integers(1, 5))
+def test_parts_are_few_and_of_whole_parameters_if_possible(
+    sizes: list[int], fit: int, rows: int
+) -> None:
+    found = parts(rows, sizes, 8 * (rows + 1) * fit)
+    assert [cut.start for cut in found] == [0, *(cut.stop for cut in found[:-1])]
+    assert found[-1].stop == sum(sizes)
+    assert max(cut.stop - cut.start for cut in found) <= fit
+    assert len(found) == -(-sum(sizes) // fit)
+    ends = np.cumsum(sizes)
+    for left, cut in zip(range(len(found) - 1, 0, -1), found, strict=False):
+        could = [end for end in ends if cut.start < end <= cut.start + fit]
+        could = [end for end in could if sum(sizes) - end <= left * fit]
+        assert cut.stop == (could[-1] if could else cut.start + fit)
 
 
 def test_bad_input() -> None:
