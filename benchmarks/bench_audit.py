@@ -63,7 +63,7 @@ def cnn() -> Case:
     limit_threads("cnn")
     model = build_model("cnn", in_channels=1, num_classes=10, image_size=28)
     what = f"`cnn` on mnist5k, n = {data.num_train:,}"
-    return Case(what, model, population_of_images(data, Recipe()), 2.5, 5)
+    return Case(what, model, population_of_images(data, Recipe()), 2.5, 15)
 
 
 def resnet(n: int = 2_048) -> Case:

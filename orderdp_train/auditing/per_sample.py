@@ -107,33 +107,37 @@ class PerSample(Protocol):
 
 
 class _Apart:
-    def together(self: PerSample, phi: Tensor, asked: Asked, take: Take) -> Seen | None:
+    """Asks one question after the other."""
+
+    def together(self: Any, phi: Tensor, asked: Asked, take: Take) -> Seen | None:
         take(slice(None), self.sums(phi))
-        return _seen(self, asked) if len(asked.vectors) else None
+        if not len(asked.vectors):
+            return None
+        return Seen(self.dots(asked.vectors), *self.within(asked.recurrences))
+
+    def within(self: Any, recurrences: Sequence[Recurrence]) -> tuple[Tensor, Tensor]:
+        """Products with running sums, `(B, w)`, and squared norms."""
+        return _from_gram(self.gram(), recurrences)
 
 
-def _seen(single: PerSample, asked: Asked) -> Seen:
-    gram = single.gram()
-    return Seen(single.dots(asked.vectors), _from_gram(gram, asked), gram.diagonal())
+def _from_gram(gram: Tensor, recurrences: Sequence[Recurrence]) -> tuple[Tensor, Tensor]:
+    within = [(r.before[:-1].to(gram) * gram).sum(1) for r in recurrences]
+    return torch.stack(within, 1), gram.diagonal()
 
 
-def _from_gram(gram: Tensor, asked: Asked) -> Tensor:
-    found = [(r.before[:-1].to(gram) * gram).sum(1) for r in asked.recurrences]
-    return torch.stack(found, 1) if found else gram[:, :0]
-
-
-def _one_by_one(rows: Tensor, asked: Asked) -> Tensor:
-    """The same products, with running sums that are there."""
-    columns = []
-    for r in asked.recurrences:
+def _from_rows(rows: Tensor, recurrences: Sequence[Recurrence]) -> tuple[Tensor, Tensor]:
+    if rows.device.type != "cpu" or rows.shape[1] < LONG:
+        return _from_gram(rows @ rows.T, recurrences)
+    within = []
+    for r in recurrences:
         total, found = torch.zeros_like(rows[0]), []
         for row, keep, gain in zip(rows, r.keep.tolist(), r.gain.tolist(), strict=True):
             found.append(row @ total)
             if keep != 1:
                 total *= keep
             total.add_(row, alpha=gain)
-        columns.append(torch.stack(found))
-    return torch.stack(columns, 1) if columns else rows[:, :0]
+        within.append(torch.stack(found))
+    return torch.stack(within, 1), torch.linalg.vector_norm(rows, dim=1).square()
 
 
 @dataclass(frozen=True)
@@ -156,13 +160,16 @@ class Made(_Apart):
     def gram(self) -> Tensor:
         return self.rows @ self.rows.T
 
+    def within(self, recurrences: Sequence[Recurrence]) -> tuple[Tensor, Tensor]:
+        return _from_rows(self.rows, recurrences)
+
     def sums(self, phi: Tensor) -> Tensor:
         found = phi.to(self.rows) @ self.rows
         return found if self.kept_as is None else found.unflatten(1, self.kept_as).mT.flatten(1)
 
 
 @dataclass(frozen=True)
-class Outer:
+class Outer(_Apart):
     """`sum_p signal[b, g, p, :] ⊗ inputs[b, g, p, :]` for groups g and positions p."""
 
     signal: Float[Tensor, "B g p o"]
@@ -183,10 +190,10 @@ class Outer:
         return torch.stack([(self.inputs @ m * self.signal).sum((1, 2, 3)) for m in matrices], 1)
 
     def gram(self) -> Tensor:
-        size = len(self.signal)
-        if not self._few_positions():
+        (size, _, positions, o), i = self.signal.shape, self.inputs.shape[3]
+        if positions**2 * (o + i) > o * i:  # pairs of positions would cost more
             return sum((x @ x.T for _, x in self._pieces()), self.signal.new_zeros(size, size))
-        few = max(1, AT_ONCE // (self.signal.element_size() * size * self.signal.shape[2] ** 2))
+        few = max(1, AT_ONCE // (self.signal.element_size() * size * positions**2))
         rows = []
         for some, read in zip(self.signal.split(few), self.inputs.split(few), strict=True):
             pairs = torch.einsum("bgpo,cgqo->bcgpq", some, self.signal)
@@ -205,42 +212,26 @@ class Outer:
         return torch.stack(rows)
 
     def together(self, phi: Tensor, asked: Asked, take: Take) -> Seen | None:
-        if not len(asked.vectors) and not self._worth_pieces(phi):
-            take(slice(None), self.sums(phi))
-            return None
-        if self.signal.shape[2] == 1:
-            take(slice(None), self.sums(phi))
-            return _seen(self, asked)
+        at_positions = self.signal.shape[2] > 1 and len(asked.vectors) > 0
+        if not (at_positions or self._worth_pieces(phi)):
+            return super().together(phi, asked, take)
         phi, vectors, size = phi.to(self.signal), asked.vectors.to(self.signal), len(self.signal)
-        long = self.signal.device.type == "cpu" and LONG * phi.element_size() * size <= AT_ONCE
-        alone = self._few_positions() and not long
         dots, squares = phi.new_zeros(size, len(vectors)), phi.new_zeros(size)
-        within, gram = phi.new_zeros(size, len(asked.recurrences)), phi.new_zeros(size, size)
+        within = phi.new_zeros(size, len(asked.recurrences))
         for entries, piece in self._pieces():
             take(entries, phi @ piece)
-            if not len(vectors):
-                continue
-            dots += piece @ vectors[:, entries].T
-            if long and piece.shape[1] >= LONG:
-                within += _one_by_one(piece, asked)
-                squares += torch.linalg.vector_norm(piece, dim=1).square()
-            elif not alone:
-                gram += piece @ piece.T
-        if not len(vectors):
-            return None
-        gram = self.gram() if alone else gram
-        return Seen(dots, within + _from_gram(gram, asked), squares + gram.diagonal())
+            if len(vectors):
+                dots += piece @ vectors[:, entries].T
+                more = _from_rows(piece, asked.recurrences)
+                within += more[0]
+                squares += more[1]
+        return Seen(dots, within, squares) if len(vectors) else None
 
     def made(self, rows: Tensor | None = None) -> Tensor:
         """All of them, `(B, size)`; in the memory of `rows` if that is given."""
         shape = self.signal.shape[1], self.signal.shape[3], self.inputs.shape[3]
         there = None if rows is None else rows.unflatten(1, shape)
         return torch.matmul(self.signal.mT, self.inputs, out=there).flatten(1)
-
-    def _few_positions(self) -> bool:
-        """Whether pairs of positions are cheaper than inner products of gradients."""
-        (_, _, positions, o), i = self.signal.shape, self.inputs.shape[3]
-        return positions**2 * (o + i) <= o * i
 
     def _worth_pieces(self, phi: Tensor) -> bool:
         return len(phi) > MANY and self.signal.shape[2] > 1
