@@ -350,7 +350,7 @@ def top(scores: Float[Tensor, "s"], q: int) -> Bool[Tensor, "s"]:
     if q == 0:
         return torch.zeros_like(scores, dtype=torch.bool)
     if scores.device.type == "cpu":  # where NumPy is several times faster
-        border = float(np.partition(scores.double().numpy(), -q)[-q])
+        border = torch.from_numpy(np.partition(scores.double().numpy(), -q))[-q]
         reached = scores >= border
         if int(reached.count_nonzero()) == q:  # no tie at the border
             return reached
