@@ -21,7 +21,7 @@ from orderdp_train.auditing.covariance import (
 )
 from orderdp_train.auditing.layers import UPDATE, Layers, audit_mode, cost_of_rows
 from orderdp_train.auditing.per_sample import RULES, Asked, Made, PerSample, Recurrence
-from orderdp_train.rules import OrderDP, RandomSubset, UnbiasedOrderDP
+from orderdp_train.rules import EpsilonGreedy, OrderDP, RandomSubset, UnbiasedOrderDP
 from orderdp_train.rules.pairs import second_order
 from tests.auditing.problem import INPUTS, N, small
 
@@ -66,6 +66,7 @@ CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...] | Tensor]] = {
     "linear at few positions": (lambda: nn.Linear(20, 24), (2, 20)),
     "linear without bias": (lambda: nn.Linear(4, 3, bias=False), (7, 4)),
     "conv1d": (lambda: nn.Conv1d(4, 6, 3, groups=2, stride=2, padding=1), (4, 9)),
+    "conv1d, in groups at few positions": (lambda: nn.Conv1d(8, 12, 3, groups=2), (8, 4)),
     "conv2d": (lambda: nn.Conv2d(4, 6, (3, 2), stride=(1, 2), padding=(0, 1)), (4, 6, 7)),
     "conv2d, 1×1": (lambda: nn.Conv2d(4, 6, 1, stride=2), (4, 5, 5)),
     "conv2d, depthwise": (lambda: nn.Conv2d(4, 8, 3, groups=4, bias=False), (4, 5, 5)),
@@ -318,6 +319,18 @@ def test_moments_of_weighted_samples_come_from_the_same_walk(tied: bool, batch_s
             exact = float(covariance_trace(second, Products(*sums, slow.projections), *inner))
             norm = float(problem.gradients.mean(0).norm())
             assert found[name].variance == pytest.approx(exact / norm**2, rel=1e-9, abs=1e-12)
+
+
+def test_certain_and_random_samples_of_one_weight() -> None:
+    """Where all weights are the same, their sum of gradients is a multiple of the full one."""
+    problem, k, left = small(), 12, 31
+    rule = EpsilonGreedy(N, k, epsilon=2 / 12)
+    rule.update(torch.arange(N), torch.arange(N).flip(0))  # so that the first ten are certain
+    found = audit(problem.model, problem.population, {"rule": rule}, draws=0)["rule"]
+    rest = problem.gradients[N - left :]
+    covariance = 2 * (1 - 2 / left) * (rest - rest.mean(0)).square().sum() / (left - 1) / k**2
+    norm = problem.gradients.mean(0).norm()
+    assert found.variance == pytest.approx(float(covariance / norm**2), rel=1e-9)
 
 
 def test_a_rule_that_is_wrong_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
