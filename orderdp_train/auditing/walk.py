@@ -263,8 +263,8 @@ def parts(rows: int, sizes: Sequence[int], memory_limit: int = MEMORY_LIMIT) -> 
     """Cut the vector of all parameters, of these `sizes`, so that `rows` gradients of a part fit.
 
     As few parts as do, of whole parameters where that needs no more of them. Whatever the number of
-    rows, they fit: norms and inner products are sums over the parts. The last is the smallest,
-    since it lies near the loss, where a backward pass is short.
+    rows, they fit: norms and inner products are sums over the parts. Each takes as much as it can,
+    and leaves to the last what is near the loss, where a backward pass is short.
 
     Example:
         >>> parts(rows=6, sizes=[4, 2, 4], memory_limit=8 * 7 * 7)
