@@ -33,7 +33,7 @@ UPDATE = 128
 class Weighted:
     """Weighted sums of a parameter's gradients in one pass, still to be made if they are not.
 
-    `single` gradients belong to a parameter of a local layer; others have `made` sums alone.
+    From `single` gradients, where there are any, or `made` already.
     """
 
     phi: Float[Tensor, "r B"]
@@ -41,19 +41,17 @@ class Weighted:
     made: Float[Tensor, "r size"] | None = None
 
     def sums(self) -> Float[Tensor, "r size"]:
-        if self.made is not None:
-            return self.made
-        assert self.single is not None
-        return self.single.sums(self.phi)
+        if self.single is not None:
+            return self.single.sums(self.phi)
+        assert self.made is not None
+        return self.made
 
     def together(self, asked: Asked, take: Take) -> Seen | None:
         """As `PerSample.together`, with nothing back where there are no single gradients."""
-        if self.made is None and self.single is not None:
+        if self.single is not None:
             return self.single.together(self.phi, asked, take)
         take(slice(None), self.sums())
-        if self.single is None:
-            return None
-        return self.single.together(self.phi[:0], asked, lambda *_: None)
+        return None
 
 
 @contextmanager
@@ -244,10 +242,14 @@ class Layers:
                 for name, i in own.items():
                     yield i, Weighted(phi, found[name])
                 continue
-            rows = list(zip(*(self._contract(call, own, signal, row) for row in phi), strict=True))
-            alone = one_by_one(module, call.args, call.kwargs, signal) if each else {}
-            for (name, i), sums in zip(own.items(), rows, strict=True):
-                yield i, Weighted(phi, alone.get(name), torch.stack(sums))
+            if each:
+                alone = one_by_one(module, call.args, call.kwargs, signal)
+                for name, i in own.items():
+                    yield i, Weighted(phi, alone[name])
+                continue
+            rows = zip(*(self._contract(call, own, signal, row) for row in phi), strict=True)
+            for i, sums in zip(own.values(), rows, strict=True):
+                yield i, Weighted(phi, None, torch.stack(sums))
         if loose:
             rows = [grads[: len(loose)]]
             for row in basis:

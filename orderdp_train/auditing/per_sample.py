@@ -300,7 +300,8 @@ class Convolved:
         return torch.stack(rows)
 
     def together(self, phi: Tensor, asked: Asked, take: Take) -> Seen | None:
-        fits = self._unfolded_bytes() <= self._at_once(phi)
+        a_sample = unfolded_bytes(self.module, self.inputs, self.signal)
+        fits = len(self.inputs) * a_sample <= self._at_once(phi)
         if len(asked.vectors) or (len(phi) > MANY and fits):
             return self._whole().together(phi, asked, take)
         take(slice(None), self.sums(phi))
@@ -309,12 +310,6 @@ class Convolved:
     def _at_once(self, phi: Tensor) -> int:
         """Bytes of what is unfolded for weighted sums: at least as many as these have."""
         return max(AT_ONCE, len(phi) * self.module.weight.numel() * self.signal.element_size())
-
-    def _unfolded_bytes(self) -> int:
-        read = self.inputs.shape[1] * math.prod(self.module.kernel_size)
-        return (
-            self.inputs.element_size() * len(self.inputs) * math.prod(self.signal.shape[2:]) * read
-        )
 
     def _whole(self) -> Outer:
         """All samples unfolded, a few at a time."""
@@ -375,6 +370,12 @@ def _native(module: Any, outer: Outer) -> Tensor:
     return outer.inputs.unflatten(3, (math.prod(module.kernel_size), -1)).mT
 
 
+def unfolded_bytes(module: Any, inputs: Tensor, signal: Tensor) -> int:
+    """Of what a convolution read, a sample."""
+    read = inputs.shape[1] * math.prod(module.kernel_size)
+    return inputs.element_size() * math.prod(signal.shape[2:]) * read
+
+
 def unfolded(module: Any, inputs: Tensor, signal: Tensor, at_once: int = 0) -> Iterator[Outer]:
     """A convolution as outer products, of as many samples at a time as fit into `at_once` bytes.
 
@@ -382,9 +383,7 @@ def unfolded(module: Any, inputs: Tensor, signal: Tensor, at_once: int = 0) -> I
     rows of positions are.
     """
     kernel, dims, groups = module.kernel_size, len(module.kernel_size), module.groups
-    positions = math.prod(signal.shape[2:])
-    entries = inputs.element_size() * positions * inputs.shape[1] * math.prod(kernel)
-    few = max(1, (at_once or UNFOLD) // max(entries, 1))
+    few = max(1, (at_once or UNFOLD) // max(unfolded_bytes(module, inputs, signal), 1))
     by_channels = inputs.shape[1] >= CHANNELS
     for x, s in zip(inputs.split(few), signal.split(few), strict=True):
         windows = _channels_last(module, x) if by_channels else _padded(module, x)
