@@ -527,7 +527,7 @@ def one_by_one(
     module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], signal: Tensor
 ) -> dict[str, PerSample]:
     """The same for any layer: its own forward and backward pass, a sample at a time."""
-    own = dict(module.named_parameters(recurse=False))
+    own = {k: p for k, p in module.named_parameters(recurse=False) if p.requires_grad}
     leaves, form = tree_flatten((args, kwargs))
     rows: list[list[Tensor]] = []
     for b in range(len(signal)):

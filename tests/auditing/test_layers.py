@@ -321,6 +321,17 @@ def test_moments_of_weighted_samples_come_from_the_same_walk(tied: bool, batch_s
             assert found[name].variance == pytest.approx(exact / norm**2, rel=1e-9, abs=1e-12)
 
 
+def test_a_layer_without_a_rule_may_be_frozen_in_part() -> None:
+    torch.manual_seed(0)
+    layer = Tenfold(INPUTS, 3).double()
+    layer.weight.requires_grad_(False)
+    population = Population(N, small().population.batch, supervised(lambda out, _: out[:, 0].exp()))
+    found = audit(layer, population, {"random": RandomSubset(N, 9)}, draws=0)
+    losses = population.all_losses(layer)  # a tenth of the gradients by the first bias
+    exact = losses.var() * (1 / 9 - 1 / N) / losses.mean() ** 2
+    assert found["random"].variance == pytest.approx(float(exact), rel=1e-9)
+
+
 def test_certain_and_random_samples_of_one_weight() -> None:
     """Where all weights are the same, their sum of gradients is a multiple of the full one."""
     problem, k, left = small(), 12, 31
